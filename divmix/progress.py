@@ -1,0 +1,38 @@
+"""How a workflow tells its caller what it is doing. The one here says nothing."""
+
+from typing import NamedTuple
+
+
+class TraceRow(NamedTuple):
+    """One iteration of a fit, one line of `trace.csv`.
+
+    `log_likelihood` is the mean per row in nats, `objective` is log_likelihood + alpha * entropy,
+    `seconds` the time since the start of the fit, `gap` an upper bound on what the log-likelihood
+    could still gain (None where it was not computed).
+    """
+
+    iteration: int
+    phase: str
+    components: int
+    log_likelihood: float
+    entropy: float
+    objective: float
+    step: float
+    seconds: float
+    gap: float | None = None
+
+
+class Progress:
+    """Listens to a workflow and does nothing; a front end overrides what it wants to show."""
+
+    def stage(self, message: str) -> None:
+        """A new part of the work begins: "reading table.csv"."""
+
+    def iteration(self, row: TraceRow, limit: int) -> None:
+        """One iteration of a fit is done, of at most `limit`."""
+
+    def rows(self, done: int, total: int | None) -> None:
+        """`done` rows are read or written, of `total` (None where that is not known)."""
+
+    def note(self, message: str) -> None:
+        """Something the user should know: what was chosen automatically, what was left out."""
