@@ -1,0 +1,45 @@
+"""Rows in fixed chunks, on any number of threads, summed in order: same bits at any thread count."""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from divmix.kernels import compile as compiling
+
+Result = TypeVar("Result")
+
+TILE_ROWS = 256  # rows a kernel transposes at a time: the buffers of a tile stay in cache
+CHUNK_WORK = 1 << 26  # about 10 ms a compiled call, so that Ctrl-C is never kept waiting
+LEAST_CHUNKS = 8  # so that a few threads find work in a small table too
+
+
+def row_chunks(n: int, work_per_row: int) -> list[tuple[int, int]]:
+    """Bounds of the chunks: a function of the shape of the problem, never of the threads."""
+    rows = min(CHUNK_WORK // max(work_per_row, 1), -(-n // LEAST_CHUNKS))
+    rows = max(1, -(-rows // TILE_ROWS)) * TILE_ROWS
+    return [(start, min(start + rows, n)) for start in range(0, n, rows)]
+
+
+def map_in_order(task: Callable[..., Result], bounds: list[tuple[int, int]]) -> Iterator[Result]:
+    """Results of ``task(start, stop)`` in the order of `bounds`; the calls run on all threads."""
+    count = min(compiling.threads(), len(bounds))
+    if count == 1:
+        for start, stop in bounds:
+            yield task(start, stop)
+        return
+    pool = _pool(count, os.getpid())
+    futures = [pool.submit(task, start, stop) for start, stop in bounds]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        for future in futures:  # only matters when an exception, such as Ctrl-C, ended the loop
+            future.cancel()
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(count: int, process: int) -> ThreadPoolExecutor:
+    """The threads; `process` because a forked child inherits the object but not its threads."""
+    return ThreadPoolExecutor(count, thread_name_prefix="divmix")

@@ -1,0 +1,118 @@
+"""How kernels are compiled, where the machine code is kept, and how many threads run it.
+
+Kernels release the GIL and are run by plain Python threads (see `chunks`), not by one of Numba's
+threading layers: no OpenMP runtime that a forked child would inherit broken, no abort when two
+threads call a kernel at once, and a fraction of the compile time of ``parallel=True``.
+"""
+
+import functools
+import hashlib
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+from numba.core import event
+
+# Not "nnan" or "ninf": with those, LLVM may assume that no NaN exists and infinities lose meaning.
+FAST_MATH = {"nsz", "arcp", "contract", "reassoc"}
+
+_thread_count: int | None = None
+_compile_callbacks: list[Callable[[], None]] = []
+
+
+def kernel(function: Callable) -> Callable:
+    """Compile `function` on its first call, keeping the machine code on disk where possible."""
+    folder = cache_folder()
+    if folder is None:
+        return numba.njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")(function)
+    # Numba reads the folder when it decorates; other users of Numba keep their own setting.
+    previous, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+    try:
+        return numba.njit(nogil=True, fastmath=FAST_MATH, error_model="numpy", cache=True)(function)
+    finally:
+        numba.config.CACHE_DIR = previous
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """Folder of the compiled kernels, or None (with one warning) when nothing is writable.
+
+    Named by a digest of all kernel sources: Numba's own check sees one file only, so a change in
+    an imported kernel would go unnoticed and old code would run (numba#1833).
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    folder = _user_cache() / "divmix" / f"kernels-{digest.hexdigest()[:16]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        warnings.warn(
+            f"cannot keep compiled kernels in {folder} ({error.strerror}); they are compiled "
+            "anew by each process; set XDG_CACHE_HOME to a writable folder",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return folder
+
+
+def _user_cache() -> Path:
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification asks to ignore relative paths.
+    return Path(configured) if os.path.isabs(configured) else Path(os.path.expanduser("~/.cache"))
+
+
+def on_compile(callback: Callable[[], None]) -> None:
+    """Call `callback` once, just before the first kernel is compiled (never on a cache hit)."""
+    _compile_callbacks.append(callback)
+
+
+class _CompileListener(event.Listener):
+    def on_start(self, event: event.Event) -> None:
+        while _compile_callbacks:
+            _compile_callbacks.pop()()
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+event.register("numba:compile", _CompileListener())
+
+
+def set_threads(count: int | None) -> None:
+    """Run kernels on `count` threads; None returns to the default."""
+    if count is not None and count < 1:
+        raise ValueError(f"threads must be at least 1, not {count}")
+    global _thread_count
+    _thread_count = count
+
+
+def threads() -> int:
+    """Threads that kernels run on: as set, else what affinity and the CPU quota allow."""
+    return _thread_count if _thread_count is not None else _available_cpus()
+
+
+@functools.cache
+def _available_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    try:
+        # A container's quota in microseconds and its period: "200000 100000" or "max 100000".
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        count = min(count, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass  # no cgroup v2, or no limit
+    return count
+
+
+def threading_layer() -> str:
+    """What runs kernels in parallel."""
+    return "python threads (kernels release the GIL)"
