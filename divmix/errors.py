@@ -1,0 +1,55 @@
+"""The kinds of error a user can meet, each with its exit code and a hint that says what to do."""
+
+
+class DivmixError(Exception):
+    """An error with a remedy.
+
+    Parameters
+    ----------
+    message : what went wrong and where (file, row, column, value).
+    hint : what to do about it, one line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(DivmixError):
+    """An option that cannot be served as typed."""
+
+    exit_code = 2
+
+
+class OutputError(UsageError):
+    """An output that exists already or cannot be written."""
+
+
+class MissingExtraError(UsageError):
+    """A feature whose optional packages are not installed."""
+
+
+class InputError(DivmixError):
+    """Data that cannot be read or fitted."""
+
+    exit_code = 3
+
+
+class ModelFileError(DivmixError):
+    """A model file that is broken, foreign or too new."""
+
+    exit_code = 4
+
+
+class FitError(DivmixError):
+    """A fit that could not be carried to its end."""
+
+    exit_code = 5
+
+
+class NotConvergedError(DivmixError):
+    """A fit that ended before it converged, where convergence was required."""
+
+    exit_code = 6

@@ -1,0 +1,117 @@
+"""Covariances along the axes: one variance, a variance a column, or known variances."""
+
+import numpy as np
+
+from divmix.families.components import Components
+from divmix.families.structure import CovarianceStructure, diagonal_scatter, per_mass
+
+
+class AxisAligned(CovarianceStructure):
+    """Structures whose matrix is diagonal: whitening is a scale for each column."""
+
+    def scales(self, components: Components) -> np.ndarray:
+        """1 / standard deviation, (m, d)."""
+        m, d = components.means.shape
+        return 1.0 / np.sqrt(self.variances(components.covariances, m, d))
+
+    def solve(self, components, vectors):
+        return vectors * self.scales(components) ** 2
+
+    def as_full(self, covariances, m, d):
+        return self.variances(covariances, m, d)[:, :, None] * np.eye(d)
+
+    def log_factor(self, covariances, m, d):
+        return -0.5 * np.log(self.variances(covariances, m, d)).sum(axis=1)
+
+    def sums(self, kernels, X, row_weights, offsets, components, shape=()):
+        scales = self.scales(components)
+        return kernels.diag_sums(X, row_weights, offsets, components.means, scales, *shape)
+
+    def mahalanobis(self, X, components):
+        distances = np.empty((components.count, len(X)))
+        for j, (mean, scale) in enumerate(zip(components.means, self.scales(components))):
+            whitened = (X - mean) * scale
+            distances[j] = np.einsum("ij,ij->i", whitened, whitened)
+        return distances.T
+
+    def whitened_noise(self, components, labels, noise):
+        return noise / self.scales(components)[labels]
+
+
+class Spherical(AxisAligned):
+    """One variance for all columns: (m,). Coordinate: log standard deviation."""
+
+    name = "spherical"
+
+    def n_parameters(self, m, d):
+        return m
+
+    def from_full(self, covariances):
+        return np.diagonal(covariances, axis1=1, axis2=2).mean(axis=1)
+
+    def variances(self, covariances, m, d):
+        return np.repeat(covariances[:, None], d, axis=1)
+
+    def estimate(self, sums, means, previous, floor):
+        variances = per_mass(diagonal_scatter(sums, means).mean(axis=1), sums.mass, previous)
+        return np.maximum(variances, floor.mean())
+
+    def coordinates(self, covariances, m):
+        return 0.5 * np.log(covariances)[:, None]
+
+    def from_coordinates(self, theta, previous, floor):
+        return np.maximum(np.exp(2 * theta[:, 0]), floor.mean())
+
+    def gradient(self, sums, components):
+        d = components.means.shape[1]
+        distances = diagonal_scatter(sums, components.means).sum(axis=1) / components.covariances
+        return (distances - d * sums.mass)[:, None]
+
+
+class Diag(AxisAligned):
+    """A variance for each column: (m, d). Coordinates: log standard deviations."""
+
+    name = "diag"
+
+    def n_parameters(self, m, d):
+        return m * d
+
+    def from_full(self, covariances):
+        return np.diagonal(covariances, axis1=1, axis2=2).copy()
+
+    def variances(self, covariances, m, d):
+        return covariances
+
+    def estimate(self, sums, means, previous, floor):
+        return np.maximum(per_mass(diagonal_scatter(sums, means), sums.mass, previous), floor)
+
+    def coordinates(self, covariances, m):
+        return 0.5 * np.log(covariances)
+
+    def from_coordinates(self, theta, previous, floor):
+        return np.maximum(np.exp(2 * theta), floor)
+
+    def gradient(self, sums, components):
+        scatter = diagonal_scatter(sums, components.means)
+        return scatter / components.covariances - sums.mass[:, None]
+
+
+class Known(Diag):
+    """Variances given beforehand and never moved: (m, d). No coordinates."""
+
+    name = "known"
+
+    def n_parameters(self, m, d):
+        return 0
+
+    def estimate(self, sums, means, previous, floor):
+        return previous
+
+    def coordinates(self, covariances, m):
+        return np.empty((m, 0))
+
+    def from_coordinates(self, theta, previous, floor):
+        return previous
+
+    def gradient(self, sums, components):
+        return np.empty((components.count, 0))

@@ -1,0 +1,35 @@
+"""The parameters of a finite mixture."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Components(NamedTuple):
+    """Parameters of m component densities in d dimensions.
+
+    weights      (m,)   mixing weights, non-negative, sum to 1
+    means        (m, d)
+    covariances  (m,) spherical, (m, d) diag, (1, d, d) tied, (m, d, d) full;
+                 for the Student-t family the scale matrices
+    dof          (m,)   degrees of freedom of the Student-t family, else None
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    dof: np.ndarray | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.weights)
+
+    def take(self, index: np.ndarray) -> "Components":
+        """The components at `index`, in that order, their weights as they are."""
+        own = len(self.covariances) == self.count
+        return Components(
+            self.weights[index],
+            self.means[index],
+            self.covariances[index] if own else self.covariances,
+            None if self.dof is None else self.dof[index],
+        )

@@ -1,0 +1,134 @@
+"""Covariances with correlations: a matrix for each component, or one for all."""
+
+import numpy as np
+
+from divmix.families.axis_aligned import Spherical
+from divmix.families.components import Components
+from divmix.families.structure import (
+    CovarianceStructure,
+    floor_eigenvalues,
+    full_scatter,
+    inverse_cholesky,
+    is_empty,
+    per_mass,
+)
+
+
+class Full(CovarianceStructure):
+    """A matrix each: (m, d, d). Coordinates: lower Cholesky factor, its diagonal in logs."""
+
+    name = "full"
+
+    def n_parameters(self, m, d):
+        return m * d * (d + 1) // 2
+
+    def from_full(self, covariances):
+        return covariances.copy()
+
+    def as_full(self, covariances, m, d):
+        return covariances
+
+    def variances(self, covariances, m, d):
+        return np.diagonal(covariances, axis1=1, axis2=2)
+
+    def log_factor(self, covariances, m, d):
+        return -np.log(np.diagonal(np.linalg.cholesky(covariances), axis1=1, axis2=2)).sum(axis=1)
+
+    def sums(self, kernels, X, row_weights, offsets, components, shape=()):
+        factors = inverse_cholesky(components.covariances)
+        return kernels.full_sums(X, row_weights, offsets, components.means, factors, *shape)
+
+    def estimate(self, sums, means, previous, floor):
+        covariances = per_mass(full_scatter(sums, means), sums.mass, previous)
+        return floor_eigenvalues(covariances, floor)
+
+    def coordinates(self, covariances, m):
+        factors = np.linalg.cholesky(covariances)
+        diagonal = np.arange(factors.shape[-1])
+        factors[:, diagonal, diagonal] = np.log(factors[:, diagonal, diagonal])
+        return factors[:, *np.tril_indices(len(diagonal))]
+
+    def from_coordinates(self, theta, previous, floor):
+        diagonal = np.arange(len(floor))
+        factors = np.zeros((len(theta), len(floor), len(floor)))
+        factors[:, *np.tril_indices(len(floor))] = theta
+        factors[:, diagonal, diagonal] = np.exp(factors[:, diagonal, diagonal])
+        return floor_eigenvalues(factors @ factors.transpose(0, 2, 1), floor)
+
+    def gradient(self, sums, components):
+        factors = np.linalg.cholesky(components.covariances)
+        precisions = np.linalg.inv(components.covariances)
+        scatter = full_scatter(sums, components.means)
+        # By the matrix first, then the chain rule through cov = L L^T.
+        by_covariance = 0.5 * (
+            precisions @ scatter @ precisions - sums.mass[:, None, None] * precisions
+        )
+        by_factor = 2 * by_covariance @ factors
+        diagonal = np.arange(factors.shape[-1])
+        by_factor[:, diagonal, diagonal] *= factors[:, diagonal, diagonal]
+        return by_factor[:, *np.tril_indices(len(diagonal))]
+
+    def mahalanobis(self, X, components):
+        distances = np.empty((components.count, len(X)))
+        factors = inverse_cholesky(components.covariances)
+        for j, (mean, factor) in enumerate(zip(components.means, factors)):
+            whitened = (X - mean) @ factor.T
+            distances[j] = np.einsum("ij,ij->i", whitened, whitened)
+        return distances.T
+
+
+class Tied(CovarianceStructure):
+    """One matrix for all: (1, d, d). It is shared, so it is no coordinate of a particle.
+
+    The total second moment is the same whatever component a row belongs to, so rows are whitened
+    once and the kernel for axis-aligned components does the rest.
+    """
+
+    name = "tied"
+    shared = True
+    BLOCK = 16384  # rows whitened at a time, which bounds the copy
+
+    def n_parameters(self, m, d):
+        return d * (d + 1) // 2
+
+    def from_full(self, covariances):
+        return covariances.mean(axis=0, keepdims=True)
+
+    def as_full(self, covariances, m, d):
+        return np.broadcast_to(covariances, (m, d, d))
+
+    def variances(self, covariances, m, d):
+        return np.broadcast_to(np.diagonal(covariances[0]), (m, d))
+
+    def log_factor(self, covariances, m, d):
+        return np.full(m, -np.log(np.diagonal(np.linalg.cholesky(covariances[0]))).sum())
+
+    def sums(self, kernels, X, row_weights, offsets, components, shape=()):
+        """As for the others, but `second` is the pooled sum of w x x^T, (d, d)."""
+        factor = inverse_cholesky(components.covariances)[0]
+        means = components.means @ factor.T
+        scales = np.ones_like(means)
+        total, second = None, np.zeros((X.shape[1], X.shape[1]))
+        for start in range(0, len(X), self.BLOCK):
+            rows = slice(start, start + self.BLOCK)
+            whitened = np.ascontiguousarray(X[rows] @ factor.T)
+            part = kernels.diag_sums(whitened, row_weights[rows], offsets, means, scales, *shape)
+            second += (X[rows] * row_weights[rows, None]).T @ X[rows]
+            total = part if total is None else total + part
+        first = np.linalg.solve(factor, total.first.T).T
+        return total._replace(first=first, second=second)
+
+    def estimate(self, sums, means, previous, floor):
+        if is_empty(sums.mass).all():
+            return previous
+        cross = means.T @ sums.first
+        outer = (means * sums.mass[:, None]).T @ means
+        covariance = (sums.second - cross - cross.T + outer) / sums.mass.sum()
+        return floor_eigenvalues(covariance[None], floor)
+
+    def mahalanobis(self, X, components):
+        factor = inverse_cholesky(components.covariances)[0]
+        whitened = Components(
+            components.weights, components.means @ factor.T, np.ones(components.count)
+        )
+        return Spherical().mahalanobis(X @ factor.T, whitened)

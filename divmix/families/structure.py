@@ -1,0 +1,136 @@
+"""What a covariance structure has to know, and the algebra that all structures share."""
+
+import numpy as np
+
+from divmix.families.components import Components
+
+# A component whose share of the mass is below this has no estimate of its own: it stays put.
+EMPTY = 1e-12
+
+
+class CovarianceStructure:
+    """What the spread of a component may look like; the law on top of it is not known here.
+
+    Arrays: m components, d columns; `covariances` has the shape of `Components.covariances`;
+    `floor` (d,) is the smallest variance allowed for each column; S_j is the scatter of
+    component j about its mean, sum_x w r u (x - mu_j)(x - mu_j)^T.
+    A *coordinate* is an unconstrained number: the structure's part of a particle theta.
+    """
+
+    name: str
+    shared = False  # True where all components have one covariance: no coordinate of a particle
+
+    def n_parameters(self, m: int, d: int) -> int:
+        """Free parameters of m covariances in d dimensions."""
+        raise NotImplementedError
+
+    def repeat(self, covariance: np.ndarray, m: int) -> np.ndarray:
+        """Covariances of m components that all resemble one full matrix (d, d)."""
+        return self.from_full(np.repeat(covariance[None], m, axis=0))
+
+    def from_full(self, covariances: np.ndarray) -> np.ndarray:
+        """The covariances of this structure that match full ones (m, d, d) best."""
+        raise NotImplementedError
+
+    def as_full(self, covariances: np.ndarray, m: int, d: int) -> np.ndarray:
+        """Covariances as matrices (m, d, d)."""
+        raise NotImplementedError
+
+    def variances(self, covariances: np.ndarray, m: int, d: int) -> np.ndarray:
+        """Variance of each column in each component, (m, d)."""
+        raise NotImplementedError
+
+    def log_factor(self, covariances: np.ndarray, m: int, d: int) -> np.ndarray:
+        """log |W| with W cov W^T = I, (m,)."""
+        raise NotImplementedError
+
+    def sums(self, kernels, X, row_weights, offsets, components: Components, shape=()):
+        """Sufficient statistics of rows X (n, d) by the compiled kernels of a law.
+
+        offsets (m,) are log weight + log normalising constant; `shape` holds the law's further
+        parameters.
+        """
+        raise NotImplementedError
+
+    def estimate(self, sums, means, previous, floor) -> np.ndarray:
+        """The M-step: S_j / mass_j in this structure, floored; `previous` where empty."""
+        raise NotImplementedError
+
+    def coordinates(self, covariances: np.ndarray, m: int) -> np.ndarray:
+        """Coordinates (m, c)."""
+        return np.empty((m, 0))
+
+    def from_coordinates(self, theta, previous, floor) -> np.ndarray:
+        """Covariances of coordinates theta (m, c), floored."""
+        return previous
+
+    def gradient(self, sums, components: Components) -> np.ndarray:
+        """Gradient of the summed log-likelihood in the coordinates, (m, c)."""
+        return np.empty((components.count, 0))
+
+    def solve(self, components: Components, vectors: np.ndarray) -> np.ndarray:
+        """cov_j^-1 v_j of vectors (m, d), (m, d)."""
+        full = self.as_full(components.covariances, *components.means.shape)
+        return np.linalg.solve(full, vectors[:, :, None])[:, :, 0]
+
+    def mahalanobis(self, X: np.ndarray, components: Components) -> np.ndarray:
+        """Squared Mahalanobis distance of rows X (n, d) to each component, (n, m)."""
+        raise NotImplementedError
+
+    def whitened_noise(self, components: Components, labels, noise: np.ndarray) -> np.ndarray:
+        """Standard noise (n, d) given the covariance of component labels (n,)."""
+        m, d = components.means.shape
+        factors = np.linalg.cholesky(self.as_full(components.covariances, m, d))
+        return np.einsum("nij,nj->ni", factors[labels], noise)
+
+
+def is_empty(mass: np.ndarray) -> np.ndarray:
+    """Which components (m,) hold no rows to speak of."""
+    return mass <= EMPTY * max(mass.sum(), 1e-300)
+
+
+def per_mass(total: np.ndarray, mass: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    """total_j / mass_j, and `previous` for empty components. total (m, ...), mass (m,)."""
+    column = (-1, *[1] * (total.ndim - 1))
+    empty = is_empty(mass)
+    divided = total / np.where(empty, 1.0, mass).reshape(column)
+    return np.where(empty.reshape(column), previous, divided)
+
+
+def diagonal_scatter(sums, means: np.ndarray) -> np.ndarray:
+    """Diagonals of S_j, (m, d), never negative."""
+    scatter = sums.second - 2 * means * sums.first + sums.scaled_mass[:, None] * means**2
+    return np.maximum(scatter, 0.0)
+
+
+def full_scatter(sums, means: np.ndarray) -> np.ndarray:
+    """S_j, (m, d, d)."""
+    cross = means[:, :, None] * sums.first[:, None, :]
+    outer = means[:, :, None] * means[:, None, :]
+    scatter = sums.second - cross - cross.transpose(0, 2, 1)
+    return scatter + sums.scaled_mass[:, None, None] * outer
+
+
+def floor_eigenvalues(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """Covariances (c, d, d) raised where a direction is narrower than the floor (d,).
+
+    In units in which the floor is 1 every eigenvalue becomes at least 1. Only the matrices that
+    need it are decomposed.
+    """
+    root = np.sqrt(floor)
+    result = covariances.copy()
+    for j, covariance in enumerate(covariances):
+        scaled = covariance / np.outer(root, root)
+        try:
+            np.linalg.cholesky(scaled - np.eye(len(floor)))
+        except np.linalg.LinAlgError:
+            values, vectors = np.linalg.eigh(scaled)
+            raised = (vectors * np.maximum(values, 1.0)) @ vectors.T
+            result[j] = 0.5 * (raised + raised.T) * np.outer(root, root)
+    return result
+
+
+def inverse_cholesky(covariances: np.ndarray) -> np.ndarray:
+    """W (c, d, d), lower triangular, with W cov W^T = I."""
+    factors = np.linalg.cholesky(covariances)
+    return np.ascontiguousarray(np.tril(np.linalg.inv(factors)))

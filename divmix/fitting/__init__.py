@@ -1,0 +1,1 @@
+"""The method: from a matrix of rows to a fitted mixture."""

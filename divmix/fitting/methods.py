@@ -1,0 +1,87 @@
+"""The methods behind `--method`. A method turns rows and settings into a fitted mixture."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from divmix.families import Components, Gaussian
+from divmix.fitting import initialization
+from divmix.fitting.data_term import InMemory, MiniBatch
+from divmix.fitting.loop import climb
+from divmix.fitting.monitor import Monitor
+from divmix.fitting.steps import em_step, local_step, published_step
+from divmix.settings import FitSettings
+
+# Iterations whose mean objectives are compared: first-order steps wander about their path.
+FIRST_ORDER_WINDOW = 10
+
+
+class Fitted(NamedTuple):
+    """What a method returns: components, the cluster (m,) of each, and how the climb ended."""
+
+    components: Components
+    clusters: np.ndarray
+    stop_reason: str
+
+
+def nsvgd(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor):
+    """Nonlinear SVGD as published: equal weights, plain gradients, one global bandwidth."""
+    components = _start(data_term, family, settings, generator)
+    if settings.weights != "learned":
+        components = _equal_weights(components)
+    if settings.drive == "em":
+        step = local_step(family, settings.alpha, learn_weights=settings.weights == "learned")
+    else:
+        step = published_step(
+            family,
+            settings.alpha,
+            kernel=settings.kernel,
+            bandwidth=settings.bandwidth or "median",
+            optimizer_name=settings.optimizer,
+            learning_rate=settings.step,
+            generator=generator,
+        )
+    return _single_phase(
+        "diversify", step, components, data_term, settings, generator, monitor, settings.alpha
+    )
+
+
+def em(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor: Monitor):
+    """Expectation-maximisation, for comparison: no kernel, alpha has no part in it."""
+    components = _start(data_term, family, settings, generator)
+    learn_weights = settings.weights != "uniform"
+    if not learn_weights:
+        components = _equal_weights(components)
+    step = em_step(family, learn_weights=learn_weights)
+    return _single_phase("refine", step, components, data_term, settings, generator, monitor, 0.0)
+
+
+def _single_phase(phase, step, components, data_term, settings, generator, monitor, alpha):
+    first_order = settings.batch_size is not None or phase == "diversify"
+    if settings.batch_size is not None:
+        data_term = MiniBatch(data_term, settings.batch_size, generator)
+    result = climb(
+        step,
+        components,
+        data_term,
+        monitor,
+        phase=phase,
+        alpha=alpha,
+        tol=settings.tol,
+        window=FIRST_ORDER_WINDOW if first_order else 1,
+    )
+    return Fitted(result.components, np.arange(result.components.count), result.stop_reason)
+
+
+def _start(data_term: InMemory, family, settings: FitSettings, generator) -> Components:
+    m = settings.components or settings.clusters
+    return initialization.start(
+        family, data_term.X, data_term.row_weights, m, settings.init, generator
+    )
+
+
+def _equal_weights(components: Components) -> Components:
+    return components._replace(weights=np.full(components.count, 1 / components.count))
+
+
+METHODS = {"nsvgd": nsvgd, "em": em}

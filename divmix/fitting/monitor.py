@@ -1,0 +1,68 @@
+"""The trace of a fit, and when to stop: everything about a fit that is not mathematics."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from divmix.errors import FitError
+from divmix.progress import Progress, TraceRow
+
+
+class Monitor:
+    """Records every iteration, tells the user, and knows the limits of the whole fit.
+
+    max_iter bounds the iterations of all phases together, time_budget (seconds) the time.
+    should_stop is asked after every iteration.
+    """
+
+    def __init__(
+        self,
+        max_iter: int,
+        time_budget: float | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.trace: list[TraceRow] = []
+        self.max_iter = max_iter
+        self.time_budget = time_budget
+        self.should_stop = should_stop
+        self.progress = progress or Progress()
+        self.started = time.monotonic()
+
+    def record(self, phase, components, log_likelihood, entropy, objective, step) -> None:
+        """Add a line to the trace. Raises FitError where the log-likelihood is no number."""
+        iteration = len(self.trace)
+        if not np.isfinite(log_likelihood):
+            raise FitError(
+                f"the log-likelihood is {log_likelihood} at iteration {iteration} ({phase})",
+                hint="use a smaller --step, a larger --floor, or another --scale",
+            )
+        seconds = time.monotonic() - self.started
+        row = TraceRow(
+            iteration, phase, components, log_likelihood, entropy, objective, step, seconds
+        )
+        self.trace.append(row)
+        self.progress.iteration(row, self.max_iter)
+
+    def stop_reason(self) -> str | None:
+        """Why the fit must end now, or None."""
+        if self.should_stop():
+            return "interrupted"
+        if len(self.trace) >= self.max_iter:
+            return "max_iter"
+        if self.time_budget and time.monotonic() - self.started >= self.time_budget:
+            return "time_budget"
+        return None
+
+
+def has_converged(objectives: list[float], tol: float, window: int) -> bool:
+    """Whether the mean objective of the last `window` iterations moved by less than tol each.
+
+    A window of 1 compares two neighbours, right for EM; noisy steps need a longer one.
+    """
+    if tol == 0 or len(objectives) < 2 * window:
+        return False
+    recent = np.mean(objectives[-window:])
+    before = np.mean(objectives[-2 * window : -window])
+    return abs(recent - before) < tol * window

@@ -1,0 +1,163 @@
+"""A fitted mixture: components, the clusters they form, and the way from a table to its rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from divmix.errors import ModelFileError
+from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
+from divmix.model.model_file import read_model, write_model
+from divmix.tables.preprocessing import Preprocessing
+
+BLOCK = 4096  # rows scored at a time: bounds the (rows, components) arrays
+
+
+class Scores(NamedTuple):
+    """What a mixture says of n rows.
+
+    cluster (n,) int, -1 for an incomplete row; probability (n,) of that cluster; log_density (n,)
+    in nats and in the data's own units; posterior (n, k) or None. NaN for incomplete rows.
+    """
+
+    cluster: np.ndarray
+    probability: np.ndarray
+    log_density: np.ndarray
+    posterior: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Components ordered by cluster, `clusters` (m,) the cluster of each, counted from 0.
+
+    about holds what describes the fit and is not needed to score a row: settings, rows, input.
+    """
+
+    family: Gaussian
+    components: Components
+    clusters: np.ndarray
+    preprocessing: Preprocessing
+    about: dict[str, Any]
+
+    @property
+    def n_clusters(self) -> int:
+        return int(self.clusters.max()) + 1
+
+    @property
+    def cluster_weights(self) -> np.ndarray:
+        """Mixing weight of each cluster, (k,)."""
+        return np.bincount(self.clusters, weights=self.components.weights)
+
+    def score(self, X: np.ndarray, *, posterior: bool = False) -> Scores:
+        """Scores of rows X (n, d) of the design matrix; densities in the units of X."""
+        parts = [
+            self._score_block(X[start : start + BLOCK], posterior)
+            for start in range(0, max(len(X), 1), BLOCK)
+        ]
+        return Scores(*(None if p[0] is None else np.concatenate(p) for p in zip(*parts)))
+
+    def score_batch(self, batch, *, unknown: str = "error", posterior: bool = False) -> Scores:
+        """Scores of a table or record batch in the data's own columns and units."""
+        rows = self.preprocessing.transform(batch, unknown=unknown)
+        scores = self.score(rows.X, posterior=posterior)
+        log_density = scores.log_density + rows.log_jacobian
+        scores = scores._replace(log_density=log_density)
+        return scores if rows.complete.all() else _blank(scores, ~rows.complete)
+
+    def draw(self, n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """n rows of the design matrix (n, d) drawn from the mixture, and their clusters (n,)."""
+        weights = self.components.weights / self.components.weights.sum()
+        labels = generator.choice(self.components.count, n, p=weights)
+        return self.family.draw(self.components, labels, generator), self.clusters[labels]
+
+    def _score_block(self, X: np.ndarray, posterior: bool) -> Scores:
+        log_weights = np.log(np.maximum(self.components.weights, 1e-300))
+        joint = log_weights + self.family.log_densities(X, self.components)
+        top = joint.max(axis=1)
+        share = np.exp(joint - top[:, None])
+        total = share.sum(axis=1)
+        first = np.searchsorted(self.clusters, np.arange(self.n_clusters))
+        by_cluster = np.add.reduceat(share, first, axis=1) / total[:, None]
+        cluster = by_cluster.argmax(axis=1)
+        return Scores(
+            cluster,
+            np.minimum(by_cluster[np.arange(len(X)), cluster], 1.0),
+            top + np.log(total),
+            by_cluster if posterior else None,
+        )
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model file. Raises OutputError."""
+        document = {
+            "family": self.family.name,
+            "covariance": self.family.structure.name,
+            "preprocessing": self.preprocessing.to_dict(),
+            "about": self.about,
+        }
+        arrays = {"floor": self.family.floor, "clusters": self.clusters}
+        arrays |= {k: v for k, v in self.components._asdict().items() if v is not None}
+        write_model(path, document, arrays, overwrite)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Mixture":
+        """Read a model file, or the one in a run folder. Raises ModelFileError."""
+        document, arrays = read_model(path)
+        try:
+            mixture = cls._from_parts(document, arrays)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise ModelFileError(
+                f"{path} is not a model that fits together: {error}",
+                hint="fit the model again, or restore the file from a copy",
+            ) from error
+        return mixture
+
+    @classmethod
+    def _from_parts(cls, document: dict, arrays: dict[str, np.ndarray]) -> "Mixture":
+        if document["family"] not in FAMILIES or document["covariance"] not in STRUCTURES:
+            raise ValueError("unknown family or covariance")
+        floor = arrays["floor"]
+        family = make_family(document["family"], document["covariance"], floor)
+        components = Components(
+            arrays["weights"], arrays["means"], arrays["covariances"], arrays.get("dof")
+        )
+        preprocessing = Preprocessing.from_dict(document["preprocessing"])
+        m, d = components.means.shape
+        clusters = arrays["clusters"].astype(np.int64)
+        expected = family.structure.from_full(np.zeros((m, d, d))).shape
+        consistent = (
+            m >= 1
+            and components.weights.shape == clusters.shape == (m,)
+            and components.covariances.shape == expected
+            and floor.shape == (d,)
+            and d == preprocessing.n_features
+            and (family.name != "student" or components.dof.shape == (m,))
+            and clusters[0] == 0
+            and np.isin(np.diff(clusters), (0, 1)).all()
+        )
+        if not consistent:
+            raise ValueError("its arrays do not fit together")
+        finite = all(np.isfinite(part).all() for part in components if part is not None)
+        if not finite:
+            raise ValueError("its parameters are not all finite")
+        return cls(family, components, clusters, preprocessing, document["about"])
+
+
+def canonical_order(sizes: np.ndarray, clusters: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Order of components (m,): by cluster, the largest first, then by weight within it.
+
+    sizes (k,) are the weights of the rows assigned to each cluster, clusters (m,) and weights (m,)
+    those of the components.
+    """
+    rank = np.empty(len(sizes), dtype=np.int64)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    return np.lexsort((-weights, rank[clusters]))
+
+
+def _blank(scores: Scores, incomplete: np.ndarray) -> Scores:
+    """The scores with nothing said of incomplete rows."""
+    scores.cluster[incomplete] = -1
+    for values in (scores.probability, scores.log_density, scores.posterior):
+        if values is not None:
+            values[incomplete] = np.nan
+    return scores

@@ -1,0 +1,1 @@
+"""Table in, result out: what the commands call, and the Python API."""
