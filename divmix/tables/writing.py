@@ -1,0 +1,176 @@
+"""Files that appear whole or not at all."""
+
+import errno
+import io
+import json
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import pyarrow as pa
+
+from divmix.errors import OutputError
+
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet", ".arrow")
+
+# What a full disk, a quota or a size limit says. Other errors of the writer are not the output's.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+def check_output(path: str | Path, *, overwrite: bool) -> None:
+    """Raise OutputError where `path` could not be written, before any work is done for it."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder", hint="name a file to write")
+        if path.is_file() and not overwrite:
+            raise OutputError(f"{path} exists already",
+                              hint="use --force to overwrite it, or choose another -o")
+        if not path.parent.is_dir():
+            raise OutputError(f"{path} cannot be written: there is no folder {path.parent}",
+                              hint="create the folder first, or choose another -o")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+@contextmanager
+def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A binary file that takes its name only when the block ends without an error.
+
+    It is written under a temporary name in the same folder, synced, then renamed: a failure
+    removes it, and a kill leaves nothing under the final name. A device or pipe is written as is.
+    Raises OutputError where the file exists without `overwrite`, or cannot be written.
+    """
+    check_output(path, overwrite=overwrite)
+    # A symbolic link stays one: the file it points to is replaced.
+    path = Path(os.path.realpath(path))
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        with path.open("wb") as device:
+            yield device
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        # Created with open's own mode, so the umask applies as for any new file.
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        check_output(path, overwrite=overwrite)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in _NO_ROOM or error.filename == str(temporary):
+            raise _cannot_write(path, error) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, document: Any, *, overwrite: bool = False) -> None:
+    """Write a document as indented JSON; NumPy scalars and arrays become numbers and lists."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False,
+                      default=lambda value: value.tolist())
+    with atomic_file(path, overwrite=overwrite) as file:
+        file.write(f"{text}\n".encode())
+
+
+class TableWriter:
+    """Writes batches to one table; the suffix of `path` decides the format, '-' is CSV on stdout.
+
+    A context manager: the file appears when the block ends without an error. Raises OutputError
+    for an unknown suffix and for what `atomic_file` refuses. A closed pipe is a BrokenPipeError.
+    """
+
+    def __init__(self, path: str | Path, schema: pa.Schema, overwrite: bool = False) -> None:
+        self._path = str(path)
+        self._schema = schema
+        self._overwrite = overwrite
+        self._suffix = ".csv" if self._path == "-" else table_suffix(path)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            if self._path == "-":
+                sink: Any = sys.stdout.buffer
+            else:
+                sink = stack.enter_context(atomic_file(self._path, overwrite=self._overwrite))
+            self._writer = stack.enter_context(self._open_writer(_Borrowed(sink), stack))
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append the rows of a batch with the writer's schema."""
+        self._writer.write_batch(batch)
+
+    def __exit__(self, *failure: Any) -> bool | None:
+        return self._stack.__exit__(*failure)
+
+    def _open_writer(self, sink: Any, stack: ExitStack) -> Any:
+        if self._suffix == ".parquet":
+            from pyarrow import parquet
+            return parquet.ParquetWriter(sink, self._schema, compression="zstd")
+        if self._suffix == ".arrow":
+            return pa.ipc.new_file(sink, self._schema)
+        codec = {".csv.gz": "gzip", ".csv.zst": "zstd"}.get(self._suffix)
+        if codec:
+            compressed = pa.CompressedOutputStream(pa.PythonFile(sink, "w"), codec)
+            sink = stack.enter_context(compressed)
+        from pyarrow import csv
+        # Arrow would quote every name of the header, where other programs quote none.
+        sink.write((",".join(map(_csv_name, self._schema.names)) + "\n").encode())
+        return csv.CSVWriter(sink, self._schema,
+                             write_options=csv.WriteOptions(include_header=False))
+
+
+class _Borrowed(io.RawIOBase):
+    """A file that Arrow may close without closing the one beneath, which is not its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        if not self.closed:
+            self._file.flush()
+
+
+def table_suffix(path: str | Path) -> str:
+    """The suffix that decides a table's format. Raises OutputError for an unknown one."""
+    for suffix in sorted(TABLE_SUFFIXES, key=len, reverse=True):
+        if str(path).lower().endswith(suffix):
+            return suffix
+    raise OutputError(f"{path}: unknown kind of table",
+                      hint=f"end the name in {', '.join(TABLE_SUFFIXES)}")
+
+
+def _csv_name(name: str) -> str:
+    needs_quotes = any(sign in name for sign in ',;"\t\r\n') or name != name.strip() or not name
+    return '"' + name.replace('"', '""') + '"' if needs_quotes else name
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the file system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass  # some network file systems refuse this; the file itself is synced already
+    finally:
+        os.close(handle)
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written: {os.strerror(error.errno or errno.EIO)}",
+                       hint="check the folder's permissions and free space, or choose another -o")
