@@ -102,7 +102,8 @@ class FitSettings(Settings):
     """The mixture to fit, and how it is searched for."""
 
     clusters: int = option(
-        section="Model", flag="-k", at_least=1, metavar="N", help="Clusters to return.")
+        section="Model", flag="-k", at_least=1, metavar="N",
+        help="Clusters to return, such as -k 10.")
     alpha: float = option(
         0.1, section="Model", at_least=0,
         help="Weight of diversity: alpha in J = log-likelihood + alpha * entropy; 0 = plain "
@@ -134,7 +135,7 @@ class FitSettings(Settings):
         1e-5, section="Search", at_least=0, unit="nats per row",
         help="Stop when the log-likelihood changes by less than this.")
     time_budget: float | None = option(
-        None, section="Search", above=0, unit="seconds",
+        None, section="Search", above=0, metavar="SECONDS",
         help="Stop after this long with the best found. Default: no limit.")
     require_convergence: bool = option(
         False, section="Search", help="Exit with code 6 when the fit stopped before it converged.")
@@ -158,7 +159,7 @@ class FitSettings(Settings):
     step: float = option(
         0.05, section="Search", above=0, help="Learning rate of the plain gradient.")
     batch_size: int | None = option(
-        None, section="Search", at_least=1, unit="rows",
+        None, section="Search", at_least=1, metavar="ROWS",
         help="Rows in a step. Default: all rows in each.")
     floor: float = option(
         1e-6, section="Search", above=0, at_most=1,

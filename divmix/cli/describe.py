@@ -1,0 +1,21 @@
+"""`divmix describe`: what a model file holds."""
+
+import click
+
+from divmix.cli import options
+
+
+@click.command("describe", cls=options.Command, short_help="Show what a model holds.",
+               example="divmix describe iris.divmix")
+@click.argument("model")
+@options.as_json
+def command(model: str, as_json: bool) -> None:
+    """Show what MODEL holds: columns, components, settings and the data it was fitted to.
+
+    MODEL is a model.divmix or a run folder.
+    """
+    from divmix.cli.show import show
+    from divmix.workflows.describe import describe_model
+
+    document = describe_model(model)
+    show(document, as_json)

@@ -1,0 +1,25 @@
+"""`divmix evaluate`: clusters against known classes."""
+
+import click
+
+from divmix.cli import options
+
+
+@click.command("evaluate", cls=options.Command, short_help="Compare clusters with known classes.",
+               example="divmix evaluate labelled.csv --truth species --prediction cluster")
+@click.argument("table")
+@click.option("--truth", required=True, metavar="COL", help="Column with the known classes.")
+@click.option("--prediction", default="cluster", metavar="COL",
+              help="Column with the clusters.  [default: cluster]")
+@options.as_json
+def command(table: str, truth: str, prediction: str, as_json: bool) -> None:
+    """Compare the clusters in a table with known classes.
+
+    Prints the adjusted Rand index, normalised and adjusted mutual information, and the accuracy
+    under the best matching of clusters to classes.
+    """
+    from divmix.cli.show import show
+    from divmix.workflows.evaluate import run_evaluate
+
+    result = run_evaluate(table, truth, prediction=prediction)
+    show(result, as_json)

@@ -1,0 +1,71 @@
+"""The one place where errors become exit codes and two lines on stderr."""
+
+import errno
+import os
+import sys
+import traceback
+
+import click
+
+from divmix.cli.signals import Interrupted
+from divmix.errors import DivmixError
+
+INTERNAL, USAGE, INPUT, CTRL_C, CLOSED_PIPE = 1, 2, 3, 130, 141
+
+
+def report(error: BaseException, debug: bool = False) -> int:
+    """Tell the user about `error` on stderr and return the exit code that belongs to it."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, Interrupted):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):  # before the handlers were in place
+        return CTRL_C
+    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        _silence_stdout()
+        return CLOSED_PIPE
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return USAGE
+    if debug:
+        traceback.print_exception(error)
+    code, message, hint = _explain(error)
+    print(f"Error: {message}\nHint: {hint}", file=sys.stderr)
+    return code
+
+
+def _explain(error: BaseException) -> tuple[int, str, str]:
+    """Exit code, what went wrong and what to do, each text on one line."""
+    if isinstance(error, DivmixError):
+        return error.exit_code, _line(error), error.hint
+    if isinstance(error, click.ClickException):
+        return USAGE, _line(error.format_message()), _usage_hint(error)
+    if isinstance(error, MemoryError):
+        return INPUT, "the table does not fit into memory", (
+            "use fewer rows or components, or a machine with more memory")
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}" if error.filename else _line(error)
+        return USAGE, what, "check that the path is writable and that the disk has room"
+    return INTERNAL, f"internal error: {type(error).__name__}: {_line(error)}", (
+        "this is a fault of divmix: run again with --debug and report what it prints")
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    ctx = getattr(error, "ctx", None)
+    if ctx is None:
+        return "see divmix --help"
+    example = getattr(ctx.command, "example", None)
+    see = f"see {ctx.command_path} --help"
+    return f"for example: {example}; {see}" if example else see
+
+
+def _silence_stdout() -> None:
+    """What is still buffered has no reader: without this the interpreter complains at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass  # stdout is not a file, as in a test

@@ -1,0 +1,56 @@
+"""`divmix fit`: a table in, a run folder out."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from divmix.cli import options
+from divmix.cli.signals import GracefulStop
+from divmix.settings import FitSettings, TableSettings
+
+
+@options.setting_options(FitSettings, TableSettings)
+@click.command("fit", cls=options.Command, short_help="Fit a mixture to a table.",
+               example="divmix fit sample_data/iris.csv -k 3 --truth species")
+@click.argument("data", nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
+              help="The run folder. Default: the name of DATA with .divmix, where you stand.")
+@options.force
+@click.option("--format", "assignments_format", type=click.Choice(["csv", "parquet"]),
+              default="csv", help="Format of the assignments.  [default: csv]")
+@options.as_json
+@options.quiet
+@options.verbose
+@options.config
+@click.pass_context
+def command(ctx: click.Context, data: tuple[str, ...], output: Path | None, force: bool,
+            assignments_format: str, as_json: bool, quiet: bool, verbose: bool, config: Path | None,
+            **values: object) -> None:
+    """Fit a diversified mixture to DATA and write a run folder.
+
+    DATA is a CSV file (.csv, .tsv, .txt, also .gz and .zst), Parquet, Arrow, several files, a
+    folder of them, or - for standard input. The run folder holds model.divmix (all that predict
+    needs), assignments.csv (cluster, probability and log-density of each row), components.csv,
+    trace.csv and run.json.
+    """
+    from divmix.cli import terminal
+    from divmix.cli.show import show, summary
+    from divmix.workflows.fit import run_fit
+
+    output = output or default_output(data)
+    with GracefulStop() as should_stop, terminal.progress(quiet, verbose) as progress:
+        run = run_fit(
+            data, options.collect(ctx, FitSettings), options.collect(ctx, TableSettings), output,
+            overwrite=force, assignments_format=assignments_format, progress=progress,
+            origins=options.origins(ctx, FitSettings, TableSettings), should_stop=should_stop)
+    if as_json:
+        show(run, as_json)
+    if not quiet and (verbose or sys.stderr.isatty()):
+        summary(run, output)
+
+
+def default_output(data: tuple[str, ...]) -> Path:
+    """`path/to/table.csv.gz` gives `table.divmix`, standard input `stdin.divmix`."""
+    name = "stdin" if data[0] == "-" else Path(data[0]).resolve().name
+    return Path(name.split(".")[0] + ".divmix")

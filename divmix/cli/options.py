@@ -1,0 +1,177 @@
+"""Options made from the settings' metadata, and the options that commands share."""
+
+import json
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from divmix import settings
+from divmix.errors import UsageError
+
+ORIGINS = {
+    ParameterSource.COMMANDLINE: "flag",
+    ParameterSource.ENVIRONMENT: "environment",
+    ParameterSource.DEFAULT_MAP: "config",
+    ParameterSource.DEFAULT: "default",
+}
+
+
+class Command(click.Command):
+    """A command whose help leads with an example and lists its options under headings.
+
+    `example` is a line that can be typed as it stands; every command also has `--debug`.
+    """
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.example = example
+        self.params.append(click.Option(
+            ["--debug"], is_flag=True, is_eager=True, expose_value=False, callback=_remember_debug,
+            help="Show the traceback of an error."))
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"Example: {self.example}\n\n")
+        super().format_help(ctx, formatter)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
+                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(records, col_max=24)
+
+
+def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta["divmix.debug"] = True
+
+
+class SettingOption(click.Option):
+    """The option of one setting; converting and checking are left to the setting."""
+
+    def __init__(self, owner: type, setting: Field) -> None:
+        kinds, rules = settings.types(owner, setting), setting.metadata
+        name, short = setting.name.replace("_", "-"), rules["flag"]
+        names = [f"--{name}/--no-{name}"] if setting.default is True else [f"--{name}"]
+        default = {} if setting.default is MISSING else {"default": setting.default}
+        kind = ("N" if int in kinds else "X" if float in kinds else "TEXT")
+        metavar = rules["metavar"] or "|".join((rules["choices"] or ()) + ((kind,) if (
+            int in kinds or float in kinds) else ()))
+        super().__init__(
+            ([short] if short else []) + names + [setting.name],
+            is_flag=bool in kinds, multiple=tuple in kinds, required=not default, **default,
+            metavar=None if bool in kinds else metavar, help=_help(setting))
+        self.owner, self.setting, self.section = owner, setting, rules["section"]
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        source = ctx.get_parameter_source(self.name)
+        if self.is_flag and isinstance(value, str):  # from the environment
+            value = super().type_cast_value(ctx, value)
+        if self.multiple and source is ParameterSource.COMMANDLINE:  # --exclude a,b --exclude c
+            return tuple(chain.from_iterable(self._convert(text, source, ctx) for text in value))
+        return self._convert(value, source, ctx)
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        # As typed: Click would split a list of names at its blanks.
+        return self.resolve_envvar_value(ctx)
+
+    def _convert(self, value: Any, source: ParameterSource | None, ctx: click.Context) -> Any:
+        label = None
+        if source is ParameterSource.ENVIRONMENT:
+            label = f"{ctx.auto_envvar_prefix}_{self.name.upper()}={value}"
+        elif source is ParameterSource.DEFAULT_MAP:
+            label = f"{ctx.params.get('config')}: \"{self.name}\": {json.dumps(value)}"
+        return settings.convert(self.owner, self.setting, value, label)
+
+
+def _help(setting: Field) -> str:
+    rules, default = setting.metadata, setting.default
+    told = default is not MISSING and isinstance(default, (str, int, float)) and not (
+        isinstance(default, bool))
+    facts = [f"default: {default}" if told else "",
+             settings.limits(setting), rules["unit"] or ""]
+    facts = "; ".join(fact for fact in facts if fact)
+    return f"{rules['help']}  [{facts}]" if facts else rules["help"]
+
+
+def setting_options(*owners: type) -> Callable:
+    """Decorator: an option for each setting of these dataclasses, in their order."""
+    def decorate(command: Command) -> Command:
+        made = [SettingOption(owner, setting) for owner in owners for setting in fields(owner)]
+        model = [option for option in made if option.section == "Model"]
+        others = [option for option in made if option.section != "Model"]
+        others.sort(key=lambda option: option.section)
+        command.params[:] = model + command.params + others
+        return command
+    return decorate
+
+
+def collect(ctx: click.Context, owner: type) -> Any:
+    """The settings of one dataclass from the options of this command."""
+    return owner(**{setting.name: ctx.params[setting.name] for setting in fields(owner)})
+
+
+def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
+    """Where the value of each setting came from: flag, environment, config or default."""
+    return {setting.name: ORIGINS[ctx.get_parameter_source(setting.name)]
+            for owner in owners for setting in fields(owner)}
+
+
+def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """Callback of --config: its values stand between the environment and the defaults."""
+    if path is None:
+        return None
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"--config {path}: {error.strerror}",
+                         hint="give a JSON file of settings, or the run.json of a run") from error
+    except ValueError as error:
+        raise UsageError(f"--config {path} is not JSON: {error}",
+                         hint='it looks like {"clusters": 3, "alpha": 0.1}') from error
+    ctx.default_map = _settings_of(document, path, ctx)
+    return path
+
+
+def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any]:
+    """Settings by name, from a plain JSON object or from a former run.json with its input."""
+    if not isinstance(document, dict):
+        raise UsageError(f"--config {path} does not hold a JSON object",
+                         hint='it looks like {"clusters": 3, "alpha": 0.1}')
+    values = dict(document.get("settings", document))
+    known = {param.name for param in ctx.command.params if isinstance(param, SettingOption)}
+    for name in values:
+        if name not in known:
+            error = settings.unknown_setting(name, known)
+            raise UsageError(f"--config {path}: {error}", hint=error.hint)
+    if "settings" in document:
+        values["data"] = document["input"]["names"]
+    return values
+
+
+config = click.option(
+    "--config", type=click.Path(path_type=Path), is_eager=True, callback=read_config,
+    metavar="FILE", help="Take settings from a JSON file; the run.json of a run repeats that run.")
+force = click.option("--force", is_flag=True, help="Overwrite what exists.")
+as_json = click.option("--json", "as_json", is_flag=True,
+                       help="Print the result as one JSON object on stdout.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+verbose = click.option("-v", "--verbose", is_flag=True,
+                       help="Say what is done, also where stderr is not a terminal.")
+threads = click.option("--threads", type=click.IntRange(1), metavar="N",
+                       help="Threads. Default: the cores this process may use.")
+
+
+def table_output(default: str | None) -> Callable:
+    """-o of the commands that write one table."""
+    return click.option(
+        "-o", "--output", default=default, required=default is None, metavar="FILE",
+        help="The table to write: .csv, .csv.gz, .parquet or .arrow; - is CSV on stdout."
+             + (f"  [default: {default}]" if default else ""))

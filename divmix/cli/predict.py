@@ -1,0 +1,33 @@
+"""`divmix predict`: the cluster of each row of new data."""
+
+import click
+
+from divmix.cli import options
+
+
+@click.command("predict", cls=options.Command, short_help="Label the rows of new data.",
+               example="divmix predict iris.divmix sample_data/iris.csv -o labels.csv")
+@click.argument("model")
+@click.argument("data", nargs=-1, required=True)
+@options.table_output("-")
+@options.force
+@click.option("--probabilities", is_flag=True,
+              help="Also a column for each cluster with the row's probability of being in it.")
+@click.option("--unknown", type=click.Choice(["error", "ignore"]), default="error",
+              help="A category that the model never saw: refuse the table, or take the row as "
+                   "having none.  [default: error]")
+@options.threads
+@options.quiet
+@options.verbose
+def command(model: str, data: tuple[str, ...], output: str, force: bool, probabilities: bool,
+            unknown: str, threads: int | None, quiet: bool, verbose: bool) -> None:
+    """Cluster, probability and log-density of each row of DATA, in batches of constant memory.
+
+    MODEL is a model.divmix or a run folder. DATA as for fit; its columns are matched by name.
+    """
+    from divmix.cli import terminal
+    from divmix.workflows.predict import run_predict
+
+    with terminal.progress(quiet, verbose) as progress:
+        run_predict(model, data, output, overwrite=force, unknown=unknown,
+                    probabilities=probabilities, progress=progress, threads=threads)

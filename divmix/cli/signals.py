@@ -1,0 +1,73 @@
+"""Ctrl-C and SIGTERM: the first asks a fit to stop after its step, the second leaves at once."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """Leave now, because of a signal. Not an Exception: nothing may swallow it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+def _raise(number: int, frame: object) -> None:
+    raise Interrupted(number)
+
+
+@contextmanager
+def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
+    # A signal that was ignored from the start (nohup, a background job) stays ignored.
+    former = {number: signal.signal(number, handler) for number in SIGNALS
+              if signal.getsignal(number) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, old in former.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def terminate_raises() -> Iterator[None]:
+    """Either signal raises Interrupted, so that temporary files are removed on the way out."""
+    with _handling(_raise):
+        yield
+
+
+class GracefulStop:
+    """Within `with`, a call says whether a signal has asked the loop to stop.
+
+    Before the loop's first question there is no step to finish: the first signal leaves at once.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._asked = False
+
+    def __call__(self) -> bool:
+        self._asked = True
+        return self.number is not None
+
+    def _handle(self, number: int, frame: object) -> None:
+        if self.number is not None or not self._asked:
+            raise Interrupted(number)
+        self.number = number
+        if sys.stderr.isatty():  # os.write, since print may be what the signal interrupted
+            os.write(2, b"\nstopping after this step; once more to leave at once\n")
+
+    def __enter__(self) -> Self:
+        self._context = _handling(self._handle)
+        self._context.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._context.__exit__(*error)
+        if self.number is not None and error[0] is None:
+            raise Interrupted(self.number)

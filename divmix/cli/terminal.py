@@ -1,0 +1,104 @@
+"""What the user sees of a running command: on stderr, and only where somebody looks."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Display
+
+from divmix.progress import Progress, TraceRow
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def progress(quiet: bool, verbose: bool) -> Iterator[Progress]:
+    """A listener for a workflow: a bar on a terminal, plain lines with -v, else silence."""
+    if quiet or not (sys.stderr.isatty() or verbose):
+        yield Progress()
+    elif verbose:
+        yield Lines()
+    else:
+        with Display(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20),
+                     TextColumn("{task.fields[facts]}"), console=Console(stderr=True),
+                     transient=True) as display:
+            yield Bar(display)
+
+
+class Bar(Progress):
+    """A live line: what is done, a bar, log-likelihood and its change, time left."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._task = display.add_task("starting", total=None, facts="")
+        self._changes = Changes()
+
+    def stage(self, message: str) -> None:
+        self._display.reset(self._task, total=None, description=message, facts="")
+
+    def iteration(self, row: TraceRow, limit: int) -> None:
+        self._display.update(
+            self._task, description=row.phase, completed=row.iteration, total=limit,
+            facts=f"{self._changes.describe(row, limit)}  {time_left(row, limit)}")
+
+    def rows(self, done: int, total: int | None) -> None:
+        facts = f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows"
+        self._display.update(self._task, completed=done, total=total, facts=facts)
+
+    def note(self, message: str) -> None:
+        self._display.console.print(message, style="dim", markup=False, highlight=False)
+
+
+class Lines(Progress):
+    """Plain lines for a log: each stage and note, an iteration or a count of rows now and then."""
+
+    def __init__(self) -> None:
+        self._changes = Changes()
+        self._next = 0.0
+
+    def stage(self, message: str) -> None:
+        self._next = 0.0
+        self._print(message)
+
+    def iteration(self, row: TraceRow, limit: int) -> None:
+        line = f"{row.phase}: {self._changes.describe(row, limit)}, {row.seconds:.1f} s"
+        self._now_and_then(line)
+
+    def rows(self, done: int, total: int | None) -> None:
+        self._now_and_then(f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows")
+
+    def note(self, message: str) -> None:
+        self._print(f"note: {message}")
+
+    def _now_and_then(self, line: str) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + SECONDS_BETWEEN_LINES
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+
+class Changes:
+    """Remembers the last log-likelihood, to tell the change."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def describe(self, row: TraceRow, limit: int) -> str:
+        """`iteration 12/500  log-likelihood -3.14159 (+2.1e-04)`."""
+        change = "" if self._last is None else f" ({row.log_likelihood - self._last:+.1e})"
+        self._last = row.log_likelihood
+        return f"iteration {row.iteration}/{limit}  log-likelihood {row.log_likelihood:.5f}{change}"
+
+
+def time_left(row: TraceRow, limit: int) -> str:
+    """The time that the remaining iterations would take; a fit may converge long before."""
+    seconds = round(row.seconds / max(row.iteration, 1) * max(limit - row.iteration, 0))
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"at most {hours}:{minutes:02}:{seconds:02} left" if hours else (
+        f"at most {minutes}:{seconds:02} left")

@@ -1,0 +1,1 @@
+"""A fitted mixture, and the file it is kept in."""
