@@ -17,11 +17,22 @@ FIRST_ORDER_WINDOW = 10
 
 
 class Fitted(NamedTuple):
-    """What a method returns: components, the cluster (m,) of each, and how the climb ended."""
+    """What a method returns: components, the cluster (m,) of each, why it ended, what it chose."""
 
     components: Components
     clusters: np.ndarray
     stop_reason: str
+    notes: tuple[str, ...] = ()
+
+
+def diversified(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor):
+    """Local geometry: EM displacements shared by overlapping components, which repel."""
+    components = _start(data_term, family, settings, generator)
+    learn_weights = settings.weights != "uniform"
+    step = local_step(family, settings.alpha, learn_weights=learn_weights)
+    return _single_phase(
+        "diversify", step, components, data_term, settings, generator, monitor, settings.alpha
+    )
 
 
 def nsvgd(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor):
@@ -84,4 +95,4 @@ def _equal_weights(components: Components) -> Components:
     return components._replace(weights=np.full(components.count, 1 / components.count))
 
 
-METHODS = {"nsvgd": nsvgd, "em": em}
+METHODS = {"diversified": diversified, "nsvgd": nsvgd, "em": em}

@@ -13,7 +13,8 @@ class Monitor:
     """Records every iteration, tells the user, and knows the limits of the whole fit.
 
     max_iter bounds the iterations of all phases together, time_budget (seconds) the time.
-    should_stop is asked after every iteration.
+    should_stop is asked after every iteration. `offset` is added to the log-likelihoods: what
+    brings them from the units of the design matrix to those of the data.
     """
 
     def __init__(
@@ -22,12 +23,14 @@ class Monitor:
         time_budget: float | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         progress: Progress | None = None,
+        offset: float = 0.0,
     ) -> None:
         self.trace: list[TraceRow] = []
         self.max_iter = max_iter
         self.time_budget = time_budget
         self.should_stop = should_stop
         self.progress = progress or Progress()
+        self.offset = offset
         self.started = time.monotonic()
 
     def record(self, phase, components, log_likelihood, entropy, objective, step) -> None:
@@ -40,7 +43,14 @@ class Monitor:
             )
         seconds = time.monotonic() - self.started
         row = TraceRow(
-            iteration, phase, components, log_likelihood, entropy, objective, step, seconds
+            iteration,
+            phase,
+            components,
+            log_likelihood + self.offset,
+            entropy,
+            objective + self.offset,
+            step,
+            seconds,
         )
         self.trace.append(row)
         self.progress.iteration(row, self.max_iter)

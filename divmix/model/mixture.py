@@ -57,13 +57,19 @@ class Mixture:
         ]
         return Scores(*(None if p[0] is None else np.concatenate(p) for p in zip(*parts)))
 
-    def score_batch(self, batch, *, unknown: str = "error", posterior: bool = False) -> Scores:
-        """Scores of a table or record batch in the data's own columns and units."""
-        rows = self.preprocessing.transform(batch, unknown=unknown)
+    def score_batch(
+        self, batch, *, unknown: str = "error", posterior: bool = False, first_row: int = 0
+    ) -> Scores:
+        """Scores of a table or record batch in the data's own columns and units.
+
+        `unknown` is about categories the fit did not see: "error" or "ignore"; `first_row` is
+        where the batch starts in its table, for errors. Raises InputError.
+        """
+        rows = self.preprocessing.transform(batch, unknown=unknown, first_row=first_row)
         scores = self.score(rows.X, posterior=posterior)
         log_density = scores.log_density + rows.log_jacobian
         scores = scores._replace(log_density=log_density)
-        return scores if rows.complete.all() else _blank(scores, ~rows.complete)
+        return scores if rows.complete.all() else blank(scores, ~rows.complete)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """n rows of the design matrix (n, d) drawn from the mixture, and their clusters (n,)."""
@@ -154,7 +160,7 @@ def canonical_order(sizes: np.ndarray, clusters: np.ndarray, weights: np.ndarray
     return np.lexsort((-weights, rank[clusters]))
 
 
-def _blank(scores: Scores, incomplete: np.ndarray) -> Scores:
+def blank(scores: Scores, incomplete: np.ndarray) -> Scores:
     """The scores with nothing said of incomplete rows."""
     scores.cluster[incomplete] = -1
     for values in (scores.probability, scores.log_density, scores.posterior):

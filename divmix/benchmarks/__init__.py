@@ -1,0 +1,1 @@
+"""Published tables, re-run beside our own figures. One file each."""

@@ -1,0 +1,51 @@
+"""What a model holds."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from divmix.model.mixture import Mixture
+from divmix.workflows.summary import what_sets_apart
+
+
+def describe_model(model: str | Path) -> dict[str, Any]:
+    """Schema, components in the data's own units, settings and origin. Raises ModelFileError."""
+    mixture = Mixture.load(model)
+    components = mixture.components
+    variances = mixture.family.variances(components)
+    told = mixture.preprocessing.column_summary(components.means, variances)
+    apart = what_sets_apart(mixture)
+    return {
+        "model": str(model),
+        **mixture.about,
+        "family": mixture.family.name,
+        "covariance": mixture.family.structure.name,
+        "n_clusters": mixture.n_clusters,
+        "n_components": components.count,
+        "parameters": mixture.family.n_parameters(*components.means.shape),
+        "schema": [
+            {"name": column.name, "kind": column.kind, "categories": list(column.categories)}
+            for column in mixture.preprocessing.schema.columns
+        ],
+        "clusters": [
+            {
+                "cluster": c,
+                "weight": float(mixture.cluster_weights[c]),
+                "components": np.flatnonzero(mixture.clusters == c).tolist(),
+                "apart": apart[c],
+            }
+            for c in range(mixture.n_clusters)
+        ],
+        "components": [
+            {
+                "component": j,
+                "cluster": int(mixture.clusters[j]),
+                "weight": float(components.weights[j]),
+                "degrees_of_freedom": None if components.dof is None else float(components.dof[j]),
+                "mean": dict(zip(told.names, told.mean[j].tolist())),
+                "spread": dict(zip(told.names, told.spread[j].tolist())),
+            }
+            for j in range(components.count)
+        ],
+    }

@@ -1,0 +1,51 @@
+"""Compare clusters with known classes."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from divmix.errors import InputError
+from divmix.metrics import clustering_metrics
+from divmix.tables.reading import open_table
+from divmix.tables.schema import unknown_column
+
+
+def run_evaluate(
+    source: str, truth: str, *, prediction: str = "cluster", data: str | None = None
+) -> dict[str, Any]:
+    """Metrics of column `prediction` of the table `source` against column `truth`.
+
+    The truth is looked for in `data` where that is given (the table the labels were made for, row
+    by row), else in the same table. Raises InputError.
+    """
+    table = open_table([source]).read()
+    known = table if data is None else open_table([data]).read()
+    if known.num_rows != table.num_rows:
+        raise InputError(
+            f"{source} has {table.num_rows:,} rows, {data} has {known.num_rows:,}",
+            hint="evaluate compares row by row: give the table that the labels were made for",
+        )
+    return clustering_metrics(_codes(known, truth, data or source), _codes(table, prediction, source))
+
+
+def evaluate_clusters(
+    table: pa.Table, truth: str | None, cluster: np.ndarray
+) -> dict[str, Any] | None:
+    """Metrics of clusters (n,) against column `truth` of their table; None without such."""
+    return None if truth is None else clustering_metrics(_codes(table, truth, "table"), cluster)
+
+
+def _codes(table: pa.Table, name: str, where: str) -> np.ndarray:
+    """Values of a column as int codes (n,), -1 where a cell is empty."""
+    if name not in table.schema.names:
+        raise unknown_column(name, table.schema.names, where)
+    column = table.column(name).combine_chunks()
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(column)
+    return np.asarray(pc.fill_null(column.indices, -1)).astype(np.int64)
+
+

@@ -1,0 +1,199 @@
+"""Fit a mixture to a table, and write the run folder."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from divmix.errors import NotConvergedError, UsageError
+from divmix.families import Gaussian, make_family
+from divmix.fitting.choices import choose_covariance, variance_floor
+from divmix.fitting.data_term import InMemory
+from divmix.fitting.methods import METHODS, Fitted
+from divmix.fitting.monitor import Monitor
+from divmix.model.mixture import Mixture, Scores, blank, canonical_order
+from divmix.progress import Progress, TraceRow
+from divmix.settings import FitSettings, TableSettings
+from divmix.tables.preprocessing import Preprocessing
+from divmix.tables.reading import open_table
+from divmix.workflows import run_folder, summary
+from divmix.workflows.evaluate import evaluate_clusters
+from divmix.workflows.resources import limited_threads
+
+BATCH_ROWS = 65_536  # rows transformed at a time
+
+
+class Rows(NamedTuple):
+    """The design matrix of a table: X (n, d), row_weights (n,), log_jacobian (n,), complete (n,).
+
+    A row that missing values keep out stays, with weight 0, so that rows keep their places.
+    """
+
+    X: np.ndarray
+    row_weights: np.ndarray
+    log_jacobian: np.ndarray
+    complete: np.ndarray
+
+
+class Fit(NamedTuple):
+    """A fitted mixture, what it says of its training rows, and how it came about.
+
+    stop_reason: converged, max_iter, time_budget or interrupted. log_likelihood: mean per row in
+    nats, in the data's own units. notes: what was chosen automatically or left out, in sentences.
+    """
+
+    mixture: Mixture
+    scores: Scores
+    row_weights: np.ndarray
+    trace: list[TraceRow]
+    stop_reason: str
+    log_likelihood: float
+    notes: list[str]
+
+
+def run_fit(
+    sources: Sequence[str],
+    settings: FitSettings,
+    tables: TableSettings,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    assignments_format: str = "csv",
+    progress: Progress | None = None,
+    origins: dict[str, str] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
+    """Fit the tables in `sources` and write the run folder `output`.
+
+    Returns the document of run.json, or None when `should_stop` ended the fit: then nothing is
+    written. Raises InputError, UsageError, FitError, OutputError, and NotConvergedError after
+    writing.
+    """
+    progress = progress or Progress()
+    started = time.monotonic()
+    run_folder.check(output, overwrite)
+    progress.stage("reading " + ", ".join(str(source) for source in sources))
+    reader = open_table(sources, header=tables.header, text_columns=tables.categorical)
+    table = reader.read()
+    read = time.monotonic()
+    fit = fit_table(table, settings, tables, progress=progress, should_stop=should_stop)
+    if fit.stop_reason == "interrupted":
+        return None
+    document = summary.run_document(
+        fit,
+        settings=settings.to_dict() | tables.to_dict(),
+        origins=origins or {},
+        source=reader.describe() | {"rows": table.num_rows},
+        evaluation=evaluate_clusters(table, tables.truth, fit.scores.cluster),
+        times={"read": read - started, "fit": time.monotonic() - read},
+    )
+    progress.stage(f"writing {output}")
+    run_folder.write(output, fit, document, assignments_format, overwrite)
+    if settings.require_convergence and fit.stop_reason != "converged":
+        raise NotConvergedError(
+            f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",
+            hint="raise --max-iter, --time-budget or --tol; the run folder is written",
+        )
+    return document
+
+
+def fit_table(
+    table: pa.Table,
+    settings: FitSettings,
+    tables: TableSettings | None = None,
+    *,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Fit:
+    """Fit a mixture to a table in memory. Raises InputError, UsageError, FitError."""
+    tables = tables or TableSettings()
+    progress = progress or Progress()
+    preprocessing = Preprocessing.learn(table, tables)
+    progress.stage("preparing columns")
+    rows = design_matrix(table, preprocessing, progress)
+    notes = []
+    family = _family(rows, settings, notes)
+    for note in notes:
+        progress.note(note)
+    # Densities are told in the data's own units, the fit works in those of the design matrix.
+    offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
+    monitor = Monitor(settings.max_iter, settings.time_budget, should_stop, progress, offset)
+    with limited_threads(settings.threads, progress):
+        data_term = InMemory(rows.X, rows.row_weights, family)
+        generator = np.random.default_rng(settings.seed)
+        progress.stage("fitting")
+        fitted = METHODS[settings.method](data_term, family, settings, generator, monitor)
+        progress.stage("labelling rows")
+        mixture, scores = _label(fitted, family, rows, preprocessing)
+    log_likelihood = float(
+        np.average(scores.log_density[rows.complete], weights=rows.row_weights[rows.complete])
+    )
+    mixture.about.update(summary.about(settings, tables, rows.complete, log_likelihood))
+    return Fit(
+        mixture,
+        scores,
+        rows.row_weights,
+        monitor.trace,
+        fitted.stop_reason,
+        log_likelihood,
+        notes + list(fitted.notes),
+    )
+
+
+def design_matrix(table: pa.Table, preprocessing: Preprocessing, progress: Progress) -> Rows:
+    """The rows of a table as a matrix, filled batch by batch. Raises InputError."""
+    n = table.num_rows
+    rows = Rows(
+        np.empty((n, preprocessing.n_features)), np.empty(n), np.empty(n), np.empty(n, bool)
+    )
+    for start in range(0, n, BATCH_ROWS):
+        batch = table.slice(start, BATCH_ROWS)
+        part = slice(start, start + batch.num_rows)
+        done = preprocessing.transform(batch, first_row=start, out=rows.X[part])
+        weights = preprocessing.row_weights(batch, first_row=start)
+        rows.row_weights[part] = np.where(done.complete, weights, 0.0)
+        rows.log_jacobian[part], rows.complete[part] = done.log_jacobian, done.complete
+        progress.rows(part.stop, n)
+    return rows
+
+
+def _family(rows: Rows, settings: FitSettings, notes: list[str]) -> Gaussian:
+    used = int(np.count_nonzero(rows.row_weights))
+    if used < len(rows.row_weights):
+        left_out = len(rows.row_weights) - used
+        notes.append(f"{left_out:,} rows left out: empty cells or weight 0")
+    covariance = settings.covariance
+    if covariance == "auto":
+        d = rows.X.shape[1]
+        covariance = choose_covariance(used, d, settings.components or settings.clusters)
+        notes.append(f"covariance {covariance}, chosen for {used:,} rows of {d} features")
+    if settings.family == "student" and covariance == "tied":
+        raise UsageError(
+            "--covariance tied is not available with --family student",
+            hint="use spherical, diag or full",
+        )
+    floor = variance_floor(rows.X, rows.row_weights, settings.floor)
+    return make_family(settings.family, covariance, floor)
+
+
+def _label(fitted: Fitted, family: Gaussian, rows: Rows, preprocessing) -> tuple[Mixture, Scores]:
+    """The mixture with its clusters in canonical order, and the scores of the training rows."""
+    k = int(fitted.clusters.max()) + 1
+    order = canonical_order(np.zeros(k), fitted.clusters, fitted.components.weights)
+    draft = Mixture(
+        family, fitted.components.take(order), fitted.clusters[order], preprocessing, {}
+    )
+    assigned = draft.score(rows.X).cluster
+    sizes = np.bincount(assigned, weights=rows.row_weights, minlength=k)
+    order = canonical_order(sizes, fitted.clusters, fitted.components.weights)
+    rank = np.empty(k, dtype=np.int64)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(k)
+    mixture = Mixture(
+        family, fitted.components.take(order), rank[fitted.clusters[order]], preprocessing, {}
+    )
+    scores = mixture.score(rows.X)
+    scores = scores._replace(log_density=scores.log_density + rows.log_jacobian)
+    return mixture, blank(scores, ~rows.complete)

@@ -1,0 +1,117 @@
+"""The run folder: what a fit leaves on disk. run.json comes last, so it marks a complete run."""
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from divmix.errors import OutputError
+from divmix.model.mixture import Mixture, Scores
+from divmix.progress import TraceRow
+from divmix.tables.writing import TableWriter, write_json
+
+ASSIGNMENTS = ("assignments.csv", "assignments.parquet")
+BATCH_ROWS = 65_536
+
+
+def check(folder: Path, overwrite: bool) -> None:
+    """Raise OutputError now for a folder that could not be written after the fit."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file", hint="choose another folder with -o")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise OutputError(
+            f"the output folder {folder} exists", hint="use --force to overwrite, or -o elsewhere"
+        )
+    standing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"cannot write to {folder}: {standing} is no folder that can be written",
+            hint="choose another folder with -o",
+        )
+
+
+def write(folder: Path, fit, document: dict[str, Any], assignments_format: str, overwrite: bool):
+    """Write all files of the run; with `overwrite` those of a former run are replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if overwrite:
+        (folder / "run.json").unlink(missing_ok=True)
+        for name in ASSIGNMENTS:
+            (folder / name).unlink(missing_ok=True)
+    fit.mixture.save(folder / "model.divmix", overwrite=overwrite)
+    write_table(folder / f"assignments.{assignments_format}", assignments(fit.scores), overwrite)
+    write_table(folder / "components.csv", [component_table(fit.mixture)], overwrite)
+    write_table(folder / "trace.csv", [trace_table(fit.trace)], overwrite)
+    write_json(folder / "run.json", document, overwrite=overwrite)
+
+
+def write_table(path: str | Path, batches: Iterable[pa.RecordBatch], overwrite: bool) -> int:
+    """Write batches (at least one) to `path`, or as CSV to stdout for "-"; returns the rows."""
+    batches = iter(batches)
+    first = next(batches)
+    done = 0
+    with TableWriter(path, first.schema, overwrite=overwrite) as writer:
+        for batch in chain([first], batches):
+            writer.write(batch)
+            done += batch.num_rows
+    return done
+
+
+def assignments(scores: Scores, first_row: int = 0) -> Iterator[pa.RecordBatch]:
+    """`row, cluster, probability, log_density` for each row; empty cells for incomplete rows."""
+    n = len(scores.cluster)
+    for start in range(0, max(n, 1), BATCH_ROWS):
+        rows = slice(start, min(start + BATCH_ROWS, n))
+        yield score_batch(Scores(*(p if p is None else p[rows] for p in scores)), first_row + start)
+
+
+def score_batch(scores: Scores, first_row: int) -> pa.RecordBatch:
+    """One batch of the assignments; `probability_J` of each cluster where posteriors are given."""
+    unknown = scores.cluster < 0
+    row = np.arange(first_row, first_row + len(scores.cluster))
+    columns = {
+        "row": pa.array(row),
+        "cluster": pa.array(scores.cluster, mask=unknown),
+        "probability": pa.array(scores.probability, mask=unknown),
+        "log_density": pa.array(scores.log_density, mask=unknown),
+    }
+    if scores.posterior is not None:
+        for j, probability in enumerate(scores.posterior.T):
+            columns[f"probability_{j}"] = pa.array(probability, mask=unknown)
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def component_table(mixture: Mixture) -> pa.RecordBatch:
+    """One line for each component: weight, then mean and spread of each column, own units."""
+    components = mixture.components
+    told = mixture.preprocessing.column_summary(
+        components.means, mixture.family.variances(components)
+    )
+    columns = {
+        "component": pa.array(np.arange(components.count)),
+        "cluster": pa.array(mixture.clusters),
+        "weight": pa.array(components.weights),
+    }
+    if components.dof is not None:
+        columns["degrees_of_freedom"] = pa.array(components.dof)
+    for name, mean, spread in zip(told.names, told.mean.T, told.spread.T):
+        columns[f"{name}_mean"] = pa.array(np.ascontiguousarray(mean))
+        columns[f"{name}_spread"] = pa.array(np.ascontiguousarray(spread))
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def trace_table(trace: list[TraceRow]) -> pa.RecordBatch:
+    """One line for each iteration."""
+    schema = pa.schema(
+        [
+            ("iteration", pa.int64()),
+            ("phase", pa.string()),
+            ("components", pa.int64()),
+            *((name, pa.float64()) for name in TraceRow._fields[3:]),
+        ]
+    )
+    columns = [pa.array(list(values), kind.type) for values, kind in zip(zip(*trace), schema)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,0 +1,108 @@
+"""What a fit found, as the document of run.json."""
+
+from typing import Any
+
+import numpy as np
+
+import divmix
+from divmix.settings import FitSettings, TableSettings
+
+APART_COLUMNS = 3  # columns named to say what sets a cluster apart
+
+
+def run_document(
+    fit, *, settings, origins, source, evaluation, times, command: str = "fit"
+) -> dict[str, Any]:
+    """The document of run.json: what was run, on what, and what came out."""
+    from divmix.kernels import compile as compiling
+
+    return {
+        "divmix": divmix.__version__,
+        "command": command,
+        "settings": settings,
+        "origins": origins,
+        "seed": settings["seed"],
+        "input": source,
+        "threads": settings["threads"] or compiling.threads(),
+        "times": {name: round(seconds, 3) for name, seconds in times.items()},
+        "result": result(fit) | {"evaluation": evaluation},
+        "notes": fit.notes,
+    }
+
+
+def result(fit) -> dict[str, Any]:
+    """Figures of the result; clusters with what sets each apart."""
+    return {
+        "log_likelihood": fit.log_likelihood,
+        "iterations": len(fit.trace),
+        "converged": fit.stop_reason == "converged",
+        "stop_reason": fit.stop_reason,
+        "n_clusters": fit.mixture.n_clusters,
+        "n_components": fit.mixture.components.count,
+        "family": fit.mixture.family.name,
+        "covariance": fit.mixture.family.structure.name,
+        "clusters": cluster_summaries(fit),
+    }
+
+
+def cluster_summaries(fit) -> list[dict[str, Any]]:
+    """Rows, share, mean probability of each cluster, and the columns that set it apart."""
+    labels = fit.scores.cluster
+    known = labels >= 0
+    k = fit.mixture.n_clusters
+    sizes = np.bincount(labels[known], minlength=k)
+    shares = np.bincount(labels[known], weights=fit.row_weights[known], minlength=k)
+    certainty = np.bincount(labels[known], weights=fit.scores.probability[known], minlength=k)
+    apart = what_sets_apart(fit.mixture)
+    return [
+        {
+            "cluster": c,
+            "size": int(sizes[c]),
+            "share": float(shares[c] / shares.sum()),
+            "mean_probability": float(certainty[c] / sizes[c]) if sizes[c] else None,
+            "apart": apart[c],
+        }
+        for c in range(k)
+    ]
+
+
+def what_sets_apart(mixture) -> list[list[dict[str, Any]]]:
+    """For each cluster the columns whose mean differs most from the mixture's mean.
+
+    The difference is counted in standard deviations of the whole mixture.
+    """
+    weights, components = mixture.components.weights, mixture.components
+    variances = mixture.family.variances(components)
+    overall = weights @ components.means / weights.sum()
+    total = weights @ (variances + (components.means - overall) ** 2) / weights.sum()
+    means = np.zeros((mixture.n_clusters, len(overall)))
+    np.add.at(means, mixture.clusters, components.means * weights[:, None])
+    means /= mixture.cluster_weights[:, None]
+    difference = (means - overall) / np.sqrt(np.maximum(total, 1e-300))
+    stacked = np.vstack([overall, means])
+    told = mixture.preprocessing.column_summary(stacked, np.zeros_like(stacked))
+    return [
+        [
+            {
+                "column": told.names[j],
+                "mean": float(told.mean[c + 1, j]),
+                "overall_mean": float(told.mean[0, j]),
+                "difference": float(difference[c, j]),
+            }
+            for j in np.argsort(-np.abs(difference[c]), kind="stable")[:APART_COLUMNS]
+        ]
+        for c in range(mixture.n_clusters)
+    ]
+
+
+def about(
+    settings: FitSettings, tables: TableSettings, complete: np.ndarray, log_likelihood: float
+) -> dict[str, Any]:
+    """What a model file says of its fit, beyond what scoring needs."""
+    return {
+        "divmix": divmix.__version__,
+        "settings": settings.to_dict() | tables.to_dict(),
+        "rows": int(len(complete)),
+        "rows_used": int(complete.sum()),
+        "log_likelihood": log_likelihood,
+    }
