@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from divmix.kernels import compile as compiling
+from divmix.kernels.tiles import TILE_ROWS
 
 Result = TypeVar("Result")
 
-TILE_ROWS = 256  # rows a kernel transposes at a time: the buffers of a tile stay in cache
+
 CHUNK_WORK = 1 << 26  # about 10 ms a compiled call, so that Ctrl-C is never kept waiting
 LEAST_CHUNKS = 8  # so that a few threads find work in a small table too
 

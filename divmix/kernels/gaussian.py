@@ -18,7 +18,7 @@ def diag_sums(
     X (n, d) is C-contiguous and centred, row_weights (n,) and offsets (m,) are float64; offsets
     are log weight + log of the normalising constant, means (m, d).
     """
-    return visit.diag(X, row_weights, offsets, means, scales, None)
+    return visit.diag(X, row_weights, offsets, means, scales)
 
 
 def full_sums(
@@ -29,4 +29,4 @@ def full_sums(
     factors: np.ndarray,
 ) -> Sums:
     """Sums for full covariances; factors (m, d, d) are lower triangular, inv(cholesky(cov))."""
-    return visit.full(X, row_weights, offsets, means, factors, None)
+    return visit.full(X, row_weights, offsets, means, factors)

@@ -1,173 +1,200 @@
 """One visit to the rows: log-densities, log-sum-exp, responsibilities and moments, fused.
 
-Rows go through in tiles of 256, transposed so that rows lie along the SIMD axis; no array of
-rows x components ever exists.
+Rows go through tile by tile, so no array of rows x components ever exists. Kernels take padded
+arrays in the precision of the tile (see `tiles`) and add in float64.
 """
 
 import numpy as np
 
-from divmix.kernels.chunks import TILE_ROWS, map_in_order, row_chunks
+from divmix.kernels import tiles
+from divmix.kernels.chunks import map_in_order, row_chunks
 from divmix.kernels.compile import kernel
 from divmix.kernels.sums import Sums
+from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 
-_GAUSSIAN = np.zeros(0)  # stands for "no degrees of freedom": one signature for both families
+NO_DOF = np.zeros(0)  # means Gaussian, and keeps one signature for both families
 
+# Float32 tiles hold x, not x - mean, so a variance loses about 6e-8 times the square of the mean
+# in units of its spread: 6e-5 at worst. Components further out get float64 tiles.
+LARGEST_SHIFT_32 = 32.0
 
-def diag(X, row_weights, offsets, means, scales, dof) -> Sums:
-    """Sums over all rows for diagonal covariances; dof None means Gaussian."""
-    return _visit(_diag_chunk, X, row_weights, offsets, means, scales, dof, means.shape)
-
-
-def full(X, row_weights, offsets, means, factors, dof) -> Sums:
-    """Sums over all rows for full covariances; dof None means Gaussian."""
-    sums = _visit(_full_chunk, X, row_weights, offsets, means, factors, dof, factors.shape)
-    return sums
+CACHE_LINE = 64
+N_MASSES = 3  # sums of a component begin with mass, scaled mass, log scale
 
 
-def _visit(chunk_kernel, X, row_weights, offsets, means, scales, dof, second_shape) -> Sums:
-    n, d = X.shape
+def diag(X, row_weights, offsets, means, scales, dof=NO_DOF) -> Sums:
+    """Sums over all rows for diagonal covariances; without dof, Gaussian."""
+    m, d = means.shape
+    shifts = -means * scales
+    tile_type = _tile_type(X, np.abs(shifts).max())
+    m_padded, d_padded = _round_up(m, COMPONENT_BLOCK), _round_up(d, 2)
+    parameters = (
+        *_padded_laws(offsets, dof, m_padded, tile_type),
+        _padded(scales, (m_padded, d_padded), tile_type),
+        _padded(shifts, (m_padded, d_padded), tile_type),
+    )
+    log_likelihood, sums = _sum_chunks(
+        _diag_chunk, X, row_weights, parameters, buffers=2 * d_padded, width=2 * d_padded
+    )
+    log_likelihood += _base(offsets) * row_weights.sum()
+    first = sums[:m, N_MASSES : N_MASSES + d].copy()
+    second = sums[:m, N_MASSES + d_padded : N_MASSES + d_padded + d].copy()
+    mass, scaled_mass, log_scale = sums[:m, :N_MASSES].T.copy()
+    return Sums(log_likelihood, mass, scaled_mass, first, second, log_scale)
+
+
+def full(X, row_weights, offsets, means, factors, dof=NO_DOF) -> Sums:
+    """Sums over all rows for full covariances; without dof, Gaussian."""
+    m, d = means.shape
+    shifts = -np.einsum("mij,mj->mi", factors, means)
+    tile_type = _tile_type(X, np.abs(shifts).max())
+    m_padded, d_padded = _round_up(m, COMPONENT_BLOCK), _round_up(d, COLUMN_BLOCK)
+    parameters = (
+        *_padded_laws(offsets, dof, m_padded, tile_type),
+        _padded(factors, (m, d_padded, d_padded), tile_type),
+        _padded(shifts, (m, d_padded), tile_type),
+    )
+    lengths = [_round_up(k + 1, COLUMN_BLOCK) for k in range(d_padded)]
+    log_likelihood, sums = _sum_chunks(
+        _full_chunk, X, row_weights, parameters, buffers=2 * d_padded, width=d_padded + sum(lengths)
+    )
+    log_likelihood += _base(offsets) * row_weights.sum()
+    first, second = sums[:m, N_MASSES : N_MASSES + d].copy(), np.empty((m, d, d))
+    at = N_MASSES + d_padded
+    for k in range(d):
+        second[:, k, : k + 1] = second[:, : k + 1, k] = sums[:m, at : at + k + 1]
+        at += lengths[k]
+    mass, scaled_mass, log_scale = sums[:m, :N_MASSES].T.copy()
+    return Sums(log_likelihood, mass, scaled_mass, first, second, log_scale)
+
+
+def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
+    """Log-likelihood and sums (m, 3 + width) of all rows; `buffers` is the tile's own need."""
+    offsets, dof = parameters[:2]
     m = len(offsets)
-    dof = _GAUSSIAN if dof is None else dof
+    # a row for each quantity of `_responsibilities`, the densities, and what Student-t adds
+    buffers += 3 + m + 2 * len(dof)
 
-    def task(start: int, stop: int) -> Sums:
-        mass, scaled_mass, log_scale = np.zeros(m), np.zeros(m), np.zeros(m)
-        first, second = np.zeros((m, d)), np.zeros(second_shape)
-        log_likelihood = chunk_kernel(
-            X[start:stop], row_weights[start:stop], offsets, means, scales, dof,
-            mass, scaled_mass, first, second, log_scale,
-        )  # fmt: skip
-        return Sums(log_likelihood, mass, scaled_mass, first, second, log_scale)
+    def visit(start: int, stop: int):
+        sums = np.zeros((m, N_MASSES + width))
+        scratch = _aligned_zeros(buffers, offsets.dtype)
+        rows = slice(start, stop)
+        return chunk_kernel(X[rows], row_weights[rows], *parameters, scratch, sums), sums
 
-    work_per_row = m * (d + 8) if len(second_shape) == 2 else m * (d * d + 8)
-    parts = map_in_order(task, row_chunks(n, work_per_row))
-    total = next(parts)
-    for part in parts:
-        total = total + part
-    return total
+    parts = map_in_order(visit, row_chunks(len(X), work_per_row=m * (width + 8)))
+    log_likelihood, sums = next(parts)
+    for part_log_likelihood, part_sums in parts:
+        log_likelihood += part_log_likelihood
+        sums += part_sums
+    return log_likelihood, sums
+
+
+def _aligned_zeros(rows: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros (rows, 256) that begin at a cache line, so that no 512-bit load crosses one."""
+    size = rows * TILE_ROWS * dtype.itemsize
+    memory = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(rows, TILE_ROWS)
+
+
+def _round_up(count: int, block: int) -> int:
+    return -(-count // block) * block
+
+
+def _padded(array: np.ndarray, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    padded = np.zeros(shape, dtype)
+    padded[tuple(slice(length) for length in array.shape)] = array
+    return padded
+
+
+def _tile_type(X: np.ndarray, largest_shift: float) -> type:
+    return np.float32 if X.dtype == np.float32 and largest_shift <= LARGEST_SHIFT_32 else np.float64
+
+
+def _base(offsets: np.ndarray) -> float:
+    """The part of the offsets taken out of the tiles, so that float32 loses no digits to it."""
+    largest = offsets.max()
+    return largest if np.isfinite(largest) else 0.0
+
+
+def _padded_laws(offsets, dof, m_padded, tile_type):
+    padded = np.full(m_padded, -np.inf, tile_type)
+    padded[: len(offsets)] = offsets - _base(offsets)
+    if len(dof) == 0:
+        return padded, np.zeros(0, tile_type)
+    padded_dof = np.ones(m_padded, tile_type)
+    padded_dof[: len(dof)] = dof
+    return padded, padded_dof
 
 
 @kernel
-def _diag_chunk(X, w, offsets, means, scales, dof, mass, scaled_mass, first, second, log_scale):
-    n, d = X.shape
-    m = len(offsets)
-    x = np.zeros((d, TILE_ROWS))
-    resp = np.zeros((m, TILE_ROWS))
-    maha = np.zeros((m, TILE_ROWS))
+def _diag_chunk(X, w, offsets, dof, slopes, shifts, scratch, sums):
+    """Adds the rows of X to sums (m, 3 + 2 d): masses, x, x^2; returns their log-likelihood."""
+    m, d = slopes.shape
+    columns, rest = scratch[: 2 * d], scratch[2 * d :]  # x; when weighted, x^2 below it
+    share, density = rest[0], rest[3 : 3 + m]
     total = 0.0
-    for start in range(0, n, TILE_ROWS):
-        rows = min(TILE_ROWS, n - start)
-        _load(X, start, rows, x)
-        for j in range(m):
+    for start in range(0, len(X), TILE_ROWS):
+        rows = min(TILE_ROWS, len(X) - start)
+        tiles.load(X, start, rows, columns)
+        tiles.diag_distances(columns[:d], slopes, shifts, density)
+        total += _responsibilities(rest, offsets, dof, X.shape[1], w, start, rows, sums)
+        for k in range(d):
             for i in range(TILE_ROWS):
-                maha[j, i] = 0.0
-            for k in range(d):
-                for i in range(TILE_ROWS):
-                    y = (x[k, i] - means[j, k]) * scales[j, k]
-                    maha[j, i] += y * y
-        total += _responsibilities(maha, offsets, dof, d, w, start, rows, resp, mass,
-                                   scaled_mass, log_scale)  # fmt: skip
-        for j in range(m):
-            for k in range(d):
-                s1 = 0.0
-                s2 = 0.0
-                for i in range(TILE_ROWS):
-                    a = resp[j, i] * x[k, i]
-                    s1 += a
-                    s2 += a * x[k, i]
-                first[j, k] += s1
-                second[j, k] += s2
+                x = columns[k, i]
+                columns[k, i] = x * share[i]
+                columns[d + k, i] = x * share[i] * x
+        tiles.moments(density, columns, 2 * d, sums, N_MASSES)
     return total
 
 
 @kernel
-def _full_chunk(X, w, offsets, means, factors, dof, mass, scaled_mass, first, second, log_scale):
-    n, d = X.shape
-    m = len(offsets)
-    x = np.zeros((d, TILE_ROWS))
-    resp = np.zeros((m, TILE_ROWS))
-    maha = np.zeros((m, TILE_ROWS))
-    y = np.zeros(TILE_ROWS)
+def _full_chunk(X, w, offsets, dof, factors, shifts, scratch, sums):
+    """Adds the rows of X to sums; returns their log-likelihood.
+
+    Sums hold masses, x, then for each k the columns x_k x_l, l <= k, in blocks of 4.
+    """
+    m, d = len(offsets), factors.shape[1]
+    x, columns, rest = scratch[:d], scratch[d : 2 * d], scratch[2 * d :]
+    share, density = rest[0], rest[3 : 3 + m]
     total = 0.0
-    for start in range(0, n, TILE_ROWS):
-        rows = min(TILE_ROWS, n - start)
-        _load(X, start, rows, x)
-        for j in range(m):
+    for start in range(0, len(X), TILE_ROWS):
+        rows = min(TILE_ROWS, len(X) - start)
+        tiles.load(X, start, rows, x)
+        tiles.full_distances(x, factors, shifts, columns, density)
+        total += _responsibilities(rest, offsets, dof, X.shape[1], w, start, rows, sums)
+        for k in range(d):
             for i in range(TILE_ROWS):
-                maha[j, i] = 0.0
-            for k in range(d):
+                columns[k, i] = x[k, i] * share[i]
+        tiles.moments(density, columns, d, sums, N_MASSES)
+        at = N_MASSES + d
+        for k in range(d):
+            count = (k // COLUMN_BLOCK + 1) * COLUMN_BLOCK
+            for l in range(count):  # noqa: E741
                 for i in range(TILE_ROWS):
-                    y[i] = 0.0
-                for l in range(k + 1):
-                    for i in range(TILE_ROWS):
-                        y[i] += (x[l, i] - means[j, l]) * factors[j, k, l]
-                for i in range(TILE_ROWS):
-                    maha[j, i] += y[i] * y[i]
-        total += _responsibilities(maha, offsets, dof, d, w, start, rows, resp, mass,
-                                   scaled_mass, log_scale)  # fmt: skip
-        for j in range(m):
-            for k in range(d):
-                s1 = 0.0
-                for i in range(TILE_ROWS):
-                    y[i] = resp[j, i] * x[k, i]
-                    s1 += y[i]
-                first[j, k] += s1
-                for l in range(k + 1):
-                    s2 = 0.0
-                    for i in range(TILE_ROWS):
-                        s2 += y[i] * x[l, i]
-                    second[j, k, l] += s2
-                    if l < k:
-                        second[j, l, k] += s2
+                    columns[l, i] = share[i] * x[k, i] * x[l, i]
+            tiles.moments(density, columns, count, sums, at)
+            at += count
     return total
 
 
 @kernel
-def _load(X, start, rows, x):
-    """Rows start .. start + rows of X, transposed; what is left of the tile becomes zero."""
-    for k in range(X.shape[1]):
-        for i in range(rows):
-            x[k, i] = X[start + i, k]
-        for i in range(rows, TILE_ROWS):
-            x[k, i] = 0.0
-
-
-@kernel
-def _responsibilities(maha, offsets, dof, d, w, start, rows, resp, mass, scaled_mass, log_scale):
-    """Weighted responsibilities w r u of a tile from Mahalanobis distances; its log-likelihood."""
-    m = len(offsets)
-    student = len(dof) > 0
-    total = 0.0
-    for j in range(m):
-        for i in range(rows):
-            if student:
-                power = 0.5 * (dof[j] + d)
-                resp[j, i] = offsets[j] - power * np.log1p(maha[j, i] / dof[j])
-            else:
-                resp[j, i] = offsets[j] - 0.5 * maha[j, i]
-    for i in range(rows):
-        peak = -1e300
-        for j in range(m):
-            peak = max(peak, resp[j, i])
-        norm = 0.0
-        for j in range(m):
-            resp[j, i] = np.exp(resp[j, i] - peak)
-            norm += resp[j, i]
-        if w[start + i] > 0.0:
-            total += w[start + i] * (peak + np.log(norm))
-        share = w[start + i] / norm if norm > 0.0 else 0.0
-        for j in range(m):
-            resp[j, i] *= share
-    for j in range(m):
-        for i in range(rows, TILE_ROWS):
-            resp[j, i] = 0.0
-        for i in range(rows):
-            mass[j] += resp[j, i]
-            u = 1.0
-            if student:
-                u = (dof[j] + d) / (dof[j] + maha[j, i])
-                log_scale[j] += resp[j, i] * (np.log(u) - u)
-            else:
-                log_scale[j] -= resp[j, i]
-            resp[j, i] *= u
-            scaled_mass[j] += resp[j, i]
-    return total
+def _responsibilities(scratch, offsets, dof, d, w, start, rows, sums):
+    """From distances to densities u p / exp(peak), and shares that make them w r u; masses."""
+    m, student = len(offsets), len(dof) > 0
+    share, peak, norm, density = scratch[0], scratch[1], scratch[2], scratch[3 : 3 + m]
+    logs, shrink = scratch[3 + m : 3 + 2 * m], scratch[3 + 2 * m :]
+    # Not -inf, so that a row infinitely far from all components has densities 0, not NaN.
+    peak[:] = -1e30
+    width = scratch.dtype.type(d)
+    if student:
+        tiles.student_log_densities(density, offsets, dof, width, peak, logs, shrink)
+    else:
+        tiles.gaussian_log_densities(density, offsets, peak)
+    tiles.exponentiate(density, peak, norm)
+    log_likelihood = tiles.share_out(w, start, rows, peak, norm, share)
+    if student:
+        tiles.student_masses(density, share, dof, width, logs, shrink, sums)
+    else:
+        tiles.gaussian_masses(density, share, sums)
+    return log_likelihood
