@@ -6,6 +6,9 @@ import numpy as np
 ROWS_PER_PARAMETER = 3
 # Above this many columns a matrix for each component costs more than it tells.
 MOST_FULL_COLUMNS = 40
+# About the variance of a 0/1 column with a share of 1 in 100: no component is surer of a category
+# than that. With less, a category that all rows of a component share outweighs any number column.
+INDICATOR_FLOOR = 0.01
 
 
 def choose_covariance(rows: int, columns: int, components: int) -> str:
@@ -15,10 +18,13 @@ def choose_covariance(rows: int, columns: int, components: int) -> str:
     return "full" if enough and columns <= MOST_FULL_COLUMNS else "diag"
 
 
-def variance_floor(X: np.ndarray, row_weights: np.ndarray, share: float) -> np.ndarray:
-    """Smallest variance of each column of X (n, d): `share` of its variance, (d,).
+def variance_floor(
+    X: np.ndarray, row_weights: np.ndarray, share: float, indicator: np.ndarray
+) -> np.ndarray:
+    """Smallest variance of each column of X (n, d), (d,).
 
-    A constant column takes the mean variance of the others for its own.
+    `share` of the column's variance; a constant column takes the mean variance of the others for
+    its own. Where indicator (d,) is true the column is 0/1 and the floor INDICATOR_FLOOR.
     """
     total = row_weights.sum()
     mean = row_weights @ X / total
@@ -28,4 +34,5 @@ def variance_floor(X: np.ndarray, row_weights: np.ndarray, share: float) -> np.n
         square += row_weights[rows] @ (X[rows] - mean) ** 2
     variances = square / total
     varying = variances > 1e-12 * variances.max()
-    return share * np.where(varying, variances, variances[varying].mean())
+    floor = share * np.where(varying, variances, variances[varying].mean())
+    return np.where(indicator, np.maximum(floor, INDICATOR_FLOOR), floor)

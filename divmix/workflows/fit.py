@@ -115,7 +115,7 @@ def fit_table(
     progress.stage("preparing columns")
     rows = design_matrix(table, preprocessing, progress)
     notes = []
-    family = _family(rows, settings, notes)
+    family = _family(rows, preprocessing, settings, notes)
     for note in notes:
         progress.note(note)
     # Densities are told in the data's own units, the fit works in those of the design matrix.
@@ -160,7 +160,9 @@ def design_matrix(table: pa.Table, preprocessing: Preprocessing, progress: Progr
     return rows
 
 
-def _family(rows: Rows, settings: FitSettings, notes: list[str]) -> Gaussian:
+def _family(
+    rows: Rows, preprocessing: Preprocessing, settings: FitSettings, notes: list[str]
+) -> Gaussian:
     used = int(np.count_nonzero(rows.row_weights))
     if used < len(rows.row_weights):
         left_out = len(rows.row_weights) - used
@@ -175,7 +177,11 @@ def _family(rows: Rows, settings: FitSettings, notes: list[str]) -> Gaussian:
             "--covariance tied is not available with --family student",
             hint="use spherical, diag or full",
         )
-    floor = variance_floor(rows.X, rows.row_weights, settings.floor)
+    indicator = np.repeat(
+        [column.kind != "numeric" for column in preprocessing.columns],
+        [len(column.features) for column in preprocessing.columns],
+    )
+    floor = variance_floor(rows.X, rows.row_weights, settings.floor, indicator)
     return make_family(settings.family, covariance, floor)
 
 
