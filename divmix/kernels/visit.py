@@ -9,6 +9,7 @@ import numpy as np
 from divmix.kernels import tiles
 from divmix.kernels.chunks import map_in_order, row_chunks
 from divmix.kernels.compile import kernel
+from divmix.kernels.padding import aligned_zeros, padded, round_up
 from divmix.kernels.sums import Sums
 from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 
@@ -18,7 +19,6 @@ NO_DOF = np.zeros(0)  # means Gaussian, and keeps one signature for both familie
 # in units of its spread: 6e-5 at worst. Components further out get float64 tiles.
 LARGEST_SHIFT_32 = 32.0
 
-CACHE_LINE = 64
 N_MASSES = 3  # sums of a component begin with mass, scaled mass, log scale
 
 
@@ -27,11 +27,11 @@ def diag(X, row_weights, offsets, means, scales, dof=NO_DOF) -> Sums:
     m, d = means.shape
     shifts = -means * scales
     tile_type = _tile_type(X, np.abs(shifts).max())
-    m_padded, d_padded = _round_up(m, COMPONENT_BLOCK), _round_up(d, 2)
+    m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, 2)
     parameters = (
         *_padded_laws(offsets, dof, m_padded, tile_type),
-        _padded(scales, (m_padded, d_padded), tile_type),
-        _padded(shifts, (m_padded, d_padded), tile_type),
+        padded(scales, (m_padded, d_padded), tile_type),
+        padded(shifts, (m_padded, d_padded), tile_type),
     )
     log_likelihood, sums = _sum_chunks(
         _diag_chunk, X, row_weights, parameters, buffers=2 * d_padded, width=2 * d_padded
@@ -48,13 +48,13 @@ def full(X, row_weights, offsets, means, factors, dof=NO_DOF) -> Sums:
     m, d = means.shape
     shifts = -np.einsum("mij,mj->mi", factors, means)
     tile_type = _tile_type(X, np.abs(shifts).max())
-    m_padded, d_padded = _round_up(m, COMPONENT_BLOCK), _round_up(d, COLUMN_BLOCK)
+    m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, COLUMN_BLOCK)
     parameters = (
         *_padded_laws(offsets, dof, m_padded, tile_type),
-        _padded(factors, (m, d_padded, d_padded), tile_type),
-        _padded(shifts, (m, d_padded), tile_type),
+        padded(factors, (m, d_padded, d_padded), tile_type),
+        padded(shifts, (m, d_padded), tile_type),
     )
-    lengths = [_round_up(k + 1, COLUMN_BLOCK) for k in range(d_padded)]
+    lengths = [round_up(k + 1, COLUMN_BLOCK) for k in range(d_padded)]
     log_likelihood, sums = _sum_chunks(
         _full_chunk, X, row_weights, parameters, buffers=2 * d_padded, width=d_padded + sum(lengths)
     )
@@ -77,7 +77,7 @@ def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
 
     def visit(start: int, stop: int):
         sums = np.zeros((m, N_MASSES + width))
-        scratch = _aligned_zeros(buffers, offsets.dtype)
+        scratch = aligned_zeros(buffers, offsets.dtype)
         rows = slice(start, stop)
         return chunk_kernel(X[rows], row_weights[rows], *parameters, scratch, sums), sums
 
@@ -87,24 +87,6 @@ def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
         log_likelihood += part_log_likelihood
         sums += part_sums
     return log_likelihood, sums
-
-
-def _aligned_zeros(rows: int, dtype: np.dtype) -> np.ndarray:
-    """Zeros (rows, 256) that begin at a cache line, so that no 512-bit load crosses one."""
-    size = rows * TILE_ROWS * dtype.itemsize
-    memory = np.zeros(size + CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + size].view(dtype).reshape(rows, TILE_ROWS)
-
-
-def _round_up(count: int, block: int) -> int:
-    return -(-count // block) * block
-
-
-def _padded(array: np.ndarray, shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    padded = np.zeros(shape, dtype)
-    padded[tuple(slice(length) for length in array.shape)] = array
-    return padded
 
 
 def _tile_type(X: np.ndarray, largest_shift: float) -> type:
@@ -118,13 +100,12 @@ def _base(offsets: np.ndarray) -> float:
 
 
 def _padded_laws(offsets, dof, m_padded, tile_type):
-    padded = np.full(m_padded, -np.inf, tile_type)
-    padded[: len(offsets)] = offsets - _base(offsets)
+    """Offsets and dof for m_padded components; those added have weight 0."""
+    relative = np.full(m_padded, -np.inf, tile_type)
+    relative[: len(offsets)] = offsets - _base(offsets)
     if len(dof) == 0:
-        return padded, np.zeros(0, tile_type)
-    padded_dof = np.ones(m_padded, tile_type)
-    padded_dof[: len(dof)] = dof
-    return padded, padded_dof
+        return relative, dof.astype(tile_type)
+    return relative, np.pad(dof, (0, m_padded - len(dof)), constant_values=1.0).astype(tile_type)
 
 
 @kernel

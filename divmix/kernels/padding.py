@@ -1,0 +1,26 @@
+"""Arrays as the compiled loops want them: whole blocks, at a cache line."""
+
+import numpy as np
+
+from divmix.kernels.tiles import TILE_ROWS
+
+CACHE_LINE = 64
+
+
+def round_up(count: int, block: int) -> int:
+    return -(-count // block) * block
+
+
+def padded(array: np.ndarray, shape: tuple[int, ...], dtype: type = np.float64) -> np.ndarray:
+    """`array` in the corner of zeros of `shape`."""
+    result = np.zeros(shape, dtype)
+    result[tuple(slice(length) for length in array.shape)] = array
+    return result
+
+
+def aligned_zeros(rows: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros (rows, 256) that begin at a cache line, so that no 512-bit load crosses one."""
+    size = rows * TILE_ROWS * dtype.itemsize
+    memory = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(rows, TILE_ROWS)

@@ -1,0 +1,123 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from divmix.kernels import compile as compiling
+from divmix.kernels.chunks import map_in_order, row_chunks
+
+FIT_ONCE = """
+import numpy as np
+from divmix.kernels import compile as compiling, gaussian
+compiling.on_compile(lambda: print("compiling"))
+one = np.ones((1, 1))
+for _ in range(2):
+    print(gaussian.diag_sums(one, np.ones(1), np.zeros(1), one, one).log_likelihood)
+"""
+
+
+def run(cache_home, code=FIT_ONCE, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"XDG_CACHE_HOME": str(cache_home)} | environment,
+        cwd=Path(compiling.__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+@pytest.fixture(autouse=True)
+def default_threads():
+    yield
+    compiling.set_threads(None)
+
+
+def test_compiling_is_announced_once_and_never_on_a_cache_hit(tmp_path):
+    assert run(tmp_path).stdout.split() == ["compiling", "0.0", "0.0"]
+    assert run(tmp_path).stdout.split() == ["0.0", "0.0"]
+
+
+def test_without_a_writable_cache_kernels_work_with_one_warning(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    done = run(blocked)
+    assert done.stdout.split() == ["compiling", "0.0", "0.0"]
+    assert done.stderr.count("RuntimeWarning") == 1
+    assert "XDG_CACHE_HOME" in done.stderr
+
+
+def test_kernels_work_without_compiler(tmp_path):
+    assert run(tmp_path, NUMBA_DISABLE_JIT="1").stdout.split() == ["0.0", "0.0"]
+
+
+def test_cache_folder_is_under_the_user_cache_and_relative_settings_are_ignored(
+    tmp_path, monkeypatch
+):
+    find = compiling.cache_folder.__wrapped__
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert find().parent == tmp_path / "divmix"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert find().parent == tmp_path / "home" / ".cache" / "divmix"
+
+
+def test_cache_folder_follows_the_sources(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sources = tmp_path / "kernels"
+    sources.mkdir()
+    monkeypatch.setattr(compiling, "__file__", str(sources / "compile.py"))
+    find = compiling.cache_folder.__wrapped__
+    (sources / "inner.py").write_text("x = 1")
+    before = find()
+    (sources / "inner.py").write_text("x = 2")
+    assert find() != before
+
+
+def test_threads_are_as_set_and_by_default_at_least_one():
+    assert compiling.threads() >= 1
+    compiling.set_threads(3)
+    assert compiling.threads() == 3
+    with pytest.raises(ValueError, match="at least 1"):
+        compiling.set_threads(0)
+
+
+def test_chunks_cover_all_rows_once_and_do_not_depend_on_threads():
+    for n in (1, 255, 256, 257, 100_000):
+        compiling.set_threads(1)
+        bounds = row_chunks(n, work_per_row=100)
+        compiling.set_threads(4)
+        assert row_chunks(n, work_per_row=100) == bounds
+        assert [row for start, stop in bounds for row in range(start, stop)] == list(range(n))
+
+
+def test_results_come_in_order_and_errors_reach_the_caller():
+    compiling.set_threads(4)
+    bounds = [(i, i + 1) for i in range(50)]
+    assert list(map_in_order(lambda start, stop: start, bounds)) == list(range(50))
+
+    def fail(start, stop):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(map_in_order(fail, bounds))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_kernels_run_in_a_forked_child(tmp_path):
+    code = """
+import os
+from divmix.kernels import compile as compiling
+from divmix.kernels.chunks import map_in_order
+compiling.set_threads(2)
+work = lambda: sum(map_in_order(lambda a, b: a + b, [(i, i) for i in range(9)]))
+print(work(), flush=True)
+child = os.fork()
+if child == 0:
+    print(work(), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    assert run(tmp_path, code).stdout.split() == ["72", "72"]
