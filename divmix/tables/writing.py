@@ -94,10 +94,9 @@ class TableWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            if self._path == "-":
-                sink: Any = sys.stdout.buffer
-            else:
-                sink = stack.enter_context(atomic_file(self._path, overwrite=self._overwrite))
+            sink = stack.enter_context(
+                _standard_output() if self._path == "-"
+                else atomic_file(self._path, overwrite=self._overwrite))
             self._writer = stack.enter_context(self._open_writer(_Borrowed(sink), stack))
             self._stack = stack.pop_all()
         return self
@@ -124,6 +123,17 @@ class TableWriter:
         sink.write((",".join(map(_csv_name, self._schema.names)) + "\n").encode())
         return csv.CSVWriter(sink, self._schema,
                              write_options=csv.WriteOptions(include_header=False))
+
+
+@contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise _cannot_write("standard output", error) from error
+        raise
 
 
 class _Borrowed(io.RawIOBase):
@@ -171,6 +181,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _cannot_write(path: Path, error: OSError) -> OutputError:
+def _cannot_write(path: Path | str, error: OSError) -> OutputError:
     return OutputError(f"{path} cannot be written: {os.strerror(error.errno or errno.EIO)}",
                        hint="check the folder's permissions and free space, or choose another -o")

@@ -1,0 +1,109 @@
+"""Parquet and Arrow IPC files: their types and row counts are written in them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from divmix.errors import InputError
+from divmix.tables.schema import is_text
+from divmix.tables.sources import Source
+
+# The first bytes of each format.
+PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
+
+
+class ParquetFile:
+    """One Parquet file; `schema` has its columns with plain types, `rows` their number."""
+
+    format = "Parquet"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.name = source.name
+        with _errors_told(self):
+            from pyarrow import parquet
+            self._file = parquet.ParquetFile(source.open_native())
+            self.rows = self._file.metadata.num_rows
+            self.schema = _plain_schema(self.name, self._file.schema_arrow)
+
+    def settle(self) -> None:
+        """Nothing to find out: the file says what its columns hold."""
+
+    def batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """The columns of `schema` with its types, at most `rows` rows at a time."""
+        with _errors_told(self):
+            for batch in self._file.iter_batches(rows, columns=schema.names):
+                yield _cast(batch, schema)
+
+
+class ArrowFile:
+    """One Arrow IPC file or stream; `rows` is known for a file only."""
+
+    format = "Arrow"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.name = source.name
+        self._is_file = source.head(6) == ARROW_FILE
+        self.rows: int | None = None
+        with _errors_told(self):
+            if self._is_file:
+                self._file = pa.ipc.open_file(source.open_native())
+                self.rows = sum(self._file.get_batch(i).num_rows
+                                for i in range(self._file.num_record_batches))
+            else:
+                self._file = pa.ipc.open_stream(source.open())
+            self.schema = _plain_schema(self.name, self._file.schema)
+
+    def settle(self) -> None:
+        """Nothing to find out: the file says what its columns hold."""
+
+    def batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """The columns of `schema` with its types, a record batch of the file at a time."""
+        with _errors_told(self):
+            if self._is_file:
+                found = map(self._file.get_batch, range(self._file.num_record_batches))
+            else:
+                found = self._rewound()
+            for batch in found:
+                yield _cast(batch, schema)
+
+    def _rewound(self) -> Any:
+        """The stream from its start: it is read once only where it cannot be opened again."""
+        if self.source.is_stream:
+            return self._file
+        return pa.ipc.open_stream(self.source.open())
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """One type for all that hold the same: text is large_string, decimals are float64."""
+    if is_text(kind):
+        return pa.large_string()
+    return pa.float64() if pa.types.is_decimal(kind) else kind
+
+
+def _plain_schema(name: str, schema: pa.Schema) -> pa.Schema:
+    for column in schema.names:
+        if schema.names.count(column) > 1:
+            raise InputError(f"{name}: two columns are called '{column}'", hint="rename one of them")
+    # pandas stores the row labels of a table as a column of this name.
+    return pa.schema([(field.name, plain_type(field.type)) for field in schema
+                      if not field.name.startswith("__index_level_")])
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    return batch.select(schema.names).cast(schema)
+
+
+@contextmanager
+def _errors_told(file: ParquetFile | ArrowFile) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file.name} is not a readable {file.format} file: "
+                         f"{str(error).splitlines()[0]}",
+                         hint="the file may be cut short; write it again") from error

@@ -1,0 +1,214 @@
+"""Tables from CSV, Parquet and Arrow files, folders and standard input, whole or in batches."""
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from divmix.errors import InputError
+from divmix.settings import TableSettings
+from divmix.tables.columnar_file import (
+    ARROW_FILE,
+    ARROW_STREAM,
+    PARQUET,
+    ArrowFile,
+    ParquetFile,
+)
+from divmix.tables.csv_file import CsvFile
+from divmix.tables.schema import is_number, unknown_column
+from divmix.tables.sources import Source, expand
+
+BATCH_ROWS = 65_536
+
+TableFile = CsvFile | ParquetFile | ArrowFile
+
+
+def open_table(
+    sources: Sequence[str | Path],
+    *,
+    header: bool = True,
+    columns: Sequence[str] | None = None,
+    text_columns: Iterable[str] = (),
+    number_columns: Iterable[str] | None = None,
+    boolean_columns: Iterable[str] = (),
+) -> "TableReader":
+    """Open files, folders of files or '-' (standard input) as one table.
+
+    CSV (.gz and .zst too; comma, semicolon or tab), Parquet and Arrow IPC are told apart by their
+    first bytes. All must have the same columns, in any order.
+
+    Parameters
+    ----------
+    header : whether the first line of a CSV file holds names; else they are x1, x2, ...
+    columns : read these only, in this order. Default: all.
+    text_columns, number_columns, boolean_columns : columns to read as such, whatever they look
+        like. The others are what they look like in the first megabyte of a CSV file.
+
+    Raises InputError for what is missing, empty, broken or contradictory.
+    """
+    forced = dict.fromkeys(number_columns or (), pa.float64())
+    forced |= dict.fromkeys(boolean_columns, pa.bool_())
+    forced |= dict.fromkeys(text_columns, pa.large_string())
+    files = []
+    for source in expand(sources):
+        # Later files are read with the types of the first, where those are known.
+        known = {f.name: f.type for f in files[0].schema if f.type != pa.null()} if files else {}
+        files.append(_open_file(source, header, known | forced))
+    for file in files[1:]:
+        _check_same_columns(files[0], file)
+    schema = _common_schema(files, forced)
+    if columns is not None:
+        for name in columns:
+            if name not in schema.names:
+                raise unknown_column(name, schema.names, files[0].name)
+        schema = pa.schema([schema.field(name) for name in dict.fromkeys(columns)])
+    return TableReader(files, schema)
+
+
+def reading_options(settings: TableSettings) -> dict[str, Any]:
+    """Arguments for `open_table` that suit a fit: what stays out of it need not be numbers."""
+    beside = [name for name in (settings.truth, settings.weight) if name is not None]
+    columns = None
+    if settings.columns is not None:
+        columns = [*settings.columns, *settings.exclude, *beside]
+    as_text = {*settings.categorical, *settings.exclude, settings.truth} - {None, settings.weight}
+    return dict(header=settings.header, columns=columns, text_columns=sorted(as_text))
+
+
+class TableReader:
+    """One table in one or several files.
+
+    names, schema : the columns and their Arrow types.
+    rows : how many there are, None where only reading can tell.
+    notes : what the user should know of how the files are read.
+    """
+
+    def __init__(self, files: Sequence[TableFile], schema: pa.Schema) -> None:
+        self._files = files
+        self._starts: list[int] = []
+        self.schema = schema
+        self.names: list[str] = schema.names
+        self.notes = tuple(note for file in files for note in file.notes)
+        counts = [file.rows for file in files]
+        self.rows: int | None = None if None in counts else sum(counts)
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """The table in batches of exactly `rows` rows, the last one shorter.
+
+        Raises InputError for a broken file, and for a table without any row.
+        """
+        return rechunk(self._as_stored(rows), rows)
+
+    def read(self) -> pa.Table:
+        """The whole table. Raises InputError as `batches` does."""
+        return pa.Table.from_batches(self._as_stored(BATCH_ROWS), schema=self.schema)
+
+    def locate(self, row: int) -> str:
+        """Name a row of the table, counted from 0, in its file: 'b.csv row 12', counted from 1."""
+        place = max(bisect_right(self._starts, row) - 1, 0)
+        start = self._starts[place] if self._starts else 0
+        return f"{self._files[place].name} row {row - start + 1:,}"
+
+    def describe(self) -> dict[str, Any]:
+        """Names, size in bytes and SHA-256 of the files as stored.
+
+        Of several files it is the digest of their digests. Standard input counts as far as read.
+        """
+        prints = [file.source.fingerprint() for file in self._files]
+        digests = [digest for _, digest in prints]
+        if len(digests) > 1:
+            digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
+        return dict(names=[file.name for file in self._files],
+                    bytes=sum(size for size, _ in prints), sha256=digests[0])
+
+    def _as_stored(self, rows: int) -> Iterator[pa.RecordBatch]:
+        self._starts.clear()
+        done = 0
+        for file in self._files:
+            self._starts.append(done)
+            for batch in file.batches(self.schema, rows):
+                done += batch.num_rows
+                yield batch
+        if done == 0:
+            raise InputError(f"{self._files[0].name} has columns but no rows",
+                             hint="a table needs at least one row")
+
+
+def rechunk(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of exactly `rows`, the last one shorter."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        start = 0
+        while count + batch.num_rows - start >= rows:
+            stop = start + rows - count
+            yield pa.concat_batches([*waiting, batch.slice(start, stop - start)])
+            waiting, count, start = [], 0, stop
+        if start < batch.num_rows:
+            waiting.append(batch.slice(start))
+            count += batch.num_rows - start
+    if waiting:
+        yield pa.concat_batches(waiting)
+
+
+def _open_file(source: Source, header: bool, forced: Mapping[str, pa.DataType]) -> TableFile:
+    start = source.head(8)
+    if not start:
+        raise InputError(f"{source.name} is empty", hint="it should hold a header line and rows")
+    if start.startswith(PARQUET):
+        return ParquetFile(source)
+    if start.startswith((ARROW_FILE, ARROW_STREAM)):
+        return ArrowFile(source)
+    for suffixes, kind in (((".parquet", ".pq"), "Parquet"),
+                           ((".arrow", ".feather", ".ipc"), "Arrow")):
+        if source.name.lower().endswith(suffixes):
+            raise InputError(f"{source.name} is not a {kind} file",
+                             hint="the suffix says it is; the file's first bytes say it is not")
+    file = CsvFile(source, header=header, forced=forced)
+    file.settle()
+    return file
+
+
+def _check_same_columns(first: TableFile, other: TableFile) -> None:
+    here, there = set(first.schema.names), set(other.schema.names)
+    if here == there:
+        return
+    lacking = sorted(here - there)
+    name, with_it, without = ((lacking[0], first, other) if lacking
+                              else (min(there - here), other, first))
+    raise InputError(f"{without.name} lacks column '{name}', which {with_it.name} has",
+                     hint="files that are read as one table have the same columns")
+
+
+def _common_schema(files: Sequence[TableFile], forced: Mapping[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([
+        (name, _common_type(name, files, forced.get(name))) for name in files[0].schema.names])
+
+
+def _common_type(name: str, files: Sequence[TableFile], forced: pa.DataType | None) -> pa.DataType:
+    """The type that holds a column of all files; a column without any value counts as numbers."""
+    common, first = pa.null(), files[0]
+    for file in files:
+        found = file.schema.field(name).type
+        if common == pa.null():
+            common, first = found, file
+        elif found not in (common, pa.null()):
+            if not (is_number(found) and is_number(common)) and forced != pa.large_string():
+                raise InputError(f"column '{name}' is {_told(common)} in {first.name} "
+                                 f"and {_told(found)} in {file.name}",
+                                 hint=f"use --categorical {name} or --exclude {name}")
+            common = pa.float64()
+    if forced is None:
+        return pa.float64() if common == pa.null() else common
+    if forced == pa.float64() and common == pa.large_string():
+        raise InputError(f"{first.name}: column '{name}' is text where numbers are needed",
+                         hint="correct the table, or use a model fitted on such a column")
+    # A number file keeps its own, possibly smaller, type.
+    return common if forced != pa.large_string() and common != pa.null() else forced
+
+
+def _told(kind: pa.DataType) -> str:
+    return "numbers" if is_number(kind) else "text" if kind == pa.large_string() else str(kind)

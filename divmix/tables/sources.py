@@ -1,0 +1,188 @@
+"""Where the bytes of a table come from: files, folders, standard input; plain or compressed."""
+
+import hashlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from divmix.errors import InputError
+
+STANDARD_INPUT = "-"
+
+# What a folder is searched for; a single file may have any name.
+SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".csv.zst", ".tsv.zst",
+            ".txt.zst", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
+
+_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class Source:
+    """One file or standard input, opened from its start.
+
+    Standard input can be opened once; its size and digest are taken while it is read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.is_stream = str(path) == STANDARD_INPUT
+        self.name = "standard input" if self.is_stream else str(path)
+        self._path = path
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._stream: _Replay | None = None
+
+    def open(self) -> "_Replay":
+        """The bytes from the start, decompressed. Raises InputError where there is no such file."""
+        if not self.is_stream:
+            return _decompressed(_Replay(self._open_file()))
+        if self._stream is None:
+            self._stream = _decompressed(_Replay(_Counted(sys.stdin.buffer, self)))
+        return self._stream
+
+    def head(self, size: int) -> bytes:
+        """The first bytes, decompressed; looking at them uses nothing up."""
+        stream = self.open()
+        try:
+            return stream.peek(size)
+        finally:
+            if not self.is_stream:
+                stream.close()
+
+    def open_native(self) -> pa.NativeFile:
+        """The bytes as stored, for readers that jump about in them and read ahead in threads.
+
+        Standard input is taken into memory: such formats have their directory at the end.
+        """
+        if self.is_stream:
+            return pa.BufferReader(self.open().read())
+        return pa.OSFile(str(self._path))
+
+    def _open_file(self) -> BinaryIO:
+        try:
+            return Path(self._path).open("rb")
+        except OSError as error:
+            raise InputError(f"{self.name} cannot be read: {error.strerror}",
+                             hint="check the path and its permissions") from error
+
+    def fingerprint(self) -> tuple[int, str]:
+        """Size in bytes and SHA-256 of the bytes as stored; of standard input, those read."""
+        if self.is_stream:
+            return self._size, self._digest.hexdigest()
+        digest, size = hashlib.sha256(), 0
+        with self._open_file() as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+        return size, digest.hexdigest()
+
+    def count(self, chunk: bytes) -> None:
+        self._digest.update(chunk)
+        self._size += len(chunk)
+
+
+def expand(sources: Sequence[str | Path]) -> list[Source]:
+    """The files that `sources` stand for: a folder is its tables, sorted by name.
+
+    Raises InputError for a folder without tables.
+    """
+    if isinstance(sources, str | Path):
+        sources = [sources]
+    found: list[Source] = []
+    for source in sources:
+        path = Path(source)
+        if str(source) == STANDARD_INPUT or not path.is_dir():
+            found.append(Source(source))
+            continue
+        tables = sorted(child for child in path.iterdir()
+                        if child.is_file() and not child.name.startswith((".", "_"))
+                        and child.name.lower().endswith(SUFFIXES))
+        if not tables:
+            raise InputError(f"the folder {path} holds no tables",
+                             hint="tables end in .csv, .tsv, .parquet, .arrow, ...")
+        found.extend(map(Source, tables))
+    return found
+
+
+def _decompressed(stream: "_Replay") -> "_Replay":
+    start = stream.peek(4)
+    for magic, codec in _CODECS.items():
+        if start.startswith(magic):
+            return _Replay(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec))
+    return stream
+
+
+def whole_rows(stream: BinaryIO, size: int, newline: bytes) -> Iterator[bytes]:
+    """The stream in pieces of about `size` bytes that end where a row of a CSV file does."""
+    rest = b""
+    while chunk := stream.read(size):
+        piece = rest + chunk
+        end = _last_row_end(piece, newline)
+        rest = piece[end:]
+        if end:
+            yield piece[:end]
+    if rest:
+        yield rest
+
+
+def _last_row_end(piece: bytes, newline: bytes) -> int:
+    """Where the last complete row ends: after a line end with an even number of quotes before."""
+    end = piece.rfind(newline) + 1
+    odd = piece.count(b'"', 0, end) % 2
+    while end and odd:
+        before = piece.rfind(newline, 0, end - 1) + 1
+        odd ^= piece.count(b'"', before, end) % 2
+        end = before
+    return end
+
+
+class _Replay(io.RawIOBase):
+    """A stream whose first bytes can be looked at before they are read."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._head = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def peek(self, size: int) -> bytes:
+        """The next `size` bytes, fewer only at the end; they are not used up."""
+        while len(self._head) < size:
+            chunk = self._stream.read(size - len(self._head))
+            if not chunk:
+                break
+            self._head += chunk
+        return self._head[:size]
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next `size` bytes, fewer only at the end; everything for -1."""
+        if size is None or size < 0:
+            found = self._head + self._stream.read()
+        else:
+            found = self.peek(size)
+        self._head = self._head[len(found):]
+        return found
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+
+class _Counted:
+    """Standard input on its way through the digest. Closing it leaves the descriptor open."""
+
+    def __init__(self, stream: BinaryIO, source: Source) -> None:
+        self._stream = stream
+        self._source = source
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._stream.read(size)
+        self._source.count(chunk)
+        return chunk
+
+    def close(self) -> None:
+        pass
