@@ -71,6 +71,19 @@ def infer_kinds(sample: pa.Table, decimal: str) -> dict[str, pa.DataType]:
     return {name: _kind(sample.column(name), decimal) for name in sample.column_names}
 
 
+def row_of_open_quote(piece: bytes, delimiter: str) -> int | None:
+    """Which row, from 0, has a quote that never closes; None where quotes are part of the text."""
+    lines = io.StringIO(piece.decode("utf-8", errors="replace"), newline="")
+    row = 0
+    try:
+        for cells in csv.reader(lines, delimiter=delimiter, strict=True):
+            row += bool(cells)
+    except csv.Error as error:
+        # A cell that goes on to the end, or for as long as the csv module can hold.
+        return row if "end of data" in str(error) or "field limit" in str(error) else None
+    return None
+
+
 def _kind(column: pa.ChunkedArray, decimal: str) -> pa.DataType:
     if is_number(column.type):
         return pa.float64()

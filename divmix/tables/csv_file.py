@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from divmix.errors import InputError
-from divmix.tables.csv_dialect import NULLS, detect_dialect, infer_kinds
+from divmix.tables.csv_dialect import NULLS, detect_dialect, infer_kinds, row_of_open_quote
 from divmix.tables.sources import Source, whole_rows
 
 # What is looked at to tell the dialect and the kinds of columns, and what one thread parses.
@@ -93,12 +93,20 @@ class CsvFile:
         options = dict(parse_options=self._parse_options(),
                        convert_options=self._convert_options(schema))
         is_start = first_row == 0
+        lines_before = self._dialect.blank_lines + self._dialect.header if is_start else 0
+        # Pieces end where all quotes are closed, but the last: Arrow would read on to the end.
+        if piece.count(b'"') % 2:
+            row = row_of_open_quote(piece, self._dialect.delimiter)
+            if row is not None:
+                place = first_row + row + 1 - (is_start and self._dialect.header)
+                raise InputError(f"{self.name} row {place:,}: a quote is opened and never closed",
+                                 hint="close the quote, or double it where it is meant")
         try:
             return csv.read_csv(pa.BufferReader(piece), read_options=self._read_options(is_start),
                                 **options)
         except pa.ArrowInvalid:
             # Only a single thread counts rows, so that the error can say which it was.
-            with self._errors_told(first_row - (is_start and self._dialect.header)):
+            with self._errors_told(first_row - lines_before):
                 return csv.read_csv(pa.BufferReader(piece), **options,
                                     read_options=self._read_options(is_start, use_threads=False))
 

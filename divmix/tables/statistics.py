@@ -22,8 +22,9 @@ def standard_deviation(values: np.ndarray, weights: np.ndarray, center: float) -
 def skewness(values: np.ndarray, weights: np.ndarray, center: float) -> float:
     """Third standardised moment about the mean `center`; 0 for a constant column."""
     residuals, _ = _unit_residuals(values, center)
-    variance = (weights * residuals**2).sum() / weights.sum()
-    third = (weights * residuals**3).sum() / weights.sum()
+    squares = residuals**2
+    variance = (weights * squares).sum() / weights.sum()
+    third = (weights * squares * residuals).sum() / weights.sum()
     return float(third / variance**1.5) if variance > 0 else 0.0
 
 

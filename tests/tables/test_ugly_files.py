@@ -1,0 +1,165 @@
+"""One expected message for each way a table can be broken: file, row, column and value."""
+
+import gzip
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from divmix.errors import InputError
+from divmix.tables.reading import open_table
+
+NUMBERS = "".join(f"{i},{i / 7}\n" for i in range(30_000))
+
+UGLY = {
+    "empty": (b"", "ugly.csv is empty"),
+    "blank lines only": (b"\n\n", "ugly.csv is empty"),
+    "header only": (b"a,b\n", "ugly.csv has columns but no rows"),
+    "header without line end": (b"a,b", "ugly.csv has columns but no rows"),
+    "short row": (b"a,b\n1,2\n3\n", "ugly.csv row 2: 1 cells where the table has 2 columns"),
+    "long row": (b"a,b\n1,2\n3,4,5\n", "ugly.csv row 2: 3 cells where the table has 2 columns"),
+    "short row, late": (f"a,b\n{NUMBERS * 4}1\n".encode(),
+                        "ugly.csv row 120,001: 1 cells where the table has 2 columns"),
+    "doubled name": (b"a,b,a\n1,2,3\n", "ugly.csv: two columns are called 'a'"),
+    "nameless column": (b"a,,c\n1,2,3\n", "ugly.csv: column 2 of 3 has no name"),
+    "no header": (b"1.5,2.5\n3.5,4.5\n", "ugly.csv has no header: its first line is 1.5, 2.5, ..."),
+    "text among numbers": (b"a,b\n1,2\n3,x\n5,6\n7,8\n", "ugly.csv row 2: column 'b' is text ('x')"),
+    "late text": (f"a,b\n{NUMBERS * 40}oops,1\n".encode(),
+                  "ugly.csv row 1,200,001: column 'a' is text ('oops')"),
+    "late text after blank lines": (b"\n\na,b\n1,2\n\n3,4\n5,6\n7,x\n",
+                                    "ugly.csv row 4: column 'b' is text ('x')"),
+    "late text without blanks, windows": (b"\xef\xbb\xbfa;b\r\n1;2\r\n3;4\r\n5;6\r\n7;x\r\n",
+                                          "ugly.csv row 4: column 'b' is text ('x')"),
+    "late text in truth values": (b"a,b\n" + b"true,1\n" * 200_000 + b"maybe,1\n",
+                                  "ugly.csv row 200,001: column 'a' is 'maybe', "
+                                  "neither true nor false"),
+    "latin-1": ("a,b\nZürich,1\nBern,2\n".encode("latin-1"),
+                "ugly.csv row 1: column 'a' is not UTF-8"),
+    "utf-16": ("a,b\n1,2\n".encode("utf-16"), "ugly.csv is text in UTF-16"),
+    "a program": (b"\x7fELF\0\0\0\0", "ugly.csv is not a table in a known format"),
+    "a workbook": (b"PK\x03\x04xl/workbook.xml", "ugly.csv is not a table in a known format"),
+    "cut gzip": (gzip.compress(f"a,b\n{NUMBERS}".encode())[:-500],
+                 "ugly.csv cannot be read: Truncated compressed stream"),
+    "gzip of nothing": (gzip.compress(b""), "ugly.csv is empty"),
+}
+
+
+@pytest.mark.parametrize("case", UGLY)
+def test_ugly_csv_gives_one_message_with_file_row_column_and_value(case, tmp_path):
+    content, message = UGLY[case]
+    path = tmp_path / "ugly.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as failure:
+        open_table([path]).read()
+    assert str(failure.value) == f"{tmp_path}/{message}"
+    assert failure.value.hint
+    assert failure.value.exit_code == 3
+
+
+@pytest.mark.parametrize("rows_after", [0, 3, 1_000_000])
+def test_quote_that_never_closes_is_said(tmp_path, rows_after):
+    path = tmp_path / "quote.csv"
+    path.write_bytes(b'a,b\n1,2\n1,"2\n' + b"1,2\n" * rows_after)
+    with pytest.raises(InputError, match="quote.csv row 2: a quote is opened and never closed"):
+        open_table([path]).read()
+
+
+def test_inch_sign_in_a_cell_is_text(tmp_path):
+    path = tmp_path / "pipes.csv"
+    path.write_bytes(b'name,length\n5" pipe,2\nhose,3\n')
+    assert open_table([path]).read()["name"].to_pylist() == ['5" pipe', "hose"]
+
+
+def test_missing_file_is_said(tmp_path):
+    with pytest.raises(InputError, match="none.csv cannot be read: No such file or directory"):
+        open_table([tmp_path / "none.csv"])
+
+
+def test_folder_without_tables_is_said(tmp_path):
+    (tmp_path / "notes.md").write_text("no table")
+    with pytest.raises(InputError, match="holds no tables"):
+        open_table([tmp_path])
+
+
+@pytest.mark.parametrize("kept", [0.999, 0.5, 0.01])
+def test_cut_parquet_is_said(tmp_path, kept):
+    path = tmp_path / "cut.parquet"
+    parquet.write_table(pa.table({"a": list(range(1000))}), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(InputError, match="cut.parquet is not a readable Parquet file"):
+        open_table([path]).read()
+
+
+def test_parquet_with_flipped_bytes_is_read_or_refused_but_never_a_traceback(tmp_path):
+    path = tmp_path / "flipped.parquet"
+    parquet.write_table(pa.table({"a": list(range(1000)), "b": ["x", "y"] * 500}), path,
+                        write_page_checksum=True)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 37):
+        broken = bytearray(whole)
+        broken[place] ^= 0x5A
+        path.write_bytes(broken)
+        try:
+            open_table([path]).read()
+        except InputError as failure:
+            assert "flipped.parquet" in str(failure)
+
+
+def test_csv_called_parquet_is_said(tmp_path):
+    path = tmp_path / "table.parquet"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="table.parquet is not a Parquet file"):
+        open_table([path])
+
+
+def test_cut_arrow_file_is_said(tmp_path):
+    path = tmp_path / "cut.arrow"
+    table = pa.table({"a": list(range(1000))})
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write(table)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cut.arrow is not a readable Arrow file"):
+        open_table([path]).read()
+
+
+def test_parquet_with_doubled_name_is_said(tmp_path):
+    path = tmp_path / "twins.parquet"
+    parquet.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]),
+                        path)
+    with pytest.raises(InputError, match="two columns are called 'a'"):
+        open_table([path])
+
+
+def test_files_with_different_columns_are_said(tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "2.csv").write_text("a,c\n1,2\n")
+    with pytest.raises(InputError, match="2.csv lacks column 'b', which .*1.csv has"):
+        open_table([tmp_path])
+
+
+def test_text_in_a_later_file_is_said(tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "2.csv").write_text("a,b\n1,2\nx,2\n")
+    with pytest.raises(InputError, match="2.csv row 2: column 'a' is text \\('x'\\)"):
+        open_table([tmp_path]).read()
+
+
+def test_numbers_and_text_in_two_parquet_files_are_said(tmp_path):
+    parquet.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
+    parquet.write_table(pa.table({"a": ["x"]}), tmp_path / "2.parquet")
+    with pytest.raises(InputError, match="column 'a' is numbers in .*1.parquet and text in"):
+        open_table([tmp_path])
+
+
+def test_column_that_is_not_there_brings_near_names(tmp_path):
+    (tmp_path / "t.csv").write_text("age,weight\n1,2\n")
+    with pytest.raises(InputError, match="has no column 'wieght'") as failure:
+        open_table([tmp_path / "t.csv"], columns=["wieght"])
+    assert failure.value.hint == "did you mean weight"
+
+
+def test_text_where_the_model_has_numbers_is_said_for_parquet(tmp_path):
+    parquet.write_table(pa.table({"a": ["x"]}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="column 'a' is text where numbers are needed"):
+        open_table([tmp_path / "t.parquet"], number_columns=["a"])
