@@ -11,14 +11,16 @@ from divmix.kernels.tiles import TILE_ROWS
 
 Result = TypeVar("Result")
 
-
-CHUNK_WORK = 1 << 26  # about 10 ms a compiled call, so that Ctrl-C is never kept waiting
-LEAST_CHUNKS = 8  # so that a few threads find work in a small table too
+# Work is counted in multiply-adds of the moments. A chunk takes from 1 ms, next to which starting
+# it costs nothing, to about 10 ms, so that Ctrl-C is not kept waiting.
+LEAST_WORK, MOST_WORK = 1 << 23, 1 << 26
+ENOUGH_CHUNKS = 64  # for many threads to share
 
 
 def row_chunks(n: int, work_per_row: int) -> list[tuple[int, int]]:
     """Bounds of the chunks: a function of the shape of the problem, never of the threads."""
-    rows = min(CHUNK_WORK // max(work_per_row, 1), -(-n // LEAST_CHUNKS))
+    rows = max(n // ENOUGH_CHUNKS, LEAST_WORK // work_per_row)
+    rows = min(rows, MOST_WORK // work_per_row)
     rows = max(1, -(-rows // TILE_ROWS)) * TILE_ROWS
     return [(start, min(start + rows, n)) for start in range(0, n, rows)]
 
