@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -50,10 +49,10 @@ def detect_dialect(name: str, head: bytes, *, header: bool) -> Dialect:
     blank_lines = text[: len(text) - len(body)].count("\n")
     if not body.strip():
         raise InputError(f"{name} is empty", hint="it should hold a header line and rows")
-    delimiter = max(DELIMITERS, key=lambda d: _consistency(body, d))
-    rows = csv.reader(io.StringIO(body), delimiter=delimiter)
-    first = [cell.strip() for cell in next(rows)]
-    decimal = "." if delimiter == "," else _decimal_sign(rows if header else [first, *rows])
+    scores = [_consistency(body, delimiter) for delimiter in DELIMITERS]
+    delimiter = DELIMITERS[scores.index(max(scores))] if any(scores) else ","
+    first = [cell.strip() for cell in _first_row(name, body, delimiter)]
+    decimal = "." if delimiter == "," else _decimal_sign(body, delimiter, header)
     if not header:
         names = tuple(f"x{i + 1}" for i in range(len(first)))
         return Dialect(delimiter, decimal, names, False, blank_lines)
@@ -69,19 +68,6 @@ def infer_kinds(sample: pa.Table, decimal: str) -> dict[str, pa.DataType]:
     wrong in it: reading it will name the row.
     """
     return {name: _kind(sample.column(name), decimal) for name in sample.column_names}
-
-
-def row_of_open_quote(piece: bytes, delimiter: str) -> int | None:
-    """Which row, from 0, has a quote that never closes; None where quotes are part of the text."""
-    lines = io.StringIO(piece.decode("utf-8", errors="replace"), newline="")
-    row = 0
-    try:
-        for cells in csv.reader(lines, delimiter=delimiter, strict=True):
-            row += bool(cells)
-    except csv.Error as error:
-        # A cell that goes on to the end, or for as long as the csv module can hold.
-        return row if "end of data" in str(error) or "field limit" in str(error) else None
-    return None
 
 
 def _kind(column: pa.ChunkedArray, decimal: str) -> pa.DataType:
@@ -108,18 +94,33 @@ def _decode(name: str, head: bytes) -> str:
     return head.decode("utf-8-sig", errors="replace")
 
 
+def _first_row(name: str, text: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error as error:
+        raise InputError(f"{name} row 1: {error}",
+                         hint="look for a quote that is opened and never closed") from error
+
+
 def _consistency(text: str, delimiter: str) -> float:
     """Share of the first lines that have as many cells as the first, 0 if that is one cell."""
+    widths: list[int] = []
     try:
-        widths = [len(row) for row in islice(csv.reader(io.StringIO(text), delimiter=delimiter), 50)
-                  if row]
+        for row in islice(csv.reader(io.StringIO(text), delimiter=delimiter), 50):
+            widths += [len(row)] if row else []
     except csv.Error:
-        return 0.0
-    return widths.count(widths[0]) / len(widths) if widths[0] > 1 else 0.0
+        pass  # a cell too long for this module, after an open quote: the rows before it tell
+    return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
 
 
-def _decimal_sign(rows: Iterable[list[str]]) -> str:
-    cells = [cell for row in rows for cell in row]
+def _decimal_sign(text: str, delimiter: str, header: bool) -> str:
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    cells = []
+    try:
+        for row in islice(rows, int(header), None):
+            cells += row
+    except csv.Error:
+        pass
     if any(map(_DECIMAL_COMMA.fullmatch, cells)) and not any(map(_DECIMAL_POINT.fullmatch, cells)):
         return ","
     return "."

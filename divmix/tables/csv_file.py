@@ -10,8 +10,9 @@ import pyarrow as pa
 from pyarrow import csv
 
 from divmix.errors import InputError
-from divmix.tables.csv_dialect import NULLS, detect_dialect, infer_kinds, row_of_open_quote
-from divmix.tables.sources import Source, whole_rows
+from divmix.tables.csv_dialect import NULLS, detect_dialect, infer_kinds
+from divmix.tables.csv_rows import RowCutter
+from divmix.tables.sources import Source
 
 # What is looked at to tell the dialect and the kinds of columns, and what one thread parses.
 BLOCK = 1 << 20
@@ -42,6 +43,7 @@ class CsvFile:
             self._newline = b"\n" if b"\n" in head else b"\r"
             self._dialect = detect_dialect(self.name, head, header=header)
             sample = self._sample(head)
+        self._cutter = RowCutter(self._dialect.delimiter, self._newline)
         self._is_empty = len(head) < self._block and sample.num_rows == 0
         kinds = infer_kinds(sample, self._dialect.decimal)
         kinds |= {name: kind for name, kind in forced.items() if name in kinds}
@@ -78,34 +80,32 @@ class CsvFile:
         with self._errors_told():
             stream = self.source.open()
         with stream:
-            done = 0
-            pieces = whole_rows(stream, BLOCKS_AT_ONCE * self._block, self._newline)
+            done, is_start = 0, True
+            pieces = self._cutter.pieces(stream, BLOCKS_AT_ONCE * self._block)
             while True:
                 with self._errors_told():
                     piece = next(pieces, None)
                 if piece is None:
                     return
-                table = self._parse(piece, schema, done)
+                table = self._parse(piece, schema, done, is_start)
                 yield from table.to_batches()
-                done += table.num_rows
+                done, is_start = done + table.num_rows, False
 
-    def _parse(self, piece: bytes, schema: pa.Schema, first_row: int) -> pa.Table:
+    def _parse(self, piece: bytes, schema: pa.Schema, first_row: int, is_start: bool) -> pa.Table:
         options = dict(parse_options=self._parse_options(),
                        convert_options=self._convert_options(schema))
-        is_start = first_row == 0
-        lines_before = self._dialect.blank_lines + self._dialect.header if is_start else 0
-        # Pieces end where all quotes are closed, but the last: Arrow would read on to the end.
-        if piece.count(b'"') % 2:
-            row = row_of_open_quote(piece, self._dialect.delimiter)
-            if row is not None:
-                place = first_row + row + 1 - (is_start and self._dialect.header)
-                raise InputError(f"{self.name} row {place:,}: a quote is opened and never closed",
-                                 hint="close the quote, or double it where it is meant")
+        header = int(is_start and self._dialect.header)
+        open_quote = self._cutter.row_of_open_quote(piece)
+        if open_quote is not None:
+            raise InputError(f"{self.name} row {first_row + open_quote - header + 1:,}: "
+                             "a quote is opened and never closed",
+                             hint="close the quote, or double it where it is meant")
         try:
             return csv.read_csv(pa.BufferReader(piece), read_options=self._read_options(is_start),
                                 **options)
         except pa.ArrowInvalid:
             # Only a single thread counts rows, so that the error can say which it was.
+            lines_before = header + (self._dialect.blank_lines if is_start else 0)
             with self._errors_told(first_row - lines_before):
                 return csv.read_csv(pa.BufferReader(piece), **options,
                                     read_options=self._read_options(is_start, use_threads=False))

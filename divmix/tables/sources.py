@@ -3,7 +3,7 @@
 import hashlib
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -112,30 +112,6 @@ def _decompressed(stream: "_Replay") -> "_Replay":
         if start.startswith(magic):
             return _Replay(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec))
     return stream
-
-
-def whole_rows(stream: BinaryIO, size: int, newline: bytes) -> Iterator[bytes]:
-    """The stream in pieces of about `size` bytes that end where a row of a CSV file does."""
-    rest = b""
-    while chunk := stream.read(size):
-        piece = rest + chunk
-        end = _last_row_end(piece, newline)
-        rest = piece[end:]
-        if end:
-            yield piece[:end]
-    if rest:
-        yield rest
-
-
-def _last_row_end(piece: bytes, newline: bytes) -> int:
-    """Where the last complete row ends: after a line end with an even number of quotes before."""
-    end = piece.rfind(newline) + 1
-    odd = piece.count(b'"', 0, end) % 2
-    while end and odd:
-        before = piece.rfind(newline, 0, end - 1) + 1
-        odd ^= piece.count(b'"', before, end) % 2
-        end = before
-    return end
 
 
 class _Replay(io.RawIOBase):
