@@ -7,8 +7,6 @@ Computing 2000, eq. 20): a far row counts little towards mean and scale.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import digamma, gammaln
 
 from divmix.families.components import Components
 from divmix.families.gaussian import Gaussian
@@ -32,6 +30,8 @@ class Student(Gaussian):
         return super().n_parameters(m, d) + m
 
     def log_normalizer(self, components):
+        from scipy.special import gammaln  # scipy takes long to import, and a Gaussian needs none
+
         m, d = components.means.shape
         dof = components.dof
         return (
@@ -75,6 +75,9 @@ class Student(Gaussian):
 
     def _degrees_of_freedom(self, sums, components: Components) -> np.ndarray:
         """Solve the score equation of nu for each component (Peel and McLachlan, eq. 32)."""
+        from scipy.optimize import brentq
+        from scipy.special import digamma
+
         d = components.means.shape[1]
         dof = components.dof.copy()
         for j in np.flatnonzero(~is_empty(sums.mass)):

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from divmix.errors import OutputError
 from divmix.model.mixture import Mixture, Scores
 from divmix.progress import TraceRow
+from divmix.tables import arrays
 from divmix.tables.writing import TableWriter, write_json
 
 ASSIGNMENTS = ("assignments.csv", "assignments.parquet")
@@ -70,18 +72,21 @@ def assignments(scores: Scores, first_row: int = 0) -> Iterator[pa.RecordBatch]:
 
 def score_batch(scores: Scores, first_row: int) -> pa.RecordBatch:
     """One batch of the assignments; `probability_J` of each cluster where posteriors are given."""
-    unknown = scores.cluster < 0
-    row = np.arange(first_row, first_row + len(scores.cluster))
     columns = {
-        "row": pa.array(row),
-        "cluster": pa.array(scores.cluster, mask=unknown),
-        "probability": pa.array(scores.probability, mask=unknown),
-        "log_density": pa.array(scores.log_density, mask=unknown),
+        "row": arrays.integers(np.arange(first_row, first_row + len(scores.cluster))),
+        "cluster": arrays.integers(scores.cluster),
+        "probability": arrays.floats(scores.probability),
+        "log_density": arrays.floats(scores.log_density),
     }
     if scores.posterior is not None:
         for j, probability in enumerate(scores.posterior.T):
-            columns[f"probability_{j}"] = pa.array(probability, mask=unknown)
-    return pa.RecordBatch.from_pydict(columns)
+            columns[f"probability_{j}"] = arrays.floats(probability)
+    if (scores.cluster < 0).any():
+        known = arrays.booleans(scores.cluster >= 0)
+        for name in list(columns)[1:]:
+            empty = pa.nulls(len(known), columns[name].type)
+            columns[name] = pc.if_else(known, columns[name], empty)
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
 def component_table(mixture: Mixture) -> pa.RecordBatch:
