@@ -17,9 +17,12 @@ BENCHMARKS = {
                example="divmix bench toy")
 @click.argument("name", type=click.Choice(list(BENCHMARKS)))
 @options.as_json
-def command(name: str, as_json: bool) -> None:
+@options.quiet
+def command(name: str, as_json: bool, quiet: bool) -> None:
     """Re-run a published table and print what comes out."""
+    from divmix.cli import terminal
     from divmix.cli.show import show
 
-    result = import_module(f"divmix.benchmarks.{name}").run()
+    with terminal.progress(quiet, verbose=False) as progress:
+        result = import_module(f"divmix.benchmarks.{name}").run(progress=progress)
     show(result, as_json)

@@ -6,14 +6,16 @@ from divmix.cli import options
 
 
 @click.command("evaluate", cls=options.Command, short_help="Compare clusters with known classes.",
-               example="divmix evaluate labelled.csv --truth species --prediction cluster")
+               example="divmix evaluate labels.csv --truth species --data sample_data/iris.csv")
 @click.argument("table")
 @click.option("--truth", required=True, metavar="COL", help="Column with the known classes.")
+@click.option("--data", metavar="FILE",
+              help="Table that holds the truth, row by row. Default: TABLE itself.")
 @click.option("--prediction", default="cluster", metavar="COL",
               help="Column with the clusters.  [default: cluster]")
 @options.as_json
-def command(table: str, truth: str, prediction: str, as_json: bool) -> None:
-    """Compare the clusters in a table with known classes.
+def command(table: str, truth: str, data: str | None, prediction: str, as_json: bool) -> None:
+    """Compare the clusters in TABLE with known classes.
 
     Prints the adjusted Rand index, normalised and adjusted mutual information, and the accuracy
     under the best matching of clusters to classes.
@@ -21,5 +23,5 @@ def command(table: str, truth: str, prediction: str, as_json: bool) -> None:
     from divmix.cli.show import show
     from divmix.workflows.evaluate import run_evaluate
 
-    result = run_evaluate(table, truth, prediction=prediction)
+    result = run_evaluate(table, truth, prediction=prediction, data=data)
     show(result, as_json)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from divmix.cli import options
+from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
 from divmix.settings import FitSettings, TableSettings
 
@@ -22,7 +23,7 @@ from divmix.settings import FitSettings, TableSettings
 @options.as_json
 @options.quiet
 @options.verbose
-@options.config
+@config_option
 @click.pass_context
 def command(ctx: click.Context, data: tuple[str, ...], output: Path | None, force: bool,
             assignments_format: str, as_json: bool, quiet: bool, verbose: bool, config: Path | None,
@@ -39,9 +40,11 @@ def command(ctx: click.Context, data: tuple[str, ...], output: Path | None, forc
     from divmix.workflows.fit import run_fit
 
     output = output or default_output(data)
-    with GracefulStop() as should_stop, terminal.progress(quiet, verbose) as progress:
+    settings = options.collect(ctx, FitSettings)
+    showing = terminal.progress(quiet, verbose, settings.time_budget)
+    with GracefulStop() as should_stop, showing as progress:
         run = run_fit(
-            data, options.collect(ctx, FitSettings), options.collect(ctx, TableSettings), output,
+            data, settings, options.collect(ctx, TableSettings), output,
             overwrite=force, assignments_format=assignments_format, progress=progress,
             origins=options.origins(ctx, FitSettings, TableSettings), should_stop=should_stop)
     if as_json:
@@ -53,4 +56,4 @@ def command(ctx: click.Context, data: tuple[str, ...], output: Path | None, forc
 def default_output(data: tuple[str, ...]) -> Path:
     """`path/to/table.csv.gz` gives `table.divmix`, standard input `stdin.divmix`."""
     name = "stdin" if data[0] == "-" else Path(data[0]).resolve().name
-    return Path(name.split(".")[0] + ".divmix")
+    return Path(Path(name.removesuffix(".gz").removesuffix(".zst")).stem + ".divmix")

@@ -4,14 +4,12 @@ import json
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from divmix import settings
-from divmix.errors import UsageError
 
 ORIGINS = {
     ParameterSource.COMMANDLINE: "flag",
@@ -57,18 +55,16 @@ class SettingOption(click.Option):
     """The option of one setting; converting and checking are left to the setting."""
 
     def __init__(self, owner: type, setting: Field) -> None:
-        kinds, rules = settings.types(owner, setting), setting.metadata
-        name, short = setting.name.replace("_", "-"), rules["flag"]
-        names = [f"--{name}/--no-{name}"] if setting.default is True else [f"--{name}"]
-        default = {} if setting.default is MISSING else {"default": setting.default}
-        kind = ("N" if int in kinds else "X" if float in kinds else "TEXT")
-        metavar = rules["metavar"] or "|".join((rules["choices"] or ()) + ((kind,) if (
-            int in kinds or float in kinds) else ()))
+        self.owner, self.setting, self.section = owner, setting, setting.metadata["section"]
+        kinds = settings.types(owner, setting)
         super().__init__(
-            ([short] if short else []) + names + [setting.name],
-            is_flag=bool in kinds, multiple=tuple in kinds, required=not default, **default,
-            metavar=None if bool in kinds else metavar, help=_help(setting))
-        self.owner, self.setting, self.section = owner, setting, rules["section"]
+            _names(setting),
+            is_flag=True if bool in kinds else None,
+            multiple=tuple in kinds,
+            required=setting.default is MISSING,
+            metavar=None if bool in kinds else _metavar(setting, kinds),
+            help=_help(setting),
+            **{} if setting.default is MISSING else {"default": setting.default})
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         source = ctx.get_parameter_source(self.name)
@@ -89,6 +85,21 @@ class SettingOption(click.Option):
         elif source is ParameterSource.DEFAULT_MAP:
             label = f"{ctx.params.get('config')}: \"{self.name}\": {json.dumps(value)}"
         return settings.convert(self.owner, self.setting, value, label)
+
+
+def _names(setting: Field) -> list[str]:
+    long = f"--{setting.name.replace('_', '-')}"
+    if setting.default is True:
+        long += f"/--no-{long[2:]}"
+    short = setting.metadata["flag"]
+    return [*([short] if short else []), long, setting.name]
+
+
+def _metavar(setting: Field, kinds: tuple[type, ...]) -> str:
+    """What stands for the value in help: `diag|full`, `median|local|X`, `N`, `SECONDS`."""
+    number = ("N",) if int in kinds else ("X",) if float in kinds else ()
+    words = setting.metadata["choices"] or ()
+    return setting.metadata["metavar"] or "|".join((*words, *number))
 
 
 def _help(setting: Field) -> str:
@@ -124,49 +135,12 @@ def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
             for owner in owners for setting in fields(owner)}
 
 
-def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
-    """Callback of --config: its values stand between the environment and the defaults."""
-    if path is None:
-        return None
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"--config {path}: {error.strerror}",
-                         hint="give a JSON file of settings, or the run.json of a run") from error
-    except ValueError as error:
-        raise UsageError(f"--config {path} is not JSON: {error}",
-                         hint='it looks like {"clusters": 3, "alpha": 0.1}') from error
-    ctx.default_map = _settings_of(document, path, ctx)
-    return path
-
-
-def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any]:
-    """Settings by name, from a plain JSON object or from a former run.json with its input."""
-    if not isinstance(document, dict):
-        raise UsageError(f"--config {path} does not hold a JSON object",
-                         hint='it looks like {"clusters": 3, "alpha": 0.1}')
-    values = dict(document.get("settings", document))
-    known = {param.name for param in ctx.command.params if isinstance(param, SettingOption)}
-    for name in values:
-        if name not in known:
-            error = settings.unknown_setting(name, known)
-            raise UsageError(f"--config {path}: {error}", hint=error.hint)
-    if "settings" in document:
-        values["data"] = document["input"]["names"]
-    return values
-
-
-config = click.option(
-    "--config", type=click.Path(path_type=Path), is_eager=True, callback=read_config,
-    metavar="FILE", help="Take settings from a JSON file; the run.json of a run repeats that run.")
 force = click.option("--force", is_flag=True, help="Overwrite what exists.")
 as_json = click.option("--json", "as_json", is_flag=True,
                        help="Print the result as one JSON object on stdout.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 verbose = click.option("-v", "--verbose", is_flag=True,
                        help="Say what is done, also where stderr is not a terminal.")
-threads = click.option("--threads", type=click.IntRange(1), metavar="N",
-                       help="Threads. Default: the cores this process may use.")
 
 
 def table_output(default: str | None) -> Callable:

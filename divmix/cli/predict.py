@@ -16,11 +16,10 @@ from divmix.cli import options
 @click.option("--unknown", type=click.Choice(["error", "ignore"]), default="error",
               help="A category that the model never saw: refuse the table, or take the row as "
                    "having none.  [default: error]")
-@options.threads
 @options.quiet
 @options.verbose
 def command(model: str, data: tuple[str, ...], output: str, force: bool, probabilities: bool,
-            unknown: str, threads: int | None, quiet: bool, verbose: bool) -> None:
+            unknown: str, quiet: bool, verbose: bool) -> None:
     """Cluster, probability and log-density of each row of DATA, in batches of constant memory.
 
     MODEL is a model.divmix or a run folder. DATA as for fit; its columns are matched by name.
@@ -30,4 +29,4 @@ def command(model: str, data: tuple[str, ...], output: str, force: bool, probabi
 
     with terminal.progress(quiet, verbose) as progress:
         run_predict(model, data, output, overwrite=force, unknown=unknown,
-                    probabilities=probabilities, progress=progress, threads=threads)
+                    probabilities=probabilities, progress=progress)

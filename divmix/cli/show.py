@@ -95,8 +95,10 @@ def summary(run: dict[str, Any], output: Path) -> None:
 
 def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
     apart = ", ".join(f"{column['column']} {_signed(column)}" for column in cluster["apart"][:3])
+    probability = cluster["mean_probability"]  # None where a cluster has no row
     return {"cluster": cluster["cluster"], "rows": cluster["size"],
-            "share": f"{cluster['share']:.1%}", "probability": f"{cluster['mean_probability']:.3f}",
+            "share": f"{cluster['share']:6.1%}",
+            "probability": None if probability is None else f"{probability:.3f}",
             "what sets it apart": apart}
 
 

@@ -1,9 +1,11 @@
 """What the user sees of a running command: on stderr, and only where somebody looks."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
@@ -15,7 +17,8 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def progress(quiet: bool, verbose: bool) -> Iterator[Progress]:
+def progress(quiet: bool, verbose: bool,
+             time_budget: float | None = None) -> Iterator[Progress]:
     """A listener for a workflow: a bar on a terminal, plain lines with -v, else silence."""
     if quiet or not (sys.stderr.isatty() or verbose):
         yield Progress()
@@ -25,14 +28,15 @@ def progress(quiet: bool, verbose: bool) -> Iterator[Progress]:
         with Display(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20),
                      TextColumn("{task.fields[facts]}"), console=Console(stderr=True),
                      transient=True) as display:
-            yield Bar(display)
+            yield Bar(display, time_budget)
 
 
 class Bar(Progress):
     """A live line: what is done, a bar, log-likelihood and its change, time left."""
 
-    def __init__(self, display: Display) -> None:
+    def __init__(self, display: Display, time_budget: float | None) -> None:
         self._display = display
+        self._time_budget = time_budget or math.inf
         self._task = display.add_task("starting", total=None, facts="")
         self._changes = Changes()
 
@@ -41,12 +45,18 @@ class Bar(Progress):
 
     def iteration(self, row: TraceRow, limit: int) -> None:
         self._display.update(
-            self._task, description=row.phase, completed=row.iteration, total=limit,
-            facts=f"{self._changes.describe(row, limit)}  {time_left(row, limit)}")
+            self._task, description=row.phase, completed=row.iteration + 1, total=limit,
+            facts=f"{self._changes.describe(row, limit)}  {self._time_left(row, limit)}")
 
     def rows(self, done: int, total: int | None) -> None:
         facts = f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows"
         self._display.update(self._task, completed=done, total=total, facts=facts)
+
+    def _time_left(self, row: TraceRow, limit: int) -> str:
+        """The time that all remaining iterations would take; a fit may converge long before."""
+        left = row.seconds / (row.iteration + 1) * (limit - row.iteration - 1)
+        left = max(0.0, min(left, self._time_budget - row.seconds))
+        return f"at most {timedelta(seconds=round(left))} left"
 
     def note(self, message: str) -> None:
         self._display.console.print(message, style="dim", markup=False, highlight=False)
@@ -92,13 +102,5 @@ class Changes:
         """`iteration 12/500  log-likelihood -3.14159 (+2.1e-04)`."""
         change = "" if self._last is None else f" ({row.log_likelihood - self._last:+.1e})"
         self._last = row.log_likelihood
-        return f"iteration {row.iteration}/{limit}  log-likelihood {row.log_likelihood:.5f}{change}"
-
-
-def time_left(row: TraceRow, limit: int) -> str:
-    """The time that the remaining iterations would take; a fit may converge long before."""
-    seconds = round(row.seconds / max(row.iteration, 1) * max(limit - row.iteration, 0))
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"at most {hours}:{minutes:02}:{seconds:02} left" if hours else (
-        f"at most {minutes}:{seconds:02} left")
+        return (f"iteration {row.iteration + 1}/{limit}  "
+                f"log-likelihood {row.log_likelihood:.5f}{change}")
