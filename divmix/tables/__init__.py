@@ -1,1 +1,1 @@
-"""Tables in and out: reading, what enters a fit, the design matrix, writing. NumPy and Arrow only."""
+"""Tables in and out: reading, choosing columns, the design matrix, writing."""

@@ -34,11 +34,6 @@ def texts(values: Sequence[str]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
 
 
-def with_nulls(column: pa.Array, absent: np.ndarray) -> pa.Array:
-    """The column, empty wherever `absent` (n,) is true."""
-    return pc.if_else(booleans(absent), _NOTHING.cast(column.type)[0], column)
-
-
 def to_floats(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A column of numbers or booleans as (n,) float64, NaN where it is empty. Read-only."""
     numbers = pc.fill_null(pc.cast(_one_chunk(column), pa.float64(), safe=False), _NAN)
@@ -65,4 +60,3 @@ def _from_buffer(kind: pa.DataType, values: np.ndarray) -> pa.Array:
 
 _NAN = floats(np.array([np.nan]))[0]
 _MINUS_ONE = integers(np.array([-1]))[0]
-_NOTHING = pa.NullArray.from_buffers(pa.null(), 1, [None])

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from divmix.errors import InputError
-from divmix.tables.schema import is_text
+from divmix.tables.schema import first_doubled, is_text
 from divmix.tables.sources import Source
 
 # The first bytes of each format.
@@ -87,9 +87,9 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _plain_schema(name: str, schema: pa.Schema) -> pa.Schema:
-    for column in schema.names:
-        if schema.names.count(column) > 1:
-            raise InputError(f"{name}: two columns are called '{column}'", hint="rename one of them")
+    doubled = first_doubled(schema.names)
+    if doubled is not None:
+        raise InputError(f"{name}: two columns are called '{doubled}'", hint="rename one of them")
     # pandas stores the row labels of a table as a column of this name.
     return pa.schema([(field.name, plain_type(field.type)) for field in schema
                       if not field.name.startswith("__index_level_")])

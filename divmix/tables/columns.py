@@ -5,8 +5,6 @@ A column's `encode` fills its features of the design matrix and says where value
 digits. Everything is elementwise, so a batch gets the same bits as the whole table.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
@@ -14,137 +12,10 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import types
 
 from divmix.errors import InputError
 from divmix.tables import arrays, statistics
-from divmix.tables.schema import is_number, is_text
-
-RowName = Callable[[int], str]
-"""Names a row of the batch in an error: 17 -> 'data.csv row 18'."""
-
-# Squares of larger values do not fit a float64, and so neither does their variance.
-LARGEST = 1e150
-
-# The interquartile range of a normal distribution, in standard deviations.
-NORMAL_IQR = 1.3489795003921634
-
-# An exponential distribution has skewness 2: beyond it a tail counts as heavy.
-HEAVY_TAIL = 2.0
-
-
-@dataclass(frozen=True)
-class NumericColumn:
-    """z = (x - center) / scale, or z = (log(1 + x) - center) / scale for a logged column.
-
-    `fill` is the z of a missing value: that of the column's mean.
-    """
-
-    kind: ClassVar[str] = "numeric"
-    name: str
-    center: float
-    scale: float
-    fill: float
-    minimum: float
-    maximum: float
-    log: bool = False
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def is_constant(self) -> bool:
-        return self.minimum == self.maximum
-
-    @classmethod
-    def learn(cls, name: str, column: pa.Array, weights: np.ndarray, row_name: RowName, *,
-              scaling: str, log: bool | str) -> Self:
-        """Learn from the rows of positive weight. `log` is True, False or 'auto'.
-
-        Auto takes the logarithm of a column without negative values whose skewness is above 2,
-        where log(1 + x) at least halves it.
-        """
-        values = _numbers(name, column, row_name)
-        present = (weights > 0) & ~np.isnan(values)
-        values, weights = values[present], weights[present]
-        if not len(values):
-            raise InputError(f"column '{name}' is empty in every row",
-                             hint=f"use --exclude {name}")
-        if log == "auto":
-            log = _log_pays(values, weights)
-        lowest, highest = float(values.min()), float(values.max())
-        if log and lowest > -1:
-            values = np.log1p(values)
-        average = statistics.mean(values, weights)
-        if lowest == highest:
-            center, scale = float(values[0]), 1.0
-            average = center
-        else:
-            center, scale = _center_and_scale(values, weights, average, scaling)
-        learned = cls(name, center, scale, (average - center) / scale, lowest, highest, bool(log))
-        learned._check_range(_numbers(name, column, row_name), row_name)
-        return learned
-
-    def encode(self, column: pa.Array, out: np.ndarray, row_name: RowName) -> np.ndarray | None:
-        """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
-        values = _numbers(self.name, column, row_name)
-        self._check_range(values, row_name)
-        missing = np.isnan(values)
-        z = np.log1p(values) if self.log else values
-        z = (z - self.center) / self.scale
-        # A value can lie so many scales away that the square of z would overflow.
-        np.clip(z, -LARGEST, LARGEST, out=z)
-        if not missing.any():
-            out[:, 0] = z
-            return None
-        out[:, 0] = np.where(missing, self.fill, z)
-        return missing
-
-    def decode(self, encoded: np.ndarray) -> pa.Array:
-        """(n, 1) features to the column they stand for."""
-        return arrays.floats(self._to_own_units(encoded[:, 0]))
-
-    def log_jacobian(self, encoded: np.ndarray) -> np.ndarray | float:
-        """log |dz/dx| of each row of (n, 1) features, in nats."""
-        if self.log:
-            return -math.log(self.scale) - (encoded[:, 0] * self.scale + self.center)
-        return -math.log(self.scale)
-
-    def summary(self, means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation in own units of components with these (m, 1) moments.
-
-        For a logged column the first is the median of the values it stands for, the second
-        follows from it by the delta rule.
-        """
-        location = self._to_own_units(means)
-        spread = np.sqrt(variances) * self.scale
-        return location, spread * (1 + location) if self.log else spread
-
-    def _to_own_units(self, z: np.ndarray) -> np.ndarray:
-        values = z * self.scale + self.center
-        return np.expm1(values) if self.log else values
-
-    def _check_range(self, values: np.ndarray, row_name: RowName) -> None:
-        # fmin and fmax pass over NaN, which stands for missing.
-        lowest = np.fmin.reduce(values, initial=np.inf)
-        highest = np.fmax.reduce(values, initial=-np.inf)
-        if highest == np.inf or (lowest == -np.inf and len(values)):
-            row = int(np.argmax(np.isinf(values)))
-            raise InputError(f"{row_name(row)}: column '{self.name}' is infinite",
-                             hint=f"correct the value, or use --exclude {self.name}")
-        if self.log and lowest <= -1:
-            row = int(np.argmax(values <= -1))
-            raise InputError(
-                f"{row_name(row)}: column '{self.name}' is {values[row]:g}, "
-                "which has no logarithm of 1 + x",
-                hint=f"leave {self.name} out of --log")
-        if not self.log and max(highest, -lowest) > LARGEST:
-            row = int(np.argmax(np.abs(np.nan_to_num(values)) > LARGEST))
-            raise InputError(
-                f"{row_name(row)}: column '{self.name}' is {values[row]:g}, "
-                "whose square is more than a number can hold",
-                hint=f"use --log {self.name} or --exclude {self.name}")
+from divmix.tables.numeric_column import NumericColumn, RowName, numbers
 
 
 @dataclass(frozen=True)
@@ -166,7 +37,7 @@ class BooleanColumn:
     @classmethod
     def learn(cls, name: str, column: pa.Array, weights: np.ndarray, row_name: RowName) -> Self:
         """Learn the share of true values among the rows of positive weight."""
-        values = _numbers(name, column, row_name)
+        values = numbers(name, column, row_name)
         present = (weights > 0) & ~np.isnan(values)
         if not present.any():
             raise InputError(f"column '{name}' is empty in every row",
@@ -175,7 +46,7 @@ class BooleanColumn:
 
     def encode(self, column: pa.Array, out: np.ndarray, row_name: RowName) -> np.ndarray | None:
         """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
-        values = _numbers(self.name, column, row_name)
+        values = numbers(self.name, column, row_name)
         missing = np.isnan(values)
         strange = ~missing & (values != 0) & (values != 1)
         if strange.any():
@@ -284,41 +155,3 @@ TableColumn = NumericColumn | BooleanColumn | CategoricalColumn
 def as_text(column: pa.Array) -> pa.Array:
     """Any plain column as text; 3.0 and 3 are both '3'."""
     return pc.cast(column, pa.large_string())
-
-
-def _numbers(name: str, column: pa.Array, row_name: RowName) -> np.ndarray:
-    kind = column.type
-    if is_number(kind) or types.is_boolean(kind) or types.is_null(kind):
-        return arrays.to_floats(column)
-    value = ""
-    row = int(np.argmin(arrays.is_empty(column))) if len(column) else 0
-    if is_text(kind) and len(column):
-        value = f" ('{column[row].as_py()}')"
-    raise InputError(f"{row_name(row)}: column '{name}' is {'text' if is_text(kind) else kind}"
-                     f"{value} where numbers are needed",
-                     hint="correct the table, or use a model fitted on such a column")
-
-
-def _log_pays(values: np.ndarray, weights: np.ndarray) -> bool:
-    if values.min() < 0:
-        return False
-    before = statistics.skewness(values, weights, statistics.mean(values, weights))
-    if before <= HEAVY_TAIL:
-        return False
-    logged = np.log1p(values)
-    after = statistics.skewness(logged, weights, statistics.mean(logged, weights))
-    return abs(after) <= before / 2
-
-
-def _center_and_scale(values: np.ndarray, weights: np.ndarray, average: float,
-                      scaling: str) -> tuple[float, float]:
-    if scaling == "none":
-        return average, 1.0
-    if scaling == "minmax":
-        return average, float(values.max() - values.min())
-    if scaling == "robust":
-        lower, median, upper = statistics.quantiles(values, weights, (0.25, 0.5, 0.75))
-        # More than half of the rows can share one value: then quartiles say nothing of the spread.
-        if upper > lower:
-            return median, (upper - lower) / NORMAL_IQR
-    return average, statistics.standard_deviation(values, weights, average)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from divmix.errors import InputError
-from divmix.tables.schema import is_number
+from divmix.tables.schema import first_doubled, is_number
 
 # The order matters where several fit: `1,5;2,5` is two columns with a decimal comma.
 DELIMITERS = ("\t", ";", ",")
@@ -96,7 +96,7 @@ def _decode(name: str, head: bytes) -> str:
 
 def _first_row(name: str, text: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader(io.StringIO(text), delimiter=delimiter))
+        return next(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter))
     except csv.Error as error:
         raise InputError(f"{name} row 1: {error}",
                          hint="look for a quote that is opened and never closed") from error
@@ -106,7 +106,7 @@ def _consistency(text: str, delimiter: str) -> float:
     """Share of the first lines that have as many cells as the first, 0 if that is one cell."""
     widths: list[int] = []
     try:
-        for row in islice(csv.reader(io.StringIO(text), delimiter=delimiter), 50):
+        for row in islice(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter), 50):
             widths += [len(row)] if row else []
     except csv.Error:
         pass  # a cell too long for this module, after an open quote: the rows before it tell
@@ -114,7 +114,7 @@ def _consistency(text: str, delimiter: str) -> float:
 
 
 def _decimal_sign(text: str, delimiter: str, header: bool) -> str:
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
     cells = []
     try:
         for row in islice(rows, int(header), None):
@@ -131,7 +131,7 @@ def _check_names(name: str, names: list[str], *, skip_first: bool) -> None:
         if not column and not (skip_first and place == 1):
             raise InputError(f"{name}: column {place} of {len(names)} has no name",
                              hint="name it in the header line")
-    doubled = next((column for column in names if names.count(column) > 1), None)
+    doubled = first_doubled(names)
     if _looks_like_values(names):
         raise InputError(f"{name} has no header: its first line is {', '.join(names[:3])}, ...",
                          hint="use --no-header, or add a line with names")

@@ -104,11 +104,12 @@ class CsvFile:
             return csv.read_csv(pa.BufferReader(piece), read_options=self._read_options(is_start),
                                 **options)
         except pa.ArrowInvalid:
-            # Only a single thread counts rows, so that the error can say which it was.
+            # A row may be longer than a block; and where the error is another one, only a single
+            # thread counts rows, so that it can be told.
             lines_before = header + (self._dialect.blank_lines if is_start else 0)
+            whole = self._read_options(is_start, use_threads=False, block_size=len(piece))
             with self._errors_told(first_row - lines_before):
-                return csv.read_csv(pa.BufferReader(piece), **options,
-                                    read_options=self._read_options(is_start, use_threads=False))
+                return csv.read_csv(pa.BufferReader(piece), read_options=whole, **options)
 
     def _head(self) -> bytes:
         """The first block: large enough to hold some rows, however long they are."""
@@ -130,7 +131,8 @@ class CsvFile:
         # A header alone, without a line end, is more than Arrow can read.
         piece = head + self._newline
         return csv.read_csv(pa.BufferReader(piece),
-                            read_options=self._read_options(True, block_size=len(piece)),
+                            read_options=self._read_options(True, block_size=len(piece),
+                                                            use_threads=False),
                             parse_options=self._parse_options(skip_ragged=True),
                             convert_options=self._convert_options(None))
 
@@ -187,9 +189,6 @@ class CsvFile:
             column = self._dialect.names[int(place)]
             return InputError(f"{self.name} row {first_row + int(row):,}: column '{column}' "
                               f"{_misfit_told(kind, value)}", hint=_misfit_hint(kind, column))
-        if "straddling" in message:
-            return InputError(f"{self.name}: a row is longer than {self._block:,} bytes",
-                              hint="look for a quote that is opened and never closed")
         return InputError(f"{self.name} cannot be read: {message.splitlines()[0]}",
                           hint="check that the file is complete, and text in UTF-8")
 

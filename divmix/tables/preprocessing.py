@@ -79,15 +79,16 @@ class Preprocessing:
         """
         schema = choose_columns(table.schema, settings)
         if table.num_rows < 2:
-            raise InputError(f"the table has {table.num_rows} row{'s'[table.num_rows:]}",
+            raise InputError(f"the table has too few rows: {table.num_rows}",
                              hint="a fit needs at least two")
         weights = _row_weights(table, settings.weight, locate, 0)
         missing = _missing_rows(table, schema, settings.missing, locate)
         if settings.missing == "drop":
             weights = np.where(missing, 0.0, weights)
         _check_enough_rows(weights, missing, settings)
-        columns = tuple(_learn_column(column, _column(table, column.name), weights, locate, settings)
-                        for column in schema.columns)
+        columns = tuple(
+            _learn_column(column, _column(table, column.name), weights, locate, settings)
+            for column in schema.columns)
         if all(column.is_constant for column in columns):
             raise InputError("every column of the fit is constant",
                              hint="check the table, --columns and --exclude")
@@ -220,9 +221,10 @@ def _learn_column(column: Column, values: pa.Array, weights: np.ndarray, locate:
 
 
 def _column(batch: Batch, name: str) -> pa.Array:
-    if name not in batch.schema.names:
+    place = batch.schema.get_field_index(name)
+    if place < 0:
         raise unknown_column(name, batch.schema.names)
-    column = batch.column(name)
+    column = batch.column(place)
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 

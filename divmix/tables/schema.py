@@ -1,6 +1,7 @@
 """Which columns of a table enter a fit, and as what kind."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -42,7 +43,7 @@ def choose_columns(table: pa.Schema, settings: TableSettings) -> Schema:
     text, and when nothing is left. Categories are not known yet: they are read off the rows.
     """
     for name in _mentioned(settings):
-        if name not in table.names:
+        if table.get_field_index(name) < 0:
             raise unknown_column(name, table.names)
     kept_out = {*settings.exclude, settings.truth, settings.weight}
     wanted = table.names if settings.columns is None else set(settings.columns)
@@ -64,6 +65,11 @@ def unknown_column(name: str, names: Iterable[str], table: str = "the table") ->
     question = "did you mean" if by_lower or near else "its columns are"
     return InputError(f"{table} has no column '{name}'",
                       hint=f"{question} {', '.join(listed)}{more}")
+
+
+def first_doubled(names: Iterable[str]) -> str | None:
+    """The first name that comes twice, if any does."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _mentioned(settings: TableSettings) -> list[str]:
