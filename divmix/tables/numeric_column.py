@@ -58,35 +58,39 @@ class NumericColumn:
         Auto takes the logarithm of a column without negative values whose skewness is above 2,
         where log(1 + x) at least halves it.
         """
-        values = numbers(name, column, row_name)
-        present = (weights > 0) & ~np.isnan(values)
-        values, weights = values[present], weights[present]
+        everything = numbers(name, column, row_name)
+        present = (weights > 0) & ~np.isnan(everything)
+        values, weights = everything[present], weights[present]
         if not len(values):
             raise InputError(f"column '{name}' is empty in every row",
                              hint=f"use --exclude {name}")
+        _refuse_infinite(name, everything, row_name)
         if log == "auto":
             log = _log_pays(values, weights)
+        _refuse_out_of_range(name, everything, row_name, log=bool(log))
         lowest, highest = float(values.min()), float(values.max())
-        if log and lowest > -1:
+        if log:
             values = np.log1p(values)
-        average = statistics.mean(values, weights)
         if lowest == highest:
-            center, scale = float(values[0]), 1.0
-            average = center
+            average = center = float(values[0])
+            scale = 1.0
         else:
+            average = statistics.mean(values, weights)
             center, scale = _center_and_scale(values, weights, average, scaling)
-        learned = cls(name, center, scale, (average - center) / scale, lowest, highest, bool(log))
-        learned._check_range(numbers(name, column, row_name), row_name)
-        return learned
+        # Quartiles may lie close together far from the mean.
+        fill = min(max((average - center) / scale, -LARGEST), LARGEST)
+        return cls(name, center, scale, fill, lowest, highest, bool(log))
 
     def encode(self, column: pa.Array, out: np.ndarray, row_name: RowName) -> np.ndarray | None:
         """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
         values = numbers(self.name, column, row_name)
-        self._check_range(values, row_name)
+        _refuse_infinite(self.name, values, row_name)
+        _refuse_out_of_range(self.name, values, row_name, log=self.log)
         missing = np.isnan(values)
         z = np.log1p(values) if self.log else values
-        z = (z - self.center) / self.scale
-        # A value can lie so many scales away that the square of z would overflow.
+        # A value can lie so many scales away that z, or its square, would overflow.
+        with np.errstate(over="ignore"):
+            z = (z - self.center) / self.scale
         np.clip(z, -LARGEST, LARGEST, out=z)
         if not missing.any():
             out[:, 0] = z
@@ -118,26 +122,27 @@ class NumericColumn:
         values = z * self.scale + self.center
         return np.expm1(values) if self.log else values
 
-    def _check_range(self, values: np.ndarray, row_name: RowName) -> None:
-        # fmin and fmax pass over NaN, which stands for missing.
-        lowest = np.fmin.reduce(values, initial=np.inf)
-        highest = np.fmax.reduce(values, initial=-np.inf)
-        if highest == np.inf or (lowest == -np.inf and len(values)):
-            row = int(np.argmax(np.isinf(values)))
-            raise InputError(f"{row_name(row)}: column '{self.name}' is infinite",
-                             hint=f"correct the value, or use --exclude {self.name}")
-        if self.log and lowest <= -1:
-            row = int(np.argmax(values <= -1))
-            raise InputError(
-                f"{row_name(row)}: column '{self.name}' is {values[row]:g}, "
-                "which has no logarithm of 1 + x",
-                hint=f"leave {self.name} out of --log")
-        if not self.log and max(highest, -lowest) > LARGEST:
-            row = int(np.argmax(np.abs(np.nan_to_num(values)) > LARGEST))
-            raise InputError(
-                f"{row_name(row)}: column '{self.name}' is {values[row]:g}, "
-                "whose square is more than a number can hold",
-                hint=f"use --log {self.name} or --exclude {self.name}")
+
+def _refuse_infinite(name: str, values: np.ndarray, row_name: RowName) -> None:
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise InputError(f"{row_name(int(np.argmax(infinite)))}: column '{name}' is infinite",
+                         hint=f"correct the value, or use --exclude {name}")
+
+
+def _refuse_out_of_range(name: str, values: np.ndarray, row_name: RowName, *, log: bool) -> None:
+    """Refuse what has no logarithm, or without one values whose square overflows."""
+    # NaN, a missing value, compares as False.
+    outside = values <= -1 if log else np.abs(values) > LARGEST
+    if not outside.any():
+        return
+    row = int(np.argmax(outside))
+    found = f"{row_name(row)}: column '{name}' is {values[row]:g}"
+    if log:
+        raise InputError(f"{found}, where log(1 + x) is not defined",
+                         hint=f"leave {name} out of --log")
+    raise InputError(f"{found}, whose square is more than a number can hold",
+                     hint=f"use --log {name} or --exclude {name}")
 
 
 def numbers(name: str, column: pa.Array, row_name: RowName) -> np.ndarray:
