@@ -4,6 +4,8 @@ Rows go through tile by tile, so no array of rows x components ever exists. Kern
 arrays in the precision of the tile (see `tiles`) and add in float64.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from divmix.kernels import tiles
@@ -15,9 +17,9 @@ from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 
 NO_DOF = np.zeros(0)  # means Gaussian, and keeps one signature for both families
 
-# Float32 tiles hold x, not x - mean, so a variance loses about 6e-8 times the square of the mean
-# in units of its spread: 6e-5 at worst. Components further out get float64 tiles.
-LARGEST_SHIFT_32 = 32.0
+# Float32 tiles hold x, not x - mean, so a variance loses about 6e-8 times the square of x in units
+# of the spread: 6e-5 at worst. Components that are further out or flatter get float64 tiles.
+LARGEST_RATIO_32 = 32.0
 
 N_MASSES = 3  # sums of a component begin with mass, scaled mass, log scale
 
@@ -26,7 +28,7 @@ def diag(X, row_weights, offsets, means, scales, dof=NO_DOF) -> Sums:
     """Sums over all rows for diagonal covariances; without dof, Gaussian."""
     m, d = means.shape
     shifts = -means * scales
-    tile_type = _tile_type(X, np.abs(shifts).max())
+    tile_type = _tile_type(X, lambda: np.abs(shifts))
     m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, 2)
     parameters = (
         *_padded_laws(offsets, dof, m_padded, tile_type),
@@ -47,7 +49,7 @@ def full(X, row_weights, offsets, means, factors, dof=NO_DOF) -> Sums:
     """Sums over all rows for full covariances; without dof, Gaussian."""
     m, d = means.shape
     shifts = -np.einsum("mij,mj->mi", factors, means)
-    tile_type = _tile_type(X, np.abs(shifts).max())
+    tile_type = _tile_type(X, lambda: _whitened_sizes(means, factors))
     m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, COLUMN_BLOCK)
     parameters = (
         *_padded_laws(offsets, dof, m_padded, tile_type),
@@ -78,8 +80,10 @@ def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
     def visit(start: int, stop: int):
         sums = np.zeros((m, N_MASSES + width))
         scratch = aligned_zeros(buffers, offsets.dtype)
-        rows = slice(start, stop)
-        return chunk_kernel(X[rows], row_weights[rows], *parameters, scratch, sums), sums
+        # Anything else, such as a read-only memory map, would be a signature of its own to compile.
+        rows = np.require(X[start:stop], requirements=["C", "ALIGNED", "WRITEABLE"])
+        weights = np.require(row_weights[start:stop], requirements=["C", "ALIGNED", "WRITEABLE"])
+        return chunk_kernel(rows, weights, *parameters, scratch, sums), sums
 
     parts = map_in_order(visit, row_chunks(len(X), work_per_row=m * (width + 8)))
     log_likelihood, sums = next(parts)
@@ -89,8 +93,17 @@ def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
     return log_likelihood, sums
 
 
-def _tile_type(X: np.ndarray, largest_shift: float) -> type:
-    return np.float32 if X.dtype == np.float32 and largest_shift <= LARGEST_SHIFT_32 else np.float64
+def _tile_type(X: np.ndarray, ratios: Callable[[], np.ndarray]) -> type:
+    """Precision of the tiles; ratios() tells how large x is in units of the spread."""
+    single = X.dtype == np.float32 and ratios().max() <= LARGEST_RATIO_32
+    return np.float32 if single else np.float64
+
+
+def _whitened_sizes(means: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Size of the terms that make up y = W (x - mu), (m, d); y itself is about 1."""
+    deviations = np.sqrt((np.linalg.inv(factors) ** 2).sum(axis=2))
+    sizes = np.abs(means) + deviations
+    return np.sqrt(((factors * sizes[:, None, :]) ** 2).sum(axis=2))
 
 
 def _base(offsets: np.ndarray) -> float:
@@ -166,7 +179,7 @@ def _responsibilities(scratch, offsets, dof, d, w, start, rows, sums):
     share, peak, norm, density = scratch[0], scratch[1], scratch[2], scratch[3 : 3 + m]
     logs, shrink = scratch[3 + m : 3 + 2 * m], scratch[3 + 2 * m :]
     # Not -inf, so that a row infinitely far from all components has densities 0, not NaN.
-    peak[:] = -1e30
+    peak[:] = np.finfo(scratch.dtype).min
     width = scratch.dtype.type(d)
     if student:
         tiles.student_log_densities(density, offsets, dof, width, peak, logs, shrink)

@@ -8,17 +8,19 @@ import pytest
 from divmix.kernels import compile as compiling
 from divmix.kernels.chunks import map_in_order, row_chunks
 
-FIT_ONCE = """
+# the smallest kernel: it transposes one row
+USE_A_KERNEL_TWICE = """
 import numpy as np
-from divmix.kernels import compile as compiling, gaussian
+from divmix.kernels import compile as compiling, tiles
 compiling.on_compile(lambda: print("compiling"))
-one = np.ones((1, 1))
-for _ in range(2):
-    print(gaussian.diag_sums(one, np.ones(1), np.zeros(1), one, one).log_likelihood)
+for value in (1.0, 2.0):
+    column = np.zeros((1, 256))
+    tiles.load(np.full((1, 1), value), 0, 1, column)
+    print(column[0, 0])
 """
 
 
-def run(cache_home, code=FIT_ONCE, **environment):
+def run(cache_home, code=USE_A_KERNEL_TWICE, **environment):
     return subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"XDG_CACHE_HOME": str(cache_home)} | environment,
@@ -36,21 +38,21 @@ def default_threads():
 
 
 def test_compiling_is_announced_once_and_never_on_a_cache_hit(tmp_path):
-    assert run(tmp_path).stdout.split() == ["compiling", "0.0", "0.0"]
-    assert run(tmp_path).stdout.split() == ["0.0", "0.0"]
+    assert run(tmp_path).stdout.split() == ["compiling", "1.0", "2.0"]
+    assert run(tmp_path).stdout.split() == ["1.0", "2.0"]
 
 
 def test_without_a_writable_cache_kernels_work_with_one_warning(tmp_path):
     blocked = tmp_path / "file"
     blocked.touch()
     done = run(blocked)
-    assert done.stdout.split() == ["compiling", "0.0", "0.0"]
+    assert done.stdout.split() == ["compiling", "1.0", "2.0"]
     assert done.stderr.count("RuntimeWarning") == 1
     assert "XDG_CACHE_HOME" in done.stderr
 
 
 def test_kernels_work_without_compiler(tmp_path):
-    assert run(tmp_path, NUMBA_DISABLE_JIT="1").stdout.split() == ["0.0", "0.0"]
+    assert run(tmp_path, NUMBA_DISABLE_JIT="1").stdout.split() == ["1.0", "2.0"]
 
 
 def test_cache_folder_is_under_the_user_cache_and_relative_settings_are_ignored(

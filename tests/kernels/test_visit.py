@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from divmix.kernels import compile as compiling
-from divmix.kernels import gaussian, student
+from divmix.kernels import gaussian, student, visit
 from tests import reference
 from tests.kernels.problems import assert_sums_close, problem
 
@@ -128,3 +128,27 @@ def test_all_weights_zero_give_zero_sums(law):
     X, row_weights, *rest = problem(100, 2, 3)
     sums = kernel_of(law)(*arguments(law, (X, 0 * row_weights, *rest)))
     assert all(np.all(np.asarray(field) == 0) for field in sums)
+
+
+def test_float32_keeps_the_covariance_of_two_columns_that_are_nearly_one():
+    rng = np.random.default_rng(2)
+    one = rng.normal(size=(4000, 1))
+    X = np.hstack([one, one + 1e-4 * rng.normal(size=(4000, 1))]).astype(np.float32)
+    factor = np.linalg.inv(np.linalg.cholesky(np.cov(X.T.astype(np.float64))))
+    given = (np.ones(4000), np.zeros(1), np.zeros((1, 2)), factor[None])
+    single = gaussian.full_sums(X, *given)
+    double = gaussian.full_sums(X.astype(np.float64), *given)
+    assert_sums_close(single, double, rtol=1e-12)
+
+
+def test_read_only_and_column_major_rows_give_the_same_sums_without_a_new_signature():
+    X, *rest = arguments("gaussian diag", problem(300, 3, 4))
+    expected = gaussian.diag_sums(X, *rest)
+    known = len(getattr(visit._diag_chunk, "signatures", []))
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    for rows in (frozen, np.asfortranarray(X)):
+        sums = gaussian.diag_sums(rows, *rest)
+        assert sums.log_likelihood == expected.log_likelihood
+        np.testing.assert_array_equal(sums.second, expected.second)
+    assert len(getattr(visit._diag_chunk, "signatures", [])) == known
