@@ -74,8 +74,16 @@ def _outcome(step: Step, alpha: float, start, data_term) -> tuple[float, float, 
     """Whether all modes are found, mean distance to the nearest particle, log-likelihood."""
     m = len(start)
     components = Components(np.full(m, 1 / m), start, np.ones((m, 1)))
-    monitor = Monitor(ITERATIONS)
-    result = climb(step, components, data_term, monitor, phase="toy", alpha=alpha, tol=1e-9)
+    result = climb(
+        step,
+        components,
+        data_term,
+        Monitor(),
+        phase="toy",
+        alpha=alpha,
+        max_iter=ITERATIONS,
+        tol=1e-9,
+    )
     distance = np.abs(CENTERS[:, None] - result.components.means[:, 0]).min(axis=1)
     log_likelihood = data_term(result.components).log_likelihood / data_term.total_weight
     return float((distance < FOUND_WITHIN).all()), distance.mean(), log_likelihood

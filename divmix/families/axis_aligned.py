@@ -3,7 +3,12 @@
 import numpy as np
 
 from divmix.families.components import Components
-from divmix.families.structure import CovarianceStructure, diagonal_scatter, per_mass
+from divmix.families.structure import (
+    CovarianceStructure,
+    add_base,
+    diagonal_scatter,
+    per_mass,
+)
 
 
 class AxisAligned(CovarianceStructure):
@@ -52,9 +57,10 @@ class Spherical(AxisAligned):
     def variances(self, covariances, m, d):
         return np.repeat(covariances[:, None], d, axis=1)
 
-    def estimate(self, sums, means, previous, floor):
-        variances = per_mass(diagonal_scatter(sums, means).mean(axis=1), sums.mass, previous)
-        return np.maximum(variances, floor.mean())
+    def estimate(self, sums, means, previous, floor, base=None):
+        scatter = diagonal_scatter(sums, means).mean(axis=1)
+        scatter, mass = add_base(scatter, sums.mass, base, lambda full: np.diagonal(full).mean())
+        return np.maximum(per_mass(scatter, mass, previous), floor.mean())
 
     def coordinates(self, covariances, m):
         return 0.5 * np.log(covariances)[:, None]
@@ -82,8 +88,9 @@ class Diag(AxisAligned):
     def variances(self, covariances, m, d):
         return covariances
 
-    def estimate(self, sums, means, previous, floor):
-        return np.maximum(per_mass(diagonal_scatter(sums, means), sums.mass, previous), floor)
+    def estimate(self, sums, means, previous, floor, base=None):
+        scatter, mass = add_base(diagonal_scatter(sums, means), sums.mass, base, np.diagonal)
+        return np.maximum(per_mass(scatter, mass, previous), floor)
 
     def coordinates(self, covariances, m):
         return 0.5 * np.log(covariances)
@@ -104,7 +111,7 @@ class Known(Diag):
     def n_parameters(self, m, d):
         return 0
 
-    def estimate(self, sums, means, previous, floor):
+    def estimate(self, sums, means, previous, floor, base=None):
         return previous
 
     def coordinates(self, covariances, m):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from divmix.families.components import Components
-from divmix.families.structure import CovarianceStructure, per_mass
+from divmix.families.structure import Base, CovarianceStructure, per_mass
 
 LOG_2PI = np.log(2 * np.pi)
 SMALLEST_WEIGHT = 1e-300  # keeps log weight finite for a component that died
@@ -70,10 +70,17 @@ class Gaussian:
         weights = np.maximum(components.weights, SMALLEST_WEIGHT)
         return np.log(weights) + self.log_normalizer(components)
 
-    def maximize(self, sums, components: Components, *, learn_weights: bool) -> Components:
-        """The M-step: the components that maximise the expected log-likelihood."""
+    def maximize(
+        self, sums, components: Components, *, learn_weights: bool, base: Base | None = None
+    ) -> Components:
+        """The M-step: the components that maximise the expected log-likelihood.
+
+        With a base measure the expected log-posterior under it (Fraley and Raftery 2007).
+        """
         means = per_mass(sums.first, sums.scaled_mass, components.means)
-        covariances = self.structure.estimate(sums, means, components.covariances, self.floor)
+        covariances = self.structure.estimate(
+            sums, means, components.covariances, self.floor, base
+        )
         weights = sums.mass / sums.mass.sum() if learn_weights else components.weights
         return components._replace(weights=weights, means=means, covariances=covariances)
 

@@ -66,8 +66,8 @@ class Student(Gaussian):
         offsets = self.offsets(components)
         return self.structure.sums(student, X, row_weights, offsets, components, shape)
 
-    def maximize(self, sums, components, *, learn_weights):
-        updated = super().maximize(sums, components, learn_weights=learn_weights)
+    def maximize(self, sums, components, *, learn_weights, base=None):
+        updated = super().maximize(sums, components, learn_weights=learn_weights, base=base)
         return updated._replace(dof=self._degrees_of_freedom(sums, components))
 
     def update_shared(self, sums, components):

@@ -44,25 +44,34 @@ def climb(
     *,
     phase: str,
     alpha: float,
+    max_iter: int,
     tol: float,
     window: int = 1,
 ) -> Result:
-    """Climb J = F + alpha H by `step` until J settles or the monitor says stop.
+    """Climb J = F + alpha H by `step` until J settles, max_iter is reached or time is up.
 
     One iteration is one visit to the rows of `data_term`. Raises FitError.
     """
     memory = None
     objectives: list[float] = []
-    while (reason := monitor.stop_reason()) is None:
+    while len(objectives) < max_iter:
+        if reason := monitor.stop_reason():
+            return Result(components, "max_iter")
         sums = data_term(components)
         move = step(components, sums, memory)
         log_likelihood = sums.log_likelihood / data_term.total_weight
         objective = log_likelihood + alpha * move.entropy
         monitor.record(
-            phase, components.count, log_likelihood, move.entropy, objective, move.size
+            phase,
+            components.count,
+            log_likelihood,
+            move.entropy,
+            objective,
+            move.size,
+            limit=max_iter,
         )
         components, memory = move.components, move.memory
         objectives.append(objective)
         if has_converged(objectives, tol, window):
             return Result(components, "converged")
-    return Result(components, reason)
+    return Result(components, "max_iter")

@@ -78,6 +78,7 @@ def _single_phase(phase, step, components, data_term, settings, generator, monit
         monitor,
         phase=phase,
         alpha=alpha,
+        max_iter=settings.max_iter,
         tol=settings.tol,
         window=FIRST_ORDER_WINDOW if first_order else 1,
     )

@@ -10,31 +10,33 @@ from divmix.progress import Progress, TraceRow
 
 
 class Monitor:
-    """Records every iteration, tells the user, and knows the limits of the whole fit.
+    """Records every iteration, tells the user, and knows what may end the whole fit.
 
-    max_iter bounds the iterations of all phases together, time_budget (seconds) the time.
-    should_stop is asked after every iteration. `offset` is added to the log-likelihoods: what
+    time_budget is in seconds; should_stop is asked before every iteration. `offset` is added to the log-likelihoods: what
     brings them from the units of the design matrix to those of the data.
     """
 
     def __init__(
         self,
-        max_iter: int,
         time_budget: float | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         progress: Progress | None = None,
         offset: float = 0.0,
     ) -> None:
         self.trace: list[TraceRow] = []
-        self.max_iter = max_iter
         self.time_budget = time_budget
         self.should_stop = should_stop
         self.progress = progress or Progress()
         self.offset = offset
         self.started = time.monotonic()
 
-    def record(self, phase, components, log_likelihood, entropy, objective, step) -> None:
-        """Add a line to the trace. Raises FitError where the log-likelihood is no number."""
+    def record(
+        self, phase, components, log_likelihood, entropy, objective, step, *, limit: int
+    ) -> None:
+        """Add a line to the trace; `limit` is the number of iterations the phase may take.
+
+        Raises FitError where the log-likelihood is no number.
+        """
         iteration = len(self.trace)
         if not np.isfinite(log_likelihood):
             raise FitError(
@@ -53,14 +55,12 @@ class Monitor:
             seconds,
         )
         self.trace.append(row)
-        self.progress.iteration(row, self.max_iter)
+        self.progress.iteration(row, limit)
 
     def stop_reason(self) -> str | None:
         """Why the fit must end now, or None."""
         if self.should_stop():
             return "interrupted"
-        if len(self.trace) >= self.max_iter:
-            return "max_iter"
         if self.time_budget and time.monotonic() - self.started >= self.time_budget:
             return "time_budget"
         return None

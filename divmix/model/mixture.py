@@ -9,7 +9,7 @@ import numpy as np
 from divmix.errors import ModelFileError
 from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
 from divmix.model.model_file import read_model, write_model
-from divmix.tables.preprocessing import Preprocessing
+from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 
 BLOCK = 4096  # rows scored at a time: bounds the (rows, components) arrays
 
@@ -58,14 +58,23 @@ class Mixture:
         return Scores(*(None if p[0] is None else np.concatenate(p) for p in zip(*parts)))
 
     def score_batch(
-        self, batch, *, unknown: str = "error", posterior: bool = False, first_row: int = 0
+        self,
+        batch,
+        *,
+        unknown: str = "error",
+        posterior: bool = False,
+        first_row: int = 0,
+        locate: Locate = row_name,
     ) -> Scores:
         """Scores of a table or record batch in the data's own columns and units.
 
         `unknown` is about categories the fit did not see: "error" or "ignore"; `first_row` is
-        where the batch starts in its table, for errors. Raises InputError.
+        where the batch starts in its table and `locate` names a row of it, both for errors.
+        Raises InputError.
         """
-        rows = self.preprocessing.transform(batch, unknown=unknown, first_row=first_row)
+        rows = self.preprocessing.transform(
+            batch, unknown=unknown, first_row=first_row, locate=locate
+        )
         scores = self.score(rows.X, posterior=posterior)
         log_density = scores.log_density + rows.log_jacobian
         scores = scores._replace(log_density=log_density)

@@ -17,8 +17,8 @@ from divmix.fitting.monitor import Monitor
 from divmix.model.mixture import Mixture, Scores, blank, canonical_order
 from divmix.progress import Progress, TraceRow
 from divmix.settings import FitSettings, TableSettings
-from divmix.tables.preprocessing import Preprocessing
-from divmix.tables.reading import open_table
+from divmix.tables.preprocessing import Locate, Preprocessing, row_name
+from divmix.tables.reading import open_table, reading_options
 from divmix.workflows import run_folder, summary
 from divmix.workflows.evaluate import evaluate_clusters
 from divmix.workflows.resources import limited_threads
@@ -76,10 +76,18 @@ def run_fit(
     started = time.monotonic()
     run_folder.check(output, overwrite)
     progress.stage("reading " + ", ".join(str(source) for source in sources))
-    reader = open_table(sources, header=tables.header, text_columns=tables.categorical)
+    reader = open_table(sources, **reading_options(tables))
     table = reader.read()
     read = time.monotonic()
-    fit = fit_table(table, settings, tables, progress=progress, should_stop=should_stop)
+    fit = fit_table(
+        table,
+        settings,
+        tables,
+        notes=reader.notes,
+        locate=reader.locate,
+        progress=progress,
+        should_stop=should_stop,
+    )
     if fit.stop_reason == "interrupted":
         return None
     document = summary.run_document(
@@ -105,22 +113,28 @@ def fit_table(
     settings: FitSettings,
     tables: TableSettings | None = None,
     *,
+    notes: Sequence[str] = (),
+    locate: Locate = row_name,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Fit:
-    """Fit a mixture to a table in memory. Raises InputError, UsageError, FitError."""
+    """Fit a mixture to a table in memory.
+
+    `notes` are what reading the table had to say, `locate` names a row in an error.
+    Raises InputError, UsageError, FitError.
+    """
     tables = tables or TableSettings()
     progress = progress or Progress()
-    preprocessing = Preprocessing.learn(table, tables)
     progress.stage("preparing columns")
-    rows = design_matrix(table, preprocessing, progress)
-    notes = []
+    preprocessing = Preprocessing.learn(table, tables, locate=locate)
+    rows = design_matrix(table, preprocessing, progress, locate)
+    notes = list(notes)
     family = _family(rows, preprocessing, settings, notes)
     for note in notes:
         progress.note(note)
     # Densities are told in the data's own units, the fit works in those of the design matrix.
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
-    monitor = Monitor(settings.max_iter, settings.time_budget, should_stop, progress, offset)
+    monitor = Monitor(settings.time_budget, should_stop, progress, offset)
     with limited_threads(settings.threads, progress):
         data_term = InMemory(rows.X, rows.row_weights, family)
         generator = np.random.default_rng(settings.seed)
@@ -143,7 +157,9 @@ def fit_table(
     )
 
 
-def design_matrix(table: pa.Table, preprocessing: Preprocessing, progress: Progress) -> Rows:
+def design_matrix(
+    table: pa.Table, preprocessing: Preprocessing, progress: Progress, locate: Locate = row_name
+) -> Rows:
     """The rows of a table as a matrix, filled batch by batch. Raises InputError."""
     n = table.num_rows
     rows = Rows(
@@ -152,8 +168,10 @@ def design_matrix(table: pa.Table, preprocessing: Preprocessing, progress: Progr
     for start in range(0, n, BATCH_ROWS):
         batch = table.slice(start, BATCH_ROWS)
         part = slice(start, start + batch.num_rows)
-        done = preprocessing.transform(batch, first_row=start, out=rows.X[part])
-        weights = preprocessing.row_weights(batch, first_row=start)
+        done = preprocessing.transform(
+            batch, first_row=start, locate=locate, out=rows.X[part]
+        )
+        weights = preprocessing.row_weights(batch, first_row=start, locate=locate)
         rows.row_weights[part] = np.where(done.complete, weights, 0.0)
         rows.log_jacobian[part], rows.complete[part] = done.log_jacobian, done.complete
         progress.rows(part.stop, n)

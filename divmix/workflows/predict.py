@@ -37,7 +37,11 @@ def run_predict(
         done = 0
         for batch in reader.batches(BATCH_ROWS):
             scores = mixture.score_batch(
-                batch, unknown=unknown, posterior=probabilities, first_row=done
+                batch,
+                unknown=unknown,
+                posterior=probabilities,
+                first_row=done,
+                locate=reader.locate,
             )
             yield score_batch(scores, done)
             done += batch.num_rows

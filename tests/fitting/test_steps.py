@@ -140,8 +140,8 @@ def test_gradient_ascent_climbs(name, kernel):
         family, 0.0, kernel=kernel, bandwidth="local", optimizer_name=name, learning_rate=0.02,
         generator=np.random.default_rng(0),
     )
-    monitor = Monitor(60)
-    climb(step, components, data_term, monitor, phase="test", alpha=0.0, tol=0)
+    monitor = Monitor()
+    climb(step, components, data_term, monitor, phase="test", alpha=0.0, max_iter=60, tol=0)
     values = [row.log_likelihood for row in monitor.trace]
     assert len(values) == 60 and values[-1] > values[0] + 0.1
 
@@ -168,8 +168,9 @@ def test_convergence_compares_windows():
 
 def test_tol_0_means_exactly_max_iter_passes():
     family, components, data_term = toy()
-    monitor = Monitor(50)
+    monitor = Monitor()
     result = climb(
-        em_step(family), components, data_term, monitor, phase="test", alpha=0.0, tol=0
+        em_step(family), components, data_term, monitor,
+        phase="test", alpha=0.0, max_iter=50, tol=0,
     )
     assert len(monitor.trace) == 50 and result.stop_reason == "max_iter"
