@@ -56,7 +56,7 @@ def climb(
     objectives: list[float] = []
     while len(objectives) < max_iter:
         if reason := monitor.stop_reason():
-            return Result(components, "max_iter")
+            return Result(components, reason)
         sums = data_term(components)
         move = step(components, sums, memory)
         log_likelihood = sums.log_likelihood / data_term.total_weight
