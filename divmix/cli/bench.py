@@ -1,28 +1,42 @@
 """`divmix bench`: re-runs a published table."""
 
+import inspect
 from importlib import import_module
 
 import click
 
 from divmix.cli import options
+from divmix.errors import UsageError
 
-# Name -> what it measures; the module of that name in divmix.benchmarks has `run() -> dict`.
+# Name -> what it measures; the module of that name in divmix.benchmarks has `run(...) -> dict`.
 BENCHMARKS = {
     "toy": "five Gaussians on a line from a bad start (the paper's example)",
-    "speed": "an iteration, the particle step and a whole fit against other packages",
+    "speed": "an iteration, the particle step and whole commands beside other packages",
 }
+HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
+    f"{name:<8}{what}" for name, what in BENCHMARKS.items())
 
 
-@click.command("bench", cls=options.Command, short_help="Re-run a published table.",
-               example="divmix bench toy")
+@click.command("bench", cls=options.Command, short_help="Re-run a published table.", help=HELP,
+               example="divmix bench toy --seeds 5")
 @click.argument("name", type=click.Choice(list(BENCHMARKS)))
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="toy: runs of each method.")
+@click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
+@click.option("--quick", is_flag=True, help="speed: fewer rows and rounds.")
 @options.as_json
 @options.quiet
-def command(name: str, as_json: bool, quiet: bool) -> None:
-    """Re-run a published table and print what comes out."""
+def command(name: str, seeds: int | None, peers: str | None, quick: bool, as_json: bool,
+            quiet: bool) -> None:
     from divmix.cli import terminal
     from divmix.cli.show import show
 
+    run = import_module(f"divmix.benchmarks.{name}").run
+    given = {"seeds": seeds, "peers": tuple(peers.split(",")) if peers else None,
+             "quick": quick or None}
+    given = {option: value for option, value in given.items() if value is not None}
+    for option in given.keys() - inspect.signature(run).parameters.keys():
+        raise UsageError(f"bench {name} has no --{option}", hint="see divmix bench --help")
     with terminal.progress(quiet, verbose=False) as progress:
-        result = import_module(f"divmix.benchmarks.{name}").run(progress=progress)
+        progress.stage(f"bench {name}")
+        result = run(**given, progress=progress)
     show(result, as_json)

@@ -6,7 +6,7 @@ from divmix.cli import options
 
 
 @click.command("describe", cls=options.Command, short_help="Show what a model holds.",
-               example="divmix describe iris.divmix")
+               example="divmix describe wine.divmix")
 @click.argument("model")
 @options.as_json
 def command(model: str, as_json: bool) -> None:
@@ -14,8 +14,11 @@ def command(model: str, as_json: bool) -> None:
 
     MODEL is a model.divmix or a run folder.
     """
-    from divmix.cli.show import show
+    from divmix.cli import show
     from divmix.workflows.describe import describe_model
 
     document = describe_model(model)
-    show(document, as_json)
+    if as_json:
+        show.print_json(document)
+    else:
+        show.print_model(document)

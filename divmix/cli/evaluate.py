@@ -6,7 +6,7 @@ from divmix.cli import options
 
 
 @click.command("evaluate", cls=options.Command, short_help="Compare clusters with known classes.",
-               example="divmix evaluate labels.csv --truth species --data sample_data/iris.csv")
+               example="divmix evaluate labels.csv --truth class --data sample_data/wine.csv")
 @click.argument("table")
 @click.option("--truth", required=True, metavar="COL", help="Column with the known classes.")
 @click.option("--data", metavar="FILE",

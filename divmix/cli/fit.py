@@ -13,7 +13,7 @@ from divmix.settings import FitSettings, TableSettings
 
 @options.setting_options(FitSettings, TableSettings)
 @click.command("fit", cls=options.Command, short_help="Fit a mixture to a table.",
-               example="divmix fit sample_data/iris.csv -k 3 --truth species")
+               example="divmix fit sample_data/wine.csv -k 3 --truth class")
 @click.argument("data", nargs=-1, required=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
               help="The run folder. Default: the name of DATA with .divmix, where you stand.")
@@ -35,22 +35,22 @@ def command(ctx: click.Context, data: tuple[str, ...], output: Path | None, forc
     needs), assignments.csv (cluster, probability and log-density of each row), components.csv,
     trace.csv and run.json.
     """
-    from divmix.cli import terminal
-    from divmix.cli.show import show, summary
+    from divmix.cli import show, terminal
     from divmix.workflows.fit import run_fit
 
     output = output or default_output(data)
+    looked_at = not quiet and (verbose or sys.stderr.isatty())
     settings = options.collect(ctx, FitSettings)
     showing = terminal.progress(quiet, verbose, settings.time_budget)
-    with GracefulStop() as should_stop, showing as progress:
+    with showing as progress, GracefulStop(progress.stopping) as should_stop:
         run = run_fit(
             data, settings, options.collect(ctx, TableSettings), output,
             overwrite=force, assignments_format=assignments_format, progress=progress,
             origins=options.origins(ctx, FitSettings, TableSettings), should_stop=should_stop)
     if as_json:
-        show(run, as_json)
-    if not quiet and (verbose or sys.stderr.isatty()):
-        summary(run, output)
+        show.print_json(run)
+    if looked_at:
+        show.print_summary(run, output)
 
 
 def default_output(data: tuple[str, ...]) -> Path:

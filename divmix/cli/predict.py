@@ -6,7 +6,7 @@ from divmix.cli import options
 
 
 @click.command("predict", cls=options.Command, short_help="Label the rows of new data.",
-               example="divmix predict iris.divmix sample_data/iris.csv -o labels.csv")
+               example="divmix predict wine.divmix sample_data/wine.csv -o labels.csv")
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
 @options.table_output("-")
@@ -28,5 +28,6 @@ def command(model: str, data: tuple[str, ...], output: str, force: bool, probabi
     from divmix.workflows.predict import run_predict
 
     with terminal.progress(quiet, verbose) as progress:
+        progress.stage("labelling " + ", ".join(data))
         run_predict(model, data, output, overwrite=force, unknown=unknown,
                     probabilities=probabilities, progress=progress)

@@ -6,7 +6,7 @@ from divmix.cli import options
 
 
 @click.command("sample", cls=options.Command, short_help="Draw new rows from a model.",
-               example="divmix sample iris.divmix -n 100 -o new.csv")
+               example="divmix sample wine.divmix -n 100 -o new.csv")
 @click.argument("model")
 @click.option("-n", "--rows", type=click.IntRange(1), required=True, metavar="N",
               help="Rows to draw.  [at least 1]")

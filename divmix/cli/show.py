@@ -10,16 +10,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-MOST_CLUSTERS = 20  # lines of the summary; components.csv has them all
+MOST_CLUSTERS = 20  # lines in the table of clusters
+MOST_COMPONENTS = 8  # columns in the table of components
 WIDE = 200  # columns of text where no terminal sets the width
 
 
 def show(document: dict[str, Any], as_json: bool) -> None:
     """Print a result on stdout, as one JSON object or as text."""
     if as_json:
-        click.echo(json.dumps(document, indent=2))
+        print_json(document)
     else:
         print_document(console(), document)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print a document on stdout as one JSON object; NumPy's numbers become plain ones."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False,
+                          default=lambda value: value.tolist()))
 
 
 def console(stderr: bool = False) -> Console:
@@ -43,15 +50,15 @@ def print_document(out: Console, document: dict[str, Any], indent: int = 0) -> N
             out.print(Text(f"{title}  {_text(value)}"))
 
 
-def table(rows: list[dict[str, Any]], titles: dict[str, str] | None = None) -> Table:
-    """A table of the rows' values under `titles` (name -> heading, default the names)."""
-    titles = titles or {name: name.replace("_", " ") for row in rows for name in row}
-    made = Table(box=None, header_style="bold", pad_edge=True)
-    for name, title in titles.items():
+def table(rows: list[dict[str, Any]]) -> Table:
+    """A table with a column for each name in the rows; numbers stand to the right."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    made = Table(box=None, header_style="bold")
+    for name in names:
         numbers = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
-        made.add_column(Text(title), justify="right" if numbers else "left")
+        made.add_column(Text(name.replace("_", " ")), justify="right" if numbers else "left")
     for row in rows:
-        made.add_row(*(Text(_text(row.get(name))) for name in titles))
+        made.add_row(*(Text(_text(row.get(name))) for name in names))
     return made
 
 
@@ -69,38 +76,66 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def summary(run: dict[str, Any], output: Path) -> None:
+def print_summary(run: dict[str, Any], output: Path) -> None:
     """What a fit found, on stderr: the clusters, the figures, and the next command to type."""
     out, result = console(stderr=True), run["result"]
-    clusters = result["clusters"]
     out.print()
+    _print_clusters(out, result["clusters"], f"{output}/components.csv has them all")
+    out.print()
+    how = "converged" if result["converged"] else f"not converged ({result['stop_reason']})"
+    facts = [("log-likelihood", f"{result['log_likelihood']:.5f} nats per row after "
+                                f"{result['iterations']} iterations, {how}")]
+    if result["evaluation"]:
+        facts.append(("against truth", _scores(result["evaluation"])))
+    facts += [("note", note) for note in run["notes"]]
+    facts += [("wrote", f"{output}/"), ("next", f"divmix predict {output} NEW.csv -o labels.csv")]
+    for name, value in facts:
+        out.print(Text(f"  {name:<14}  {value}"))
+
+
+def print_model(document: dict[str, Any]) -> None:
+    """A model for the eye on stdout: columns, the settings that matter, clusters, components."""
+    out = console()
+    shown = {name: value for name, value in document.items()
+             if name not in ("settings", "schema", "clusters", "components")}
+    settings = {name: value for name, value in document["settings"].items()
+                if value not in (None, [], False)}
+    columns = [f"{column['name']} ({len(column['categories'])} categories)"
+               if column["categories"] else column["name"] for column in document["schema"]]
+    print_document(out, shown | {"columns": columns, "settings": settings})
+    out.print(Text("clusters", style="bold"))
+    _print_clusters(out, document["clusters"], "--json has them all")
+    components = document["components"]
+    out.print(Text("components: mean and spread of each column", style="bold"))
+    out.print(table([{"column": name} | {
+        f"component {c['component']}": f"{c['mean'][name]:.4g} ±{c['spread'][name]:.3g}"
+        for c in components[:MOST_COMPONENTS]} for name in components[0]["mean"]]))
+    if len(components) > MOST_COMPONENTS:
+        out.print(f"  ... and {len(components) - MOST_COMPONENTS} more; --json has them all")
+
+
+def _print_clusters(out: Console, clusters: list[dict[str, Any]], where: str) -> None:
     out.print(table([_cluster(c) for c in clusters[:MOST_CLUSTERS]]))
     if len(clusters) > MOST_CLUSTERS:
-        out.print(f"  ... and {len(clusters) - MOST_CLUSTERS} more in {output}/components.csv")
-    out.print()
-    how = "converged" if result["converged"] else f"not converged: {result['stop_reason']}"
-    facts = {"log-likelihood": f"{result['log_likelihood']:.6f} nats per row, after "
-                               f"{result['iterations']} iterations, {how}"}
-    if result["evaluation"]:
-        facts["against truth"] = ", ".join(
-            f"{name.replace('_', ' ')} {_text(value)}"
-            for name, value in result["evaluation"].items() if isinstance(value, float))
-    for number, note in enumerate(run["notes"]):
-        facts["note" + " " * number] = note
-    facts["wrote"] = f"{output}/"
-    facts["next"] = f"divmix predict {output} NEW.csv -o labels.csv"
-    for name, value in facts.items():
-        out.print(Text(f"  {name.strip():<15} {value}"))
+        out.print(Text(f"  ... and {len(clusters) - MOST_CLUSTERS} more; {where}"))
 
 
 def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
-    apart = ", ".join(f"{column['column']} {_signed(column)}" for column in cluster["apart"][:3])
-    probability = cluster["mean_probability"]  # None where a cluster has no row
-    return {"cluster": cluster["cluster"], "rows": cluster["size"],
-            "share": f"{cluster['share']:6.1%}",
-            "probability": None if probability is None else f"{probability:.3f}",
-            "what sets it apart": apart}
+    """One line of the table: what there is of rows, share, weight and probability, in words."""
+    formats = {"share": ("share", "{:6.1%}"), "weight": ("weight", "{:.4f}"),
+               "mean_probability": ("probability", "{:.3f}")}
+    line = {"cluster": cluster["cluster"]}
+    if "size" in cluster:
+        line["rows"] = cluster["size"]
+    for name, (title, style) in formats.items():
+        if name in cluster:  # None where a cluster has no row
+            line[title] = "-" if cluster[name] is None else style.format(cluster[name])
+    line["what sets it apart"] = ", ".join(
+        f"{column['column']} {column['mean']:.4g} ({column['difference']:+.1f} sd)"
+        for column in cluster["apart"])
+    return line
 
 
-def _signed(column: dict[str, Any]) -> str:
-    return f"{column['mean']:.4g} ({column['difference']:+.1f} sd)"
+def _scores(evaluation: dict[str, Any]) -> str:
+    return ", ".join(f"{name.upper() if len(name) == 3 else name.replace('_', ' ')} {value:.3f}"
+                     for name, value in evaluation.items() if isinstance(value, float))

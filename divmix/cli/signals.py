@@ -1,8 +1,6 @@
 """Ctrl-C and SIGTERM: the first asks a fit to stop after its step, the second leaves at once."""
 
-import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -45,9 +43,12 @@ class GracefulStop:
     """Within `with`, a call says whether a signal has asked the loop to stop.
 
     Before the loop's first question there is no step to finish: the first signal leaves at once.
+    `announce` is called when a signal has come; it must not write to a file, since writing may be
+    what the signal interrupted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, announce: Callable[[], None]) -> None:
+        self._announce = announce
         self.number: int | None = None
         self._asked = False
 
@@ -59,8 +60,7 @@ class GracefulStop:
         if self.number is not None or not self._asked:
             raise Interrupted(number)
         self.number = number
-        if sys.stderr.isatty():  # os.write, since print may be what the signal interrupted
-            os.write(2, b"\nstopping after this step; once more to leave at once\n")
+        self._announce()
 
     def __enter__(self) -> Self:
         self._context = _handling(self._handle)

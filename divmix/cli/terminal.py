@@ -14,14 +14,22 @@ from rich.progress import Progress as Display
 from divmix.progress import Progress, TraceRow
 
 SECONDS_BETWEEN_LINES = 10.0
+STOPPING = "stopping after this step; once more to leave at once"
+
+
+class Silent(Progress):
+    """Nothing at all: in a pipe, in cron, with --quiet."""
+
+    def stopping(self) -> None:
+        pass
 
 
 @contextmanager
 def progress(quiet: bool, verbose: bool,
-             time_budget: float | None = None) -> Iterator[Progress]:
+             time_budget: float | None = None) -> Iterator["Bar | Lines | Silent"]:
     """A listener for a workflow: a bar on a terminal, plain lines with -v, else silence."""
     if quiet or not (sys.stderr.isatty() or verbose):
-        yield Progress()
+        yield Silent()
     elif verbose:
         yield Lines()
     else:
@@ -52,11 +60,16 @@ class Bar(Progress):
         facts = f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows"
         self._display.update(self._task, completed=done, total=total, facts=facts)
 
+    def stopping(self) -> None:
+        """Say that a signal has come, until the end: what follows goes to a line nobody sees."""
+        self._display.update(self._task, description=STOPPING, total=None, facts="")
+        self._task = self._display.add_task("", visible=False)
+
     def _time_left(self, row: TraceRow, limit: int) -> str:
         """The time that all remaining iterations would take; a fit may converge long before."""
         left = row.seconds / (row.iteration + 1) * (limit - row.iteration - 1)
         left = max(0.0, min(left, self._time_budget - row.seconds))
-        return f"at most {timedelta(seconds=round(left))} left"
+        return f"≤ {timedelta(seconds=round(left))} left"
 
     def note(self, message: str) -> None:
         self._display.console.print(message, style="dim", markup=False, highlight=False)
@@ -74,7 +87,7 @@ class Lines(Progress):
         self._print(message)
 
     def iteration(self, row: TraceRow, limit: int) -> None:
-        line = f"{row.phase}: {self._changes.describe(row, limit)}, {row.seconds:.1f} s"
+        line = f"{row.phase}: iteration {self._changes.describe(row, limit)}, {row.seconds:.1f} s"
         self._now_and_then(line)
 
     def rows(self, done: int, total: int | None) -> None:
@@ -82,6 +95,9 @@ class Lines(Progress):
 
     def note(self, message: str) -> None:
         self._print(f"note: {message}")
+
+    def stopping(self) -> None:
+        pass  # the exit code tells
 
     def _now_and_then(self, line: str) -> None:
         if time.monotonic() >= self._next:
@@ -99,8 +115,8 @@ class Changes:
         self._last: float | None = None
 
     def describe(self, row: TraceRow, limit: int) -> str:
-        """`iteration 12/500  log-likelihood -3.14159 (+2.1e-04)`."""
+        """`12/500  log-likelihood -3.14159 (+2.1e-04)`."""
         change = "" if self._last is None else f" ({row.log_likelihood - self._last:+.1e})"
         self._last = row.log_likelihood
-        return (f"iteration {row.iteration + 1}/{limit}  "
+        return (f"{row.iteration + 1}/{limit}  "
                 f"log-likelihood {row.log_likelihood:.5f}{change}")

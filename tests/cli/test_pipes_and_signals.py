@@ -1,0 +1,151 @@
+"""In pipes, in cron and under signals: quiet, with the right exit code, nothing half-written."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+
+from divmix.cli.signals import GracefulStop, Interrupted, terminate_raises
+from tests.cli.conftest import FIT, assert_two_lines, write_csv
+
+ENDLESS = ["-k", "2", "--method", "em", "--tol", "0", "--max-iter", "100000000"]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def wait_for_the_loop(process):
+    while "iteration" not in (line := process.stderr.readline()):
+        assert line, "the fit ended before it began to iterate"
+
+
+def test_a_table_from_standard_input_gives_a_run_folder_and_silence(shell, table, tmp_path):
+    process = shell("fit", "-", "-k", "2", stdin=table.open())
+    assert process.communicate() == ("", "")
+    assert process.returncode == 0
+    assert "run.json" in names(tmp_path / "stdin.divmix")
+
+
+def test_predict_from_pipe_to_pipe(shell, fitted):
+    with open(fitted.parent / "table.csv") as source:
+        process = shell("predict", fitted, "-", "-o", "-", stdin=source)
+        stdout, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert stdout.replace('"', "") == (fitted / "assignments.csv").read_text().replace('"', "")
+
+
+def test_a_reader_that_leaves_early_is_no_error(shell, fitted, tmp_path):
+    write_csv(tmp_path / "long.csv", rows=20_000)
+    process = shell("predict", fitted, "long.csv", "-o", "-")
+    assert process.stdout.readline().startswith(("row,", '"row"'))
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"]])
+def test_help_into_a_closed_pipe_is_silent(shell, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = shell(*arguments, stdout=writer)
+    os.close(writer)
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+
+
+def test_a_full_disk_is_two_lines(shell, fitted):
+    with open("/dev/full", "w") as full:
+        process = shell("predict", fitted, fitted.parent / "table.csv", "-o", "-", stdout=full)
+    assert_two_lines(process.stderr.read())
+    assert process.wait() == 2
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_fit_after_its_step_and_leaves_nothing(shell, table, tmp_path, number, code):
+    process = shell("fit", table, *ENDLESS, "-v")
+    wait_for_the_loop(process)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert stdout == "" and "Traceback" not in stderr
+    assert names(tmp_path) == ["table.csv"]
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_any_other_command_at_once(shell, fitted, tmp_path, number, code):
+    process = shell("predict", fitted, "-", "-o", "out.csv", "-v", stdin=subprocess.PIPE)
+    assert process.stderr.readline() == "labelling -\n"  # and now it waits for a table
+    process.send_signal(number)
+    assert process.wait(timeout=30) == code
+    assert process.stderr.read() == "" and names(tmp_path) == []
+
+
+def test_a_signal_that_was_ignored_from_the_start_stays_ignored(shell, table, tmp_path):
+    process = shell("fit", table, *ENDLESS[:-1], "1000", "-v",
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    wait_for_the_loop(process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_the_first_signal_asks_the_second_leaves():
+    announced = []
+    with pytest.raises(Interrupted) as caught:
+        with GracefulStop(lambda: announced.append(1)) as should_stop:
+            assert should_stop() is False
+            signal.raise_signal(signal.SIGTERM)
+            assert should_stop() is True and announced == [1]
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("the second signal must leave")
+    assert caught.value.exit_code == 130
+
+
+def test_a_signal_before_the_loop_leaves_at_once():
+    with pytest.raises(Interrupted):
+        with GracefulStop(lambda: None):
+            signal.raise_signal(signal.SIGTERM)
+            pytest.fail("there is no step to finish")
+
+
+def test_the_exit_code_tells_of_a_signal_even_where_the_work_was_finished():
+    with pytest.raises(Interrupted) as caught:
+        with GracefulStop(lambda: None) as should_stop:
+            should_stop()
+            signal.raise_signal(signal.SIGTERM)
+    assert caught.value.exit_code == 143
+
+
+def test_handlers_are_put_back():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with terminate_raises(), GracefulStop(lambda: None):
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_json_is_the_document_of_the_run_and_nothing_else(shell, table, tmp_path):
+    process = shell(*FIT, table, "--json", "-v")
+    stdout, stderr = process.communicate()
+    assert json.loads(stdout) == json.loads((tmp_path / "table.divmix/run.json").read_text())
+    assert "iteration" in stderr
+
+
+def test_a_terminal_sees_progress_and_summary(shell, table):
+    controller, terminal = pty.openpty()
+    process = shell(*FIT, table, stderr=terminal, env={"TERM": "xterm", "COLUMNS": "100"})
+    os.close(terminal)
+    seen = b""
+    try:
+        while block := os.read(controller, 4096):
+            seen += block
+    except OSError:  # how Linux says that the other side of a terminal has gone
+        pass
+    assert process.wait() == 0
+    assert process.stdout.read() == ""
+    text = seen.decode()
+    for words in ("reading", "what sets it apart", "log-likelihood", "divmix predict table.divmix"):
+        assert words in text
