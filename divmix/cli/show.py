@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -88,7 +89,8 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
     if result["evaluation"]:
         facts.append(("against truth", _scores(result["evaluation"])))
     facts += [("note", note) for note in run["notes"]]
-    facts += [("wrote", f"{output}/"), ("next", f"divmix predict {output} NEW.csv -o labels.csv")]
+    facts += [("wrote", f"{output}/"),
+              ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv")]
     for name, value in facts:
         out.print(Text(f"  {name:<14}  {value}"))
 

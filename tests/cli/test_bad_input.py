@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.cli.conftest import assert_two_lines, write_csv
+from tests.cli.helpers import FIT, assert_two_lines, write_csv
 
 GOOD = "a,b\n1,2\n3,4\n5,7\n2,8\n"
 # name -> content of table.csv, options beyond `fit table.csv`, exit code, words of the error
@@ -156,6 +156,6 @@ def test_evaluate_refuses_what_it_cannot_compare(run, table, tmp_path, arguments
 
 
 def test_require_convergence_is_exit_code_6(run, table):
-    done = run("fit", table, "-k", "2", "--method", "em", "--max-iter", "1", "--require-convergence")
+    done = run(*FIT, table, "--max-iter", "1", "--require-convergence")
     assert done.exit_code == 6
     assert_two_lines(done.stderr)

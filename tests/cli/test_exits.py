@@ -8,7 +8,7 @@ import pytest
 from divmix import errors
 from divmix.cli import exits
 from divmix.cli.signals import Interrupted
-from tests.cli.conftest import assert_two_lines
+from tests.cli.helpers import assert_two_lines
 
 SHOWN = [
     (errors.UsageError("a", hint="b"), 2),

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from divmix.settings import FitSettings, TableSettings
-from tests.cli.conftest import assert_two_lines
+from tests.cli.helpers import assert_two_lines
 
 
 @pytest.fixture

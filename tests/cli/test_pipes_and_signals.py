@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from divmix.cli.signals import GracefulStop, Interrupted, terminate_raises
-from tests.cli.conftest import FIT, assert_two_lines, write_csv
+from tests.cli.helpers import FIT, assert_two_lines, write_csv
 
 ENDLESS = ["-k", "2", "--method", "em", "--tol", "0", "--max-iter", "100000000"]
 
@@ -65,7 +65,8 @@ def test_a_full_disk_is_two_lines(shell, fitted):
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_fit_after_its_step_and_leaves_nothing(shell, table, tmp_path, number, code):
+def test_a_signal_ends_a_fit_after_its_step_and_leaves_nothing(shell, table, tmp_path, number,
+                                                               code):
     process = shell("fit", table, *ENDLESS, "-v")
     wait_for_the_loop(process)
     process.send_signal(number)

@@ -7,7 +7,7 @@ import pytest
 
 from divmix import __version__
 from divmix.cli.main import COMMANDS, cli
-from tests.cli.conftest import assert_two_lines
+from tests.cli.helpers import assert_two_lines
 
 
 def test_version(run):

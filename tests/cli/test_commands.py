@@ -1,0 +1,116 @@
+"""The commands on a small table, from fit to evaluate."""
+
+import csv
+import json
+
+import pytest
+
+from divmix.cli.main import COMMANDS, cli
+from tests.cli.helpers import FIT, ROOT, write_csv
+
+
+def rows_of(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_fit_writes_the_run_folder_and_is_silent(run, table, tmp_path):
+    done = run(*FIT, table)
+    assert (done.exit_code, done.output) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "table.divmix").iterdir()) == [
+        "assignments.csv", "components.csv", "model.divmix", "run.json", "trace.csv"]
+
+
+def test_fit_finds_the_two_groups(run, table):
+    done = run(*FIT, table, "--truth", "kind", "--json")
+    result = json.loads(done.stdout)["result"]
+    assert [cluster["size"] for cluster in result["clusters"]] == [30, 30]
+    assert result["evaluation"]["ari"] == 1.0
+
+
+def test_format_parquet_replaces_the_csv_of_a_former_run(run, table, tmp_path):
+    assert run(*FIT, table).exit_code == 0
+    assert run(*FIT, table, "--force", "--format", "parquet").exit_code == 0
+    names = {path.name for path in (tmp_path / "table.divmix").iterdir()}
+    assert "assignments.parquet" in names and "assignments.csv" not in names
+
+
+def test_a_run_repeated_from_its_run_json_gives_the_same_bytes(run, table, tmp_path):
+    assert run(*FIT, table, "--exclude", "kind", "--seed", "5").exit_code == 0
+    done = run("fit", "--config", "table.divmix/run.json", "-o", "again")
+    assert done.exit_code == 0, done.stderr
+    for name in ("assignments.csv", "components.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (
+            tmp_path / "table.divmix" / name).read_bytes()
+    first, again = (json.loads((tmp_path / folder / "run.json").read_text())
+                    for folder in ("table.divmix", "again"))
+    assert again["settings"] == first["settings"]
+    assert first["origins"]["seed"] == "flag" and again["origins"]["seed"] == "config"
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "-"]])
+def test_predict_labels_new_rows_on_stdout(run, fitted, tmp_path, options):
+    write_csv(tmp_path / "new.csv", rows=7, seed=3)
+    done = run("predict", fitted, "new.csv", *options)
+    labels = [row["cluster"] for row in rows_of(done.stdout)]
+    assert len(labels) == 7 and labels[::2] == ["0"] * 4 and labels[1::2] == ["1"] * 3
+
+
+def test_predict_probabilities_sum_to_one(run, fitted):
+    done = run("predict", fitted, fitted.parent / "table.csv", "--probabilities")
+    for row in rows_of(done.stdout):
+        assert float(row["probability_0"]) + float(row["probability_1"]) == pytest.approx(1)
+
+
+def test_evaluate_reads_the_truth_from_another_table(run, fitted, tmp_path):
+    arguments = ["evaluate", fitted / "assignments.csv", "--truth", "kind",
+                 "--data", fitted.parent / "table.csv"]
+    assert json.loads(run(*arguments, "--json").stdout)["accuracy"] == 1.0
+    lines = dict(line.split() for line in run(*arguments).stdout.splitlines())
+    assert lines["ari"] == "1"
+
+
+def test_describe_shows_columns_clusters_and_components(run, fitted):
+    text = run("describe", fitted).stdout
+    assert "columns" in text and "what sets it apart" in text and "component 1" in text
+    document = json.loads(run("describe", fitted, "--json").stdout)
+    assert [column["name"] for column in document["schema"]] == ["x", "y"]
+    assert len(document["components"]) == 2
+
+
+def test_sample_draws_rows_that_predict_can_read(run, fitted, tmp_path):
+    assert run("sample", fitted, "-n", "5", "-o", "new.csv").exit_code == 0
+    assert run("sample", fitted, "-n", "5").stdout == (tmp_path / "new.csv").read_text()
+    assert run("sample", fitted, "-n", "5", "--seed", "1").stdout != (
+        tmp_path / "new.csv").read_text()
+    assert len(rows_of(run("predict", fitted, "new.csv").stdout)) == 5
+
+
+def test_doctor_tells_threads_and_cache(run):
+    document = json.loads(run("doctor", "--json").stdout)
+    assert 1 <= document["threads"]["used"] <= document["threads"]["affinity"]
+    assert document["kernel_cache"]["writable"] == (document["kernel_cache"]["folder"] is not None)
+    assert "kernel cache" in run("doctor").stdout
+
+
+def test_bench_passes_its_options_on_and_refuses_those_of_others(run, monkeypatch):
+    given = {}
+
+    def toy(seeds=100, progress=None):
+        given.update(seeds=seeds)
+        return {"title": "a table", "rows": [{"method": "EM", "found": 0.5}]}
+
+    monkeypatch.setattr("divmix.benchmarks.toy.run", toy)
+    assert json.loads(run("bench", "toy", "--seeds", "3", "--json").stdout)["title"] == "a table"
+    assert given == {"seeds": 3}
+    lines = run("bench", "toy").stdout.splitlines()
+    assert lines[-1].split() == ["EM", "0.5"] and given == {"seeds": 100}
+    done = run("bench", "toy", "--quick")
+    assert done.exit_code == 2 and "bench toy has no --quick" in done.stderr
+
+
+def test_the_examples_of_the_help_run_one_after_the_other(run, tmp_path):
+    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    examples = [cli.get_command(None, name).example for name in COMMANDS if name != "bench"]
+    for example in examples:
+        done = run(*example.split()[1:])
+        assert done.exit_code == 0, f"{example}: {done.stderr}"
