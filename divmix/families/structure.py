@@ -118,7 +118,7 @@ def add_base(scatter: np.ndarray, mass: np.ndarray, base: Base | None, own_shape
     if base is None:
         return scatter, mass
     if base.covariance is None:
-        covariance = scatter.sum(axis=0) / mass.sum()
+        covariance = scatter.sum(axis=0) / max(mass.sum(), 1e-300)
     else:
         covariance = own_shape(base.covariance)
     return scatter + base.rows * covariance, mass + base.rows

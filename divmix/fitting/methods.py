@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.families import Components, Gaussian
+from divmix.fitting import diversified as search
 from divmix.fitting import initialization
 from divmix.fitting.data_term import InMemory, MiniBatch
 from divmix.fitting.loop import climb
@@ -26,13 +27,26 @@ class Fitted(NamedTuple):
 
 
 def diversified(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor):
-    """Local geometry: EM displacements shared by overlapping components, which repel."""
-    components = _start(data_term, family, settings, generator)
-    learn_weights = settings.weights != "uniform"
-    step = local_step(family, settings.alpha, learn_weights=learn_weights)
-    return _single_phase(
-        "diversify", step, components, data_term, settings, generator, monitor, settings.alpha
+    """Relax, diversify and reduce on a sample of rows, then refine on all of them."""
+    sample = search.draw_sample(data_term, settings.clusters, generator)
+    k, d = settings.clusters, data_term.features
+    m = settings.components or search.choose_components(family, sample.rows, d, k)
+    phases = search.Search(sample, k, settings.alpha, generator, monitor)
+    reduced = phases.reduce(max(m, k))
+    base = phases.final_base(reduced.components)
+    result = climb(
+        em_step(family, base=base),
+        reduced.components,
+        data_term,
+        monitor,
+        phase="refine",
+        alpha=0.0,
+        max_iter=settings.max_iter,
+        tol=settings.tol,
     )
+    shape = "one component each" if reduced.ellipses else "unions of components that overlap"
+    note = f"clusters are {shape} ({result.components.count} components, reduced from {m})"
+    return Fitted(result.components, reduced.clusters, result.stop_reason, (note,))
 
 
 def nsvgd(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor):

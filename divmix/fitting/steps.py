@@ -3,15 +3,18 @@
 import numpy as np
 
 from divmix.families import Components, Gaussian
+from divmix.families.structure import Base
 from divmix.fitting import optimizer, particle_step
 from divmix.fitting.loop import Move, Step
 
 
-def em_step(family: Gaussian, *, learn_weights: bool = True) -> Step:
+def em_step(
+    family: Gaussian, *, learn_weights: bool = True, base: Base | None = None
+) -> Step:
     """Expectation-maximisation: each component jumps to its M-step."""
 
     def step(components: Components, sums, memory) -> Move:
-        updated = family.maximize(sums, components, learn_weights=learn_weights)
+        updated = family.maximize(sums, components, learn_weights=learn_weights, base=base)
         entropy = weight_entropy(components.weights)
         return Move(updated, None, entropy, step_size(family, components, updated))
 
@@ -54,11 +57,13 @@ def published_step(
     return step
 
 
-def local_step(family: Gaussian, alpha: float, *, learn_weights: bool) -> Step:
+def local_step(
+    family: Gaussian, alpha: float, *, learn_weights: bool = True, base: Base | None = None
+) -> Step:
     """The update preconditioned by each component's metric, kernel in the components' own scale."""
 
     def step(components: Components, sums, memory) -> Move:
-        target = family.maximize(sums, components, learn_weights=learn_weights)
+        target = family.maximize(sums, components, learn_weights=learn_weights, base=base)
         shares = sums.mass / sums.mass.sum()
         increment = particle_step.local_step(family, components, target, shares, alpha)
         theta = family.coordinates(components) + increment
