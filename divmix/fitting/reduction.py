@@ -18,6 +18,8 @@ TINY = 1e-300  # keeps a ratio of weights finite where a component is empty
 # all that do, in the order of their `kl` cost.
 NO_OVERLAP = 1e3
 
+BLOCK_NUMBERS = 1_000_000  # numbers in the matrices of the pairs compared at a time
+
 
 class MergeTree(NamedTuple):
     """The order in which m components join, in the numbering of `scipy.cluster.hierarchy`.
@@ -44,39 +46,39 @@ class Clusters(NamedTuple):
     shared: np.ndarray | None
 
 
-def kl_cost(clusters: Clusters, a: int) -> np.ndarray:
-    """Upper bound (c,) of the KL divergence caused by replacing a and b by one Gaussian, nats.
+def kl_cost(clusters: Clusters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Upper bound (p,) of the KL divergence caused by one Gaussian for each pair a, b (p,), nats.
 
     B(a, b) = 1/2 [(w_a + w_b) log|P_ab| - w_a log|P_a| - w_b log|P_b|], P_ab the covariance of
     the two together. Runnalls, IEEE Trans. Aerospace and Electronic Systems 43 (2007).
     """
-    weights = clusters.weights
-    total = np.maximum(weights[a] + weights, TINY)
-    share = weights[a] / total
-    gap = clusters.means[a] - clusters.means
-    joined = share[:, None, None] * clusters.covariances[a]
-    joined = joined + (1 - share)[:, None, None] * clusters.covariances
-    joined += (share * (1 - share))[:, None, None] * gap[:, :, None] * gap[:, None, :]
-    own = weights[a] * clusters.log_dets[a] + weights * clusters.log_dets
+    weights, log_dets = clusters.weights, clusters.log_dets
+    total = weights[a] + weights[b]
+    share = (weights[a] / np.maximum(total, TINY))[:, None, None]
+    gap = clusters.means[a] - clusters.means[b]
+    joined = share * clusters.covariances[a] + (1 - share) * clusters.covariances[b]
+    joined += share * (1 - share) * gap[:, :, None] * gap[:, None, :]
+    own = weights[a] * log_dets[a] + weights[b] * log_dets[b]
     return 0.5 * (total * np.linalg.slogdet(joined)[1] - own)
 
 
-def overlap_cost(clusters: Clusters, a: int) -> np.ndarray:
-    """-log of the larger probability (c,) with which rows of a or b are taken for the other's.
+def overlap_cost(clusters: Clusters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """-log of the larger probability that a row of one of a, b (p,) is taken for the other's, (p,).
 
     P(b | a) = mean_x[r_a r_b] / w_a: a row of a, labelled at random by its responsibilities, goes
     to b. The soft form of the directly estimated misclassification probability of Hennig,
     Advances in Data Analysis and Classification 4 (2010); it needs no rows after `shared_mass`,
     for the shared mass of a union is the sum of its parts'.
     """
-    smaller = np.maximum(np.minimum(clusters.weights[a], clusters.weights), TINY)
-    shared = clusters.shared[a]
+    smaller = np.maximum(np.minimum(clusters.weights[a], clusters.weights[b]), TINY)
+    shared = clusters.shared[a, b]
     apart = shared <= TINY
     costs = -np.log(np.where(apart, 1.0, shared) / smaller)
-    return np.where(apart, NO_OVERLAP + kl_cost(clusters, a), costs) if apart.any() else costs
+    costs[apart] = NO_OVERLAP + kl_cost(clusters, a[apart], b[apart])
+    return costs
 
 
-CRITERIA: dict[str, Callable[[Clusters, int], np.ndarray]] = {
+CRITERIA: dict[str, Callable[[Clusters, np.ndarray, np.ndarray], np.ndarray]] = {
     "kl": kl_cost,
     "overlap": overlap_cost,
 }
@@ -115,8 +117,7 @@ def merge_tree(
     m = len(weights)
     cost = CRITERIA[criterion]
     clusters = _as_clusters(weights, means, covariances, shared)
-    costs = np.array([cost(clusters, a) for a in range(m)]).reshape(m, m)
-    np.fill_diagonal(costs, np.inf)
+    costs = _all_costs(cost, clusters)
     alive = np.ones(m, bool)
     numbers = np.arange(m)  # in the tree, of the cluster that each slot holds
     tree = MergeTree(np.empty((m - 1, 2), np.int64), np.empty(m - 1))
@@ -128,8 +129,8 @@ def merge_tree(
         numbers[a] = m + step
         alive[b] = False
         costs[b] = costs[:, b] = np.inf
-        costs[a] = costs[:, a] = np.where(alive, cost(clusters, a), np.inf)
-        costs[a, a] = np.inf
+        others = np.flatnonzero(alive & (numbers != m + step))
+        costs[a, others] = costs[others, a] = cost(clusters, np.full(len(others), a), others)
     return tree
 
 
@@ -151,12 +152,15 @@ def cut(tree: MergeTree, k: int) -> np.ndarray:
 def moment_match(
     weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, clusters: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights (k,), means (k, d), covariances (k, d, d) of the unions that `clusters` (m,) names."""
+    """One Gaussian for each union of components: weights (k,), means (k, d), covariances (k, d, d).
+
+    clusters (m,) holds the union 0 .. k - 1 of each component.
+    """
     members = np.eye(clusters.max() + 1)[clusters]  # (m, k)
     total = members.T @ weights
+    shares = members * weights[:, None] / np.maximum(total, TINY)
     # A union of empty components has the plain mean of their moments.
-    counts = members.sum(axis=0)
-    shares = np.where(total > 0, members * weights[:, None] / np.maximum(total, TINY), members / counts)
+    shares = np.where(total > TINY, shares, members / members.sum(axis=0))
     centres = shares.T @ means
     gaps = means - centres[clusters]
     spread = covariances + gaps[:, :, None] * gaps[:, None, :]
@@ -187,6 +191,18 @@ def _as_clusters(weights, means, covariances, shared) -> Clusters:
         np.linalg.slogdet(covariances)[1],
         None if shared is None else np.array(shared, float),
     )
+
+
+def _all_costs(cost, clusters: Clusters) -> np.ndarray:
+    """Costs of all pairs (m, m), symmetric with inf on the diagonal; in blocks to bound memory."""
+    m, d = clusters.means.shape
+    costs = np.full((m, m), np.inf)
+    a, b = np.tril_indices(m, -1)
+    block = max(BLOCK_NUMBERS // d**2, 1)
+    for start in range(0, len(a), block):
+        one, other = a[start : start + block], b[start : start + block]
+        costs[one, other] = costs[other, one] = cost(clusters, one, other)
+    return costs
 
 
 def _next_pair(costs, weights, alive, smallest) -> list[int]:
