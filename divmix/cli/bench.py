@@ -12,30 +12,40 @@ from divmix.errors import UsageError
 BENCHMARKS = {
     "toy": "five Gaussians on a line from a bad start (the paper's example)",
     "speed": "an iteration, the particle step and whole commands beside other packages",
+    "suite": "clusters against classes on the labelled tables of a folder",
+    "robustness": "how often every cluster is found, over seeds and methods",
+    "density": "held-out log-likelihood over alpha, beside scikit-learn",
 }
 HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
-    f"{name:<8}{what}" for name, what in BENCHMARKS.items())
+    f"{name:<12}{what}" for name, what in BENCHMARKS.items())
 
 
 @click.command("bench", cls=options.Command, short_help="Re-run a published table.", help=HELP,
                example="divmix bench toy --seeds 5")
 @click.argument("name", type=click.Choice(list(BENCHMARKS)))
-@click.option("--seeds", type=click.IntRange(1), metavar="N", help="toy: runs of each method.")
+@click.option("--seeds", type=click.IntRange(1), metavar="N",
+              help="Runs of each method; density: splits.")
+@click.option("--data", metavar="FOLDER",
+              help="suite, robustness, density: Parquet files with a column 'label' (0 = noise).")
+@click.option("--sets", metavar="A,B", help="The same: only these tables of the folder.")
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
 @click.option("--quick", is_flag=True, help="speed: fewer rows and rounds.")
 @options.as_json
 @options.quiet
-def command(name: str, seeds: int | None, peers: str | None, quick: bool, as_json: bool,
-            quiet: bool) -> None:
+def command(name: str, seeds: int | None, data: str | None, sets: str | None, peers: str | None,
+            quick: bool, as_json: bool, quiet: bool) -> None:
     from divmix.cli import terminal
     from divmix.cli.show import show
 
     run = import_module(f"divmix.benchmarks.{name}").run
-    given = {"seeds": seeds, "peers": tuple(peers.split(",")) if peers else None,
-             "quick": quick or None}
+    given = {"seeds": seeds, "data": data, "sets": tuple(sets.split(",")) if sets else None,
+             "peers": tuple(peers.split(",")) if peers else None, "quick": quick or None}
     given = {option: value for option, value in given.items() if value is not None}
-    for option in given.keys() - inspect.signature(run).parameters.keys():
+    known = inspect.signature(run).parameters
+    for option in given.keys() - known.keys():
         raise UsageError(f"bench {name} has no --{option}", hint="see divmix bench --help")
+    if "data" in known and data is None:
+        raise UsageError(f"bench {name} needs --data FOLDER", hint="see divmix bench --help")
     with terminal.progress(quiet, verbose=False) as progress:
         progress.stage(f"bench {name}")
         result = run(**given, progress=progress)
