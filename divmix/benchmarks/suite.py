@@ -110,7 +110,8 @@ def _means(title: str, rows: list[dict[str, Any]], names: tuple[str, ...]) -> di
 
 def _references(folder: Path) -> dict[str, dict[str, float]]:
     """ARI by set and method, {} where there is no such file. Raises InputError."""
-    path = next((p / REFERENCES for p in (folder, folder / "..") if (p / REFERENCES).is_file()), None)
+    places = [folder / REFERENCES, folder.resolve().parent / REFERENCES]
+    path = next((place for place in places if place.is_file()), None)
     if path is None:
         return {}
     hint = 'it should look like {"set": {"method": 0.95}}; move it away to score without it'
