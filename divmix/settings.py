@@ -105,7 +105,7 @@ class FitSettings(Settings):
         section="Model", flag="-k", at_least=1, metavar="N",
         help="Clusters to return, such as -k 10.")
     alpha: float = option(
-        0.1, section="Model", at_least=0,
+        0.03, section="Model", at_least=0,
         help="Weight of diversity: alpha in J = log-likelihood + alpha * entropy; 0 = plain "
              "maximum likelihood. It keeps its meaning at any number of components: the published "
              "update's alpha is this one divided by the number of components.")

@@ -6,15 +6,19 @@ import numpy as np
 ROWS_PER_PARAMETER = 3
 # Above this many columns a matrix for each component costs more than it tells.
 MOST_FULL_COLUMNS = 40
-# About the variance of a 0/1 column with a share of 1 in 100: no component is surer of a category
-# than that. With less, a category that all rows of a component share outweighs any number column.
-INDICATOR_FLOOR = 0.01
+# Smallest variance of a 0/1 column. Two categories lie exp(1 / INDICATOR_FLOOR) = 55 to 1 apart at
+# most; with less variance, a category that all rows of a component share outweighs any number.
+INDICATOR_FLOOR = 0.25
 
 
-def choose_covariance(rows: int, columns: int, components: int) -> str:
-    """"full" where the rows can carry a matrix for each component, else "diag"."""
+def choose_covariance(rows: int, columns: int, components: int, method: str) -> str:
+    """"full" where a matrix for each component can be told from the rows, else "diag".
+
+    The default method's base measure keeps a matrix sound on few rows; the others have no such
+    help and need enough rows for each.
+    """
     parameters = components * columns * (columns + 3) // 2
-    enough = rows >= ROWS_PER_PARAMETER * parameters
+    enough = method == "diversified" or rows >= ROWS_PER_PARAMETER * parameters
     return "full" if enough and columns <= MOST_FULL_COLUMNS else "diag"
 
 

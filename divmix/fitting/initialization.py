@@ -29,6 +29,11 @@ def start(
     return from_centers(family, sample, counts, sample[centers])
 
 
+def count_distinct(X: np.ndarray) -> int:
+    """Distinct rows of X (n, d)."""
+    return len(_distinct(X, np.ones(len(X)))[0])
+
+
 def from_centers(family: Gaussian, X, row_weights, centers: np.ndarray) -> Components:
     """Components at centers (m, d) with the pooled covariance and the shares of nearest rows."""
     nearest = nearest_center(X, centers)

@@ -33,7 +33,7 @@ def diversified(data_term: InMemory, family: Gaussian, settings: FitSettings, ge
     m = settings.components or search.choose_components(family, sample.rows, d, k)
     phases = search.Search(sample, k, settings.alpha, generator, monitor)
     reduced = phases.reduce(max(m, k))
-    base = phases.final_base(reduced.components)
+    base = phases.final_base(reduced.components, data_term.total_weight)
     result = climb(
         em_step(family, base=base),
         reduced.components,

@@ -188,7 +188,8 @@ def _family(
     covariance = settings.covariance
     if covariance == "auto":
         d = rows.X.shape[1]
-        covariance = choose_covariance(used, d, settings.components or settings.clusters)
+        m = settings.components or settings.clusters
+        covariance = choose_covariance(used, d, m, settings.method)
         notes.append(f"covariance {covariance}, chosen for {used:,} rows of {d} features")
     if settings.family == "student" and covariance == "tied":
         raise UsageError(

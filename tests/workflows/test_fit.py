@@ -1,5 +1,6 @@
 """What a fit promises, from a table to the run folder and back through predict."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -233,7 +234,7 @@ def test_odd_tables_are_fitted_without_nan(method, frame, clusters):
 
 def test_alpha_0_is_plain_maximum_likelihood_for_one_component():
     frame = blobs().drop(columns="kind")
-    fit = fitted(frame, clusters=1, alpha=0.0, covariance="diag")
+    fit = fitted(frame, clusters=1, components=1, alpha=0.0, covariance="diag")
     told = fit.mixture.preprocessing.column_summary(
         fit.mixture.components.means, fit.mixture.family.variances(fit.mixture.components)
     )
@@ -281,7 +282,7 @@ def test_a_run_folder_is_not_overwritten_unasked(csv, tmp_path):
 
 
 def test_an_interrupted_fit_leaves_nothing(csv, tmp_path):
-    asked = iter([False, False, True])
+    asked = itertools.chain([False, False], itertools.repeat(True))
     document = run_fit(
         [str(csv)], settings(), TableSettings(truth="label"), tmp_path / "run",
         should_stop=lambda: next(asked),
