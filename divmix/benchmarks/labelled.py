@@ -30,7 +30,7 @@ class LabelledSet(NamedTuple):
     classes: np.ndarray
     n_classes: int
 
-    def design_matrix(self) -> np.ndarray:
+    def matrix(self) -> np.ndarray:
         """The rows as a default fit sees them, columns standardised: (n, d)."""
         preprocessing = Preprocessing.learn(self.table, COLUMNS)
         return design_matrix(self.table, preprocessing, Progress()).X

@@ -71,7 +71,7 @@ def test_a_set_of_noise_alone_is_refused(tmp_path):
 
 
 def test_labels_do_not_reach_the_design_matrix(folder):
-    assert read_set(folder / "made_three.parquet").design_matrix().shape == (120, 2)
+    assert read_set(folder / "made_three.parquet").matrix().shape == (120, 2)
 
 
 def test_suite_finds_far_blobs_and_leaves_noise_unscored(folder):
@@ -136,7 +136,7 @@ def test_robustness_has_a_row_for_each_method_and_set(folder):
 
 def test_robustness_counts_failures_and_cuts_seeds_of_long_peers(folder, monkeypatch):
     labelled = read_set(folder / "made_three.parquet")
-    X = labelled.design_matrix()
+    X = labelled.matrix()
 
     def fails_on_odd_seeds(labelled, X, seed):
         return labelled.classes if seed % 2 == 0 else np.zeros(len(X), int)
