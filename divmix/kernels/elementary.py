@@ -66,9 +66,8 @@ def _exp_64(x):
         c[7] + r * p)))))))  # fmt: skip
     # p 2^n: n, the low bits of `rounded`, added to the exponent of p
     bits = np.float64(p).view(np.int64) + (np.float64(rounded).view(np.int64) << np.int64(52))
-    if x >= LEAST_64:
-        return np.int64(bits).view(np.float64)
-    return 0.0 if x < LEAST_64 else x  # NaN stays
+    # NaN stays NaN: the low bits of `rounded` are then 0
+    return 0.0 if x < LEAST_64 else np.int64(bits).view(np.float64)
 
 
 @kernel(fastmath=EXACT_ORDER)
@@ -80,9 +79,7 @@ def _exp_32(x):
     p = c[0] + r * (c[1] + r * (c[2] + r * (c[3] + r * (c[4] + r * (c[5] + r * c[6])))))
     shift = np.float32(rounded).view(np.int32) << np.int32(23)
     bits = np.int32(np.float32(p).view(np.int32) + shift)
-    if x >= LEAST_32:
-        return np.int32(bits).view(np.float32)
-    return np.float32(0.0) if x < LEAST_32 else x
+    return np.float32(0.0) if x < LEAST_32 else np.int32(bits).view(np.float32)
 
 
 @kernel(fastmath=EXACT_ORDER)

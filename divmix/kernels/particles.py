@@ -14,8 +14,9 @@ MEDIAN_PAIRS = 10_000
 
 # Particles on the other side of a tile: 16 rows of values stay in the first-level cache.
 BLOCK = 16
-LEAST_GROUPS = 8  # fixed shares of the work, whatever the number of threads
-GROUP_WORK = 1 << 28  # multiply-adds a compiled call, about 50 ms: Ctrl-C waits no longer
+# Work, in multiply-adds, is in fixed groups whatever the number of threads: about 8 of them, but
+# none so small (1 ms) that starting it counts nor so large (50 ms) that Ctrl-C has to wait.
+GROUPS, LEAST_WORK, MOST_WORK = 8, 1 << 23, 1 << 28
 # Where padding is put, in bandwidths: exp makes 0 of it, and for "imq" 1e-100 adds no bit.
 FAR = 1e100
 
@@ -36,19 +37,20 @@ def direction(
         raise ValueError(f"kernel must be 'rbf' or 'imq', not {kernel!r}")
     m, dims = theta.shape
     scaled = (theta - theta.mean(axis=0)) / bandwidth
-    repulsion = alpha / bandwidth
+    repulsion = alpha / bandwidth * scaled
     # With slope = -dk/ds, equal to k for "rbf", the mean over j is that of
-    # k drive_j - slope repulsion scaled_j, plus repulsion scaled_i times that of slope.
+    # k drive_j - slope repulsion_j, plus repulsion_i times that of slope.
     shape = round_up(m, TILE_ROWS), round_up(dims, COLUMN_BLOCK)
     positions = padded(scaled, shape)
     positions[m:] = FAR
     if kernel == "rbf":
-        values, slopes = padded(drive - repulsion * scaled, shape), np.zeros((0, 0))
+        values, slopes = padded(drive - repulsion, shape), np.zeros((0, 0))
     else:
-        values, slopes = padded(drive, shape), padded(-repulsion * scaled, shape)
+        values, slopes = padded(drive, shape), padded(-repulsion, shape)
 
     n_tiles = shape[0] // TILE_ROWS
-    groups = min(n_tiles, max(LEAST_GROUPS, shape[0] ** 2 * shape[1] // GROUP_WORK))
+    work = shape[0] ** 2 * shape[1]
+    groups = min(n_tiles, max(1, min(GROUPS, work // LEAST_WORK), work // MOST_WORK))
 
     def visit(first: int, step: int):
         pull, sums = np.zeros(shape), np.zeros(shape[0])
@@ -61,7 +63,9 @@ def direction(
     for part_pull, part_sums in parts:
         pull += part_pull
         sums += part_sums
-    return (pull[:m, :dims] + repulsion * scaled * sums[:m, None]) / m
+    repulsion *= sums[:m, None]
+    repulsion += pull[:m, :dims]
+    return repulsion / m
 
 
 @compiled
@@ -86,6 +90,8 @@ def _visit_tiles(positions, values, slopes, first, step, scratch, pull, sums):
         row_sums[:] = 0
         for at in range(start, m, BLOCK):
             block = slice(at, at + BLOCK)
+            # |a|^2 + |b|^2 - 2 a b would be a tenth faster, and wrong where the bandwidth is far
+            # smaller than the spread of the particles.
             tiles.diag_distances(x, ones, -positions[block], k)
             _kernel_values(k, slope, imq, row_sums, sums[block])
             tiles.moments(k, v, d, pull[block], 0)

@@ -32,7 +32,8 @@ def test_direction_equals_twin(m, dims, kernel):
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "imq"])
-def test_same_bits_at_any_thread_count(kernel):
+def test_same_bits_at_any_thread_count(kernel, monkeypatch):
+    monkeypatch.setattr(particles, "LEAST_WORK", 1)  # a group for each tile
     theta, drive = cloud(1100, 3)
     compiling.set_threads(1)
     alone = particles.direction(theta, drive, 0.3, 0.8, kernel)
@@ -109,3 +110,10 @@ def test_sampled_median_is_close_to_the_exact_one():
 def test_sampled_median_never_pairs_a_particle_with_itself():
     theta = 1e9 * np.arange(600.0)[:, None]
     assert particles.median_distance(theta, np.random.default_rng(0)) >= 1e9
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "imq"])
+def test_a_bandwidth_far_below_the_distances_leaves_each_particle_to_itself(kernel):
+    theta, drive = cloud(300, 2)
+    alone = particles.direction(theta, drive, 0.0, 1e-12, kernel)
+    np.testing.assert_allclose(alone, drive / len(theta), atol=1e-8)
