@@ -119,6 +119,10 @@ class FitSettings(Settings):
         None, section="Model", at_least=1, metavar="M",
         help="Components in the mixture before it is reduced to clusters. "
              "Default: chosen from clusters, rows and columns.")
+    merge: str = option(
+        "auto", section="Model", choices=("auto", "kl", "overlap"),
+        help="What a cluster of the diversified method is: kl one component (an ellipse), overlap "
+             "a union of components of any shape; auto chooses by BIC.")
     weights: str | None = option(
         None, section="Model", choices=("learned", "uniform"),
         help="Weights of the components. Default: the method's own.")
@@ -164,6 +168,10 @@ class FitSettings(Settings):
     floor: float = option(
         1e-6, section="Search", above=0, at_most=1,
         help="Smallest variance of a component, as a share of each column's variance.")
+    precision: str = option(
+        "auto", section="Search", choices=("auto", "float32", "float64"),
+        help="Arithmetic on the rows; sums are float64 in any case. auto: float32 on large tables "
+             "while components still travel, float64 for the last steps.")
     threads: int | None = option(
         None, section="Search", at_least=1,
         help="Threads; the result does not depend on it. Default: the cores this process may use.")

@@ -10,6 +10,11 @@ import numpy as np
 
 from divmix.families import Components, Gaussian
 
+# With "auto" precision, rows are visited in float32 while an iteration still changes the
+# log-likelihood by more than this (nats per row): its error in float32 is of the order of 1e-8.
+COARSE_ABOVE = 1e-4
+WORTH_A_COPY = 1_000_000  # numbers in X below which float32 saves too little time
+
 
 class DataTerm(Protocol):
     """Sums over rows, and the total weight of the rows they are over."""
@@ -22,17 +27,38 @@ class DataTerm(Protocol):
 
 
 class InMemory:
-    """All rows X (n, d), C-contiguous, with row weights (n,), at each call."""
+    """All rows X (n, d), C-contiguous, with row weights (n,), at each call.
 
-    def __init__(self, X: np.ndarray, row_weights: np.ndarray, family: Gaussian) -> None:
+    precision "float64", "float32" or "auto": float32 while components still travel far, so that
+    the end of a climb, and with it the result, is that of float64. Sums are float64 in any case.
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        row_weights: np.ndarray,
+        family: Gaussian,
+        precision: str = "float64",
+    ) -> None:
         self.X = X
         self.row_weights = row_weights
         self.family = family
         self.rows, self.features = X.shape
         self.total_weight = float(row_weights.sum())
+        wanted = precision == "float32" or (precision == "auto" and X.size >= WORTH_A_COPY)
+        self._coarse = X.astype(np.float32) if wanted else None
+        self._coarse_only = precision == "float32"
+        self._last = -np.inf
 
     def __call__(self, components: Components):
-        return self.family.sums(self.X, self.row_weights, components)
+        if self._coarse is None:
+            return self.family.sums(self.X, self.row_weights, components)
+        sums = self.family.sums(self._coarse, self.row_weights, components)
+        log_likelihood = sums.log_likelihood / self.total_weight
+        if abs(log_likelihood - self._last) < COARSE_ABOVE and not self._coarse_only:
+            self._coarse = None
+        self._last = log_likelihood
+        return sums
 
 
 class MiniBatch:

@@ -22,6 +22,7 @@ from divmix.families import Components, Gaussian
 from divmix.families.structure import Base
 from divmix.fitting import initialization, reduction
 from divmix.fitting.data_term import InMemory
+from divmix.fitting.hierarchy import Hierarchy, joined, matrices
 from divmix.fitting.loop import climb
 from divmix.fitting.monitor import Monitor
 from divmix.fitting.steps import em_step, local_step
@@ -48,32 +49,49 @@ class Level(NamedTuple):
 
 
 class Reduced(NamedTuple):
-    """Components, the cluster (m,) of each, and whether each cluster is one component."""
+    """Components, the cluster (m,) of each, and the tree that other numbers of clusters need."""
 
     components: Components
     clusters: np.ndarray
-    ellipses: bool
+    hierarchy: Hierarchy
+
+    @property
+    def ellipses(self) -> bool:
+        """Whether each cluster is one component."""
+        return self.hierarchy.criterion == "kl"
 
 
 class Search:
-    """The phases on a sample of rows. Each climb is EM under a base measure."""
+    """The phases on a sample of rows. Each climb is EM under a base measure.
+
+    merge: "kl" for clusters that are ellipses, "overlap" for unions, "auto" by BIC.
+    """
 
     def __init__(
-        self, sample: InMemory, k: int, alpha: float, generator: np.random.Generator, monitor
+        self,
+        sample: InMemory,
+        k: int,
+        alpha: float,
+        generator: np.random.Generator,
+        monitor,
+        merge: str = "auto",
     ) -> None:
         self.sample, self.k, self.alpha = sample, k, alpha
         self.family: Gaussian = sample.family
-        self.generator, self.monitor = generator, monitor
+        self.generator, self.monitor, self.merge = generator, monitor, merge
         self.spread = weighted_covariance(sample.X, sample.row_weights)
 
     def reduce(self, m: int) -> Reduced:
         """From m components to k clusters."""
         relaxed = self.diversify(self.relax(m))
-        levels = self.thin_out(relaxed)
+        tree = reduction.merge_tree(*self.matrices(relaxed))
+        levels = self.thin_out(relaxed, tree)
         last = self.best_of_k(levels)
         best = min(levels, key=lambda level: level.bic)
-        if best.components.count <= self.k or last.bic <= best.bic + MARGIN:
-            return Reduced(last.components, np.arange(last.components.count), True)
+        ellipses = best.components.count <= self.k or last.bic <= best.bic + MARGIN
+        if self.merge == "kl" or (self.merge == "auto" and ellipses):
+            clusters = np.arange(last.components.count)
+            return Reduced(last.components, clusters, Hierarchy("kl", tree, relaxed))
         rich = [level for level in levels if level.components.count >= best.components.count]
         return self.consensus(rich)
 
@@ -103,13 +121,15 @@ class Search:
             tol=SETTLED,
         ).components
 
-    def thin_out(self, components: Components) -> list[Level]:
-        """Levels from the components given down to k, each refitted; the richest first."""
+    def thin_out(self, components: Components, tree: reduction.MergeTree) -> list[Level]:
+        """Levels from the components of `tree` to k, each refitted; the richest first."""
         levels = [self.level(components)]
         while components.count > self.k:
             m = components.count
             kept = max(self.k, int(m * (KEPT if m > 2 * self.k else KEPT_NEAR_K)))
-            labels = reduction.cut(reduction.merge_tree(*self.matrices(components)), kept)
+            if len(levels) > 1:
+                tree = reduction.merge_tree(*self.matrices(components))
+            labels = reduction.cut(tree, kept)
             iterations = LEVEL_ITERATIONS if kept > self.k else LAST_ITERATIONS
             components = self.climb(
                 "reduce", self.merged(components, labels), self.pooled(RELAXED_ALPHA), iterations
@@ -139,7 +159,8 @@ class Search:
             nearest = int(np.abs(np.log(counts / wanted)).argmin())
             if counts[nearest] > self.k:
                 components = levels[nearest].components
-                starts.append(self.merged(components, self.union(components)))
+                unions = reduction.cut(self.overlaps(components), self.k)
+                starts.append(self.merged(components, unions))
         fitted = [
             self.climb("reduce", start, self.pooled(START_ALPHA), LAST_ITERATIONS)
             for start in starts
@@ -150,27 +171,28 @@ class Search:
 
     def consensus(self, levels: list[Level]) -> Reduced:
         """The unions at the level whose partition the other levels agree with most."""
-        cuts = [self.union(level.components) for level in levels]
+        trees = [self.overlaps(level.components) for level in levels]
+        cuts = [reduction.cut(tree, self.k) for tree in trees]
         partitions = [
             self.responsibilities(level.components) @ np.eye(self.k)[clusters]
             for level, clusters in zip(levels, cuts)
         ]
         chosen = reduction.medoid_partition([part.argmax(axis=1) for part in partitions])
-        return Reduced(levels[chosen].components, cuts[chosen], False)
+        hierarchy = Hierarchy("overlap", trees[chosen])
+        return Reduced(levels[chosen].components, cuts[chosen], hierarchy)
 
-    def union(self, components: Components) -> np.ndarray:
-        """k unions of overlapping components: the cluster of each, (m,)."""
+    def overlaps(self, components: Components) -> reduction.MergeTree:
+        """The order in which overlapping components unite."""
         shared = reduction.shared_mass(
             self.responsibilities(components), self.sample.row_weights
         )
         n, d = self.sample.X.shape
-        tree = reduction.merge_tree(
+        return reduction.merge_tree(
             *self.matrices(components),
             criterion="overlap",
             shared=shared,
             smallest=max(LEAST_SHARE / self.k, LEAST_ROWS * (d + 1) / n),
         )
-        return reduction.cut(tree, self.k)
 
     # what the phases stand on
 
@@ -209,17 +231,11 @@ class Search:
 
     def matrices(self, components: Components):
         """Weights, means and full covariances."""
-        m, d = components.means.shape
-        full = self.family.structure.as_full(components.covariances, m, d)
-        return components.weights, components.means, full
+        return matrices(self.family, components)
 
     def merged(self, components: Components, labels: np.ndarray) -> Components:
         """One component for each label (m,), with the moments of those it stands for."""
-        weights, means, full = reduction.moment_match(*self.matrices(components), labels)
-        dof = components.dof
-        if dof is not None:
-            dof = np.bincount(labels, weights=components.weights * dof) / weights
-        return Components(weights, means, self.family.structure.from_full(full), dof)
+        return joined(self.family, components, labels)
 
     def log_likelihood(self, components: Components) -> float:
         return self.sample(components).log_likelihood / self.sample.total_weight

@@ -53,6 +53,7 @@ def climb(
     One iteration is one visit to the rows of `data_term`. Raises FitError.
     """
     memory = None
+    limit = len(monitor.trace) + max_iter
     objectives: list[float] = []
     while len(objectives) < max_iter:
         if reason := monitor.stop_reason():
@@ -68,7 +69,7 @@ def climb(
             move.entropy,
             objective,
             move.size,
-            limit=max_iter,
+            limit=limit,
         )
         components, memory = move.components, move.memory
         objectives.append(objective)

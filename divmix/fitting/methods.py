@@ -8,6 +8,7 @@ from divmix.families import Components, Gaussian
 from divmix.fitting import diversified as search
 from divmix.fitting import initialization
 from divmix.fitting.data_term import InMemory, MiniBatch
+from divmix.fitting.hierarchy import Hierarchy
 from divmix.fitting.loop import climb
 from divmix.fitting.monitor import Monitor
 from divmix.fitting.steps import em_step, local_step, published_step
@@ -18,12 +19,16 @@ FIRST_ORDER_WINDOW = 10
 
 
 class Fitted(NamedTuple):
-    """What a method returns: components, the cluster (m,) of each, why it ended, what it chose."""
+    """What a method returns: components, the cluster (m,) of each, why it ended, what it chose.
+
+    hierarchy: how the components join to fewer clusters; None where a method has no merge tree.
+    """
 
     components: Components
     clusters: np.ndarray
     stop_reason: str
     notes: tuple[str, ...] = ()
+    hierarchy: Hierarchy | None = None
 
 
 def diversified(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor):
@@ -31,7 +36,7 @@ def diversified(data_term: InMemory, family: Gaussian, settings: FitSettings, ge
     sample = search.draw_sample(data_term, settings.clusters, generator)
     k, d = settings.clusters, data_term.features
     m = settings.components or search.choose_components(family, sample.rows, d, k)
-    phases = search.Search(sample, k, settings.alpha, generator, monitor)
+    phases = search.Search(sample, k, settings.alpha, generator, monitor, settings.merge)
     reduced = phases.reduce(max(m, k))
     base = phases.final_base(reduced.components, data_term.total_weight)
     result = climb(
@@ -46,7 +51,9 @@ def diversified(data_term: InMemory, family: Gaussian, settings: FitSettings, ge
     )
     shape = "one component each" if reduced.ellipses else "unions of components that overlap"
     note = f"clusters are {shape} ({result.components.count} components, reduced from {m})"
-    return Fitted(result.components, reduced.clusters, result.stop_reason, (note,))
+    return Fitted(
+        result.components, reduced.clusters, result.stop_reason, (note,), reduced.hierarchy
+    )
 
 
 def nsvgd(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor):

@@ -33,7 +33,7 @@ class Monitor:
     def record(
         self, phase, components, log_likelihood, entropy, objective, step, *, limit: int
     ) -> None:
-        """Add a line to the trace; `limit` is the number of iterations the phase may take.
+        """Add a line to the trace; `limit` is the iteration at which the phase ends at the latest.
 
         Raises FitError where the log-likelihood is no number.
         """

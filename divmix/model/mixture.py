@@ -1,13 +1,15 @@
 """A fitted mixture: components, the clusters they form, and the way from a table to its rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from divmix.errors import ModelFileError
+from divmix.errors import ModelFileError, UsageError
 from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
+from divmix.fitting import reduction
+from divmix.fitting.hierarchy import Hierarchy, joined
 from divmix.model.model_file import read_model, write_model
 from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 
@@ -32,6 +34,8 @@ class Mixture:
     """Components ordered by cluster, `clusters` (m,) the cluster of each, counted from 0.
 
     about holds what describes the fit and is not needed to score a row: settings, rows, input.
+    Neither is the hierarchy, from which other numbers of clusters are cut; None where the method
+    has no merge tree.
     """
 
     family: Gaussian
@@ -39,6 +43,7 @@ class Mixture:
     clusters: np.ndarray
     preprocessing: Preprocessing
     about: dict[str, Any]
+    hierarchy: Hierarchy | None = None
 
     @property
     def n_clusters(self) -> int:
@@ -80,6 +85,43 @@ class Mixture:
         scores = scores._replace(log_density=log_density)
         return scores if rows.complete.all() else blank(scores, ~rows.complete)
 
+    def ordered(self, sizes: np.ndarray) -> "Mixture":
+        """The same mixture, clusters numbered from the largest and components in their order.
+
+        sizes (k,) are the weights of the rows assigned to each cluster.
+        """
+        order = canonical_order(sizes, self.clusters, self.components.weights)
+        rank = np.empty(len(sizes), dtype=np.int64)
+        rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+        return replace(
+            self,
+            components=self.components.take(order),
+            clusters=rank[self.clusters[order]],
+            hierarchy=self.hierarchy and self.hierarchy.reordered(order),
+        )
+
+    def cut(self, k: int) -> "Mixture":
+        """The mixture at k clusters, by its merge tree; clusters are numbered by weight.
+
+        Unions of the same components, or one component with the moments of those it stands for.
+        Raises UsageError.
+        """
+        if self.hierarchy is None:
+            raise UsageError(
+                "the model holds no merge tree",
+                hint="fit again with --method diversified, the default",
+            )
+        components, clusters = self.components, reduction.cut(self.hierarchy.tree, k)
+        if k == self.n_clusters:
+            return self
+        if self.hierarchy.relaxed is not None:
+            components = joined(self.family, self.hierarchy.relaxed, clusters)
+            clusters = np.arange(k)
+        uncut = self.about.get("cut_from", self.n_clusters)
+        about = self.about | {"cut_from": uncut}
+        made = replace(self, components=components, clusters=clusters, about=about)
+        return made.ordered(made.cluster_weights)
+
     def draw(self, n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """n rows of the design matrix (n, d) drawn from the mixture, and their clusters (n,)."""
         weights = self.components.weights / self.components.weights.sum()
@@ -111,7 +153,11 @@ class Mixture:
             "about": self.about,
         }
         arrays = {"floor": self.family.floor, "clusters": self.clusters}
-        arrays |= {k: v for k, v in self.components._asdict().items() if v is not None}
+        arrays |= _arrays(self.components)
+        if self.hierarchy is not None:
+            document["merge"] = self.hierarchy.criterion
+            arrays |= {f"tree_{name}": v for name, v in self.hierarchy.tree._asdict().items()}
+            arrays |= _arrays(self.hierarchy.relaxed, "relaxed_")
         write_model(path, document, arrays, overwrite)
 
     @classmethod
@@ -133,29 +179,56 @@ class Mixture:
             raise ValueError("unknown family or covariance")
         floor = arrays["floor"]
         family = make_family(document["family"], document["covariance"], floor)
-        components = Components(
-            arrays["weights"], arrays["means"], arrays["covariances"], arrays.get("dof")
-        )
+        components = _components(arrays, family)
         preprocessing = Preprocessing.from_dict(document["preprocessing"])
-        m, d = components.means.shape
         clusters = arrays["clusters"].astype(np.int64)
-        expected = family.structure.from_full(np.zeros((m, d, d))).shape
+        d = preprocessing.n_features
         consistent = (
-            m >= 1
-            and components.weights.shape == clusters.shape == (m,)
-            and components.covariances.shape == expected
+            components.means.shape == (components.count, d)
+            and clusters.shape == (components.count,)
             and floor.shape == (d,)
-            and d == preprocessing.n_features
-            and (family.name != "student" or components.dof.shape == (m,))
             and clusters[0] == 0
             and np.isin(np.diff(clusters), (0, 1)).all()
         )
         if not consistent:
             raise ValueError("its arrays do not fit together")
-        finite = all(np.isfinite(part).all() for part in components if part is not None)
-        if not finite:
-            raise ValueError("its parameters are not all finite")
-        return cls(family, components, clusters, preprocessing, document["about"])
+        hierarchy = None
+        if "merge" in document:
+            tree = reduction.MergeTree(arrays["tree_pairs"].astype(np.int64), arrays["tree_costs"])
+            relaxed = None
+            if "relaxed_means" in arrays:
+                relaxed = _components(arrays, family, "relaxed_")
+            hierarchy = Hierarchy(document["merge"], tree, relaxed)
+            hierarchy.check(components)
+        return cls(family, components, clusters, preprocessing, document["about"], hierarchy)
+
+
+def _arrays(components: Components | None, prefix: str = "") -> dict[str, np.ndarray]:
+    """The arrays of a model file that hold components."""
+    named = components._asdict() if components else {}
+    return {prefix + name: values for name, values in named.items() if values is not None}
+
+
+def _components(arrays: dict[str, np.ndarray], family: Gaussian, prefix: str = "") -> Components:
+    """The components in the arrays of a model file. Raises KeyError, ValueError."""
+    components = Components(
+        *(arrays[prefix + name] for name in ("weights", "means", "covariances")),
+        arrays.get(prefix + "dof"),
+    )
+    m, d = components.means.shape
+    expected = family.structure.from_full(np.zeros((m, d, d))).shape
+    consistent = (
+        m >= 1
+        and components.weights.shape == (m,)
+        and components.covariances.shape == expected
+        and d == len(family.floor)
+        and (family.name != "student" or components.dof.shape == (m,))
+    )
+    if not consistent:
+        raise ValueError("its arrays do not fit together")
+    if not all(np.isfinite(part).all() for part in components if part is not None):
+        raise ValueError("its parameters are not all finite")
+    return components
 
 
 def canonical_order(sizes: np.ndarray, clusters: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from divmix.fitting.choices import choose_covariance, variance_floor
 from divmix.fitting.data_term import InMemory
 from divmix.fitting.methods import METHODS, Fitted
 from divmix.fitting.monitor import Monitor
-from divmix.model.mixture import Mixture, Scores, blank, canonical_order
+from divmix.model.mixture import Mixture, Scores, blank
 from divmix.progress import Progress, TraceRow
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.preprocessing import Locate, Preprocessing, row_name
@@ -136,7 +136,7 @@ def fit_table(
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
     monitor = Monitor(settings.time_budget, should_stop, progress, offset)
     with limited_threads(settings.threads, progress):
-        data_term = InMemory(rows.X, rows.row_weights, family)
+        data_term = InMemory(rows.X, rows.row_weights, family, settings.precision)
         generator = np.random.default_rng(settings.seed)
         progress.stage("fitting")
         fitted = METHODS[settings.method](data_term, family, settings, generator, monitor)
@@ -207,18 +207,11 @@ def _family(
 def _label(fitted: Fitted, family: Gaussian, rows: Rows, preprocessing) -> tuple[Mixture, Scores]:
     """The mixture with its clusters in canonical order, and the scores of the training rows."""
     k = int(fitted.clusters.max()) + 1
-    order = canonical_order(np.zeros(k), fitted.clusters, fitted.components.weights)
-    draft = Mixture(
-        family, fitted.components.take(order), fitted.clusters[order], preprocessing, {}
-    )
-    assigned = draft.score(rows.X).cluster
-    sizes = np.bincount(assigned, weights=rows.row_weights, minlength=k)
-    order = canonical_order(sizes, fitted.clusters, fitted.components.weights)
-    rank = np.empty(k, dtype=np.int64)
-    rank[np.argsort(-sizes, kind="stable")] = np.arange(k)
     mixture = Mixture(
-        family, fitted.components.take(order), rank[fitted.clusters[order]], preprocessing, {}
-    )
+        family, fitted.components, fitted.clusters, preprocessing, {}, fitted.hierarchy
+    ).ordered(np.zeros(k))
+    assigned = mixture.score(rows.X).cluster
+    mixture = mixture.ordered(np.bincount(assigned, weights=rows.row_weights, minlength=k))
     scores = mixture.score(rows.X)
     scores = scores._replace(log_density=scores.log_density + rows.log_jacobian)
     return mixture, blank(scores, ~rows.complete)

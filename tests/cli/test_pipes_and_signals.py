@@ -70,7 +70,7 @@ def test_a_signal_ends_a_fit_after_its_step_and_leaves_nothing(shell, table, tmp
     process = shell("fit", table, *ENDLESS, "-v")
     wait_for_the_loop(process)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == code
     assert stdout == "" and "Traceback" not in stderr
     assert names(tmp_path) == ["table.csv"]
@@ -81,7 +81,7 @@ def test_a_signal_ends_any_other_command_at_once(shell, fitted, tmp_path, number
     process = shell("predict", fitted, "-", "-o", "out.csv", "-v", stdin=subprocess.PIPE)
     assert process.stderr.readline() == "labelling -\n"  # and now it waits for a table
     process.send_signal(number)
-    assert process.wait(timeout=30) == code
+    assert process.wait(timeout=120) == code
     assert process.stderr.read() == "" and names(tmp_path) == []
 
 
@@ -90,7 +90,7 @@ def test_a_signal_that_was_ignored_from_the_start_stays_ignored(shell, table, tm
                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     wait_for_the_loop(process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 0
 
 

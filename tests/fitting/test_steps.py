@@ -174,3 +174,19 @@ def test_tol_0_means_exactly_max_iter_passes():
         phase="test", alpha=0.0, max_iter=50, tol=0,
     )
     assert len(monitor.trace) == 50 and result.stop_reason == "max_iter"
+
+
+@pytest.mark.parametrize("precision, digits", [("auto", 1e-9), ("float32", 1e-6)])
+def test_precision_changes_the_end_of_a_climb_by_no_more_than_stated(
+    precision, digits, monkeypatch
+):
+    monkeypatch.setattr("divmix.fitting.data_term.WORTH_A_COPY", 0)
+    family, components, exact = toy()
+    ends = []
+    for data_term in (exact, InMemory(exact.X, exact.row_weights, family, precision)):
+        result = climb(
+            em_step(family), components, data_term, Monitor(),
+            phase="test", alpha=0.0, max_iter=2000, tol=1e-12,
+        )
+        ends.append(exact(result.components).log_likelihood / exact.total_weight)
+    assert ends[0] == pytest.approx(ends[1], abs=digits)
