@@ -7,7 +7,7 @@ import divmix
 
 PACKAGE = Path(divmix.__file__).parent
 LAYERS = ["errors", "settings", "progress", "kernels", "families", "tables", "fitting", "model",
-          "metrics", "workflows", "benchmarks", "cli", "__main__"]
+          "metrics", "selection", "workflows", "benchmarks", "cli", "__main__"]
 
 
 def imported_layers(source):
