@@ -13,6 +13,7 @@ from rich.text import Text
 
 MOST_CLUSTERS = 20  # lines in the table of clusters
 MOST_COMPONENTS = 8  # columns in the table of components
+MOST_MERGES = 20  # lines of the merge tree: the last ones
 WIDE = 200  # columns of text where no terminal sets the width
 
 
@@ -99,7 +100,7 @@ def print_model(document: dict[str, Any]) -> None:
     """A model for the eye on stdout: columns, the settings that matter, clusters, components."""
     out = console()
     shown = {name: value for name, value in document.items()
-             if name not in ("settings", "schema", "clusters", "components")}
+             if name not in ("settings", "schema", "clusters", "components", "merge_tree")}
     settings = {name: value for name, value in document["settings"].items()
                 if value not in (None, [], False)}
     columns = [f"{column['name']} ({len(column['categories'])} categories)"
@@ -114,6 +115,22 @@ def print_model(document: dict[str, Any]) -> None:
         for c in components[:MOST_COMPONENTS]} for name in components[0]["mean"]]))
     if len(components) > MOST_COMPONENTS:
         out.print(f"  ... and {len(components) - MOST_COMPONENTS} more; --json has them all")
+    if document.get("merge_tree"):
+        _print_merges(out, **document["merge_tree"])
+
+
+def _print_merges(out: Console, criterion: str, components: int, merges: list) -> None:
+    """The last merges, from the most clusters to one."""
+    out.print(Text(f"merge tree by {criterion} over {components} components: what joins, at what "
+                   "cost; divmix cut -k reads another number of clusters from it", style="bold"))
+    sides = [" + ".join(f"{share:.1%} ({count})"
+                        for share, count in zip(merge["weights"], merge["components"]))
+             for merge in merges]
+    out.print(table([{"clusters": f"{merge['clusters'] + 1} to {merge['clusters']}",
+                      "cost": merge["cost"], "share of each side (components)": side}
+                     for merge, side in zip(merges, sides)][-MOST_MERGES:]))
+    if len(merges) > MOST_MERGES:
+        out.print(f"  {len(merges) - MOST_MERGES} merges before these; --json has them all")
 
 
 def _print_clusters(out: Console, clusters: list[dict[str, Any]], where: str) -> None:

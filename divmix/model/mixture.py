@@ -114,11 +114,11 @@ class Mixture:
         components, clusters = self.components, reduction.cut(self.hierarchy.tree, k)
         if k == self.n_clusters:
             return self
+        about = self.about | {"cut_from": self.about.get("cut_from", self.n_clusters)}
         if self.hierarchy.relaxed is not None:
             components = joined(self.family, self.hierarchy.relaxed, clusters)
             clusters = np.arange(k)
-        uncut = self.about.get("cut_from", self.n_clusters)
-        about = self.about | {"cut_from": uncut}
+            about["log_likelihood"] = None  # that of the fit is another mixture's
         made = replace(self, components=components, clusters=clusters, about=about)
         return made.ordered(made.cluster_weights)
 

@@ -16,7 +16,7 @@ def describe_model(model: str | Path) -> dict[str, Any]:
     variances = mixture.family.variances(components)
     told = mixture.preprocessing.column_summary(components.means, variances)
     apart = what_sets_apart(mixture)
-    return {
+    document = {
         "model": str(model),
         **mixture.about,
         "family": mixture.family.name,
@@ -49,3 +49,30 @@ def describe_model(model: str | Path) -> dict[str, Any]:
             for j in range(components.count)
         ],
     }
+    if mixture.hierarchy is not None:
+        document["merge_tree"] = merge_tree(mixture)
+    return document
+
+
+def merge_tree(mixture: Mixture) -> dict[str, Any]:
+    """The merges in their order: the clusters left after each, its cost, and what it joins.
+
+    `joins` are numbers of components, or M + t for what merge t (from 0) of M components made.
+    With the criterion kl they count the relaxed mixture's components, else the model's own.
+    """
+    hierarchy = mixture.hierarchy
+    m = hierarchy.count
+    weights = list((hierarchy.relaxed or mixture.components).weights)
+    sizes = [1] * m
+    merges = []
+    for step, (pair, cost) in enumerate(zip(hierarchy.tree.pairs.tolist(), hierarchy.tree.costs)):
+        merges.append({
+            "clusters": m - step - 1,
+            "cost": float(cost),
+            "joins": pair,
+            "weights": [float(weights[i]) for i in pair],
+            "components": [sizes[i] for i in pair],
+        })
+        weights.append(sum(weights[i] for i in pair))
+        sizes.append(sum(sizes[i] for i in pair))
+    return {"criterion": hierarchy.criterion, "components": m, "merges": merges}

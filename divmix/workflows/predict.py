@@ -29,8 +29,34 @@ def run_predict(
     see: "error" or "ignore". `probabilities` adds a column for each cluster.
     Returns the number of rows. Raises ModelFileError, InputError, OutputError.
     """
-    progress = progress or Progress()
     mixture = Mixture.load(model)
+    rows = write_labels(
+        mixture,
+        sources,
+        output,
+        overwrite=overwrite,
+        unknown=unknown,
+        probabilities=probabilities,
+        progress=progress,
+    )
+    return {"rows": rows, "output": str(output)}
+
+
+def write_labels(
+    mixture: Mixture,
+    sources: Sequence[str],
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    unknown: str = "error",
+    probabilities: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Write what `mixture` says of each row of `sources`; returns their number.
+
+    Raises InputError, OutputError.
+    """
+    progress = progress or Progress()
     reader = open_table(sources, **mixture.preprocessing.reading_options())
 
     def labelled() -> Iterator[pa.RecordBatch]:
@@ -48,5 +74,4 @@ def run_predict(
             progress.rows(done, reader.rows)
 
     with single_blas_thread():
-        rows = write_table(output, labelled(), overwrite)
-    return {"rows": rows, "output": str(output)}
+        return write_table(output, labelled(), overwrite)

@@ -40,14 +40,19 @@ def write(folder: Path, fit, document: dict[str, Any], assignments_format: str, 
     """Write all files of the run; with `overwrite` those of a former run are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        (folder / "run.json").unlink(missing_ok=True)
-        for name in ASSIGNMENTS:
-            (folder / name).unlink(missing_ok=True)
+        clear(folder)
     fit.mixture.save(folder / "model.divmix", overwrite=overwrite)
     write_table(folder / f"assignments.{assignments_format}", assignments(fit.scores), overwrite)
     write_table(folder / "components.csv", [component_table(fit.mixture)], overwrite)
     write_table(folder / "trace.csv", [trace_table(fit.trace)], overwrite)
     write_json(folder / "run.json", document, overwrite=overwrite)
+
+
+def clear(folder: Path, keep: str | None = None) -> None:
+    """Remove what a former run left and new files would contradict, run.json first; not `keep`."""
+    for name in ("run.json", "trace.csv", *ASSIGNMENTS):
+        if name != keep:
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_table(path: str | Path, batches: Iterable[pa.RecordBatch], overwrite: bool) -> int:
