@@ -54,7 +54,7 @@ def test_the_tour_prints_what_the_readme_shows(folder):
         "PYTHONPATH": str(ROOT),
     }
     for command, shown in steps:
-        # The README shows the terminal; -v asks for the same summary where there is none.
+        # What a fit says on a terminal is silence here: see tests/cli/test_terminal.py for it.
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder, env=environment, text=True,
             capture_output=True, timeout=300,
