@@ -20,7 +20,7 @@ from divmix.settings import FitSettings, TableSettings
 from divmix.tables.preprocessing import Preprocessing
 from divmix.workflows.fit import design_matrix, fit_table
 
-ALPHAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+ALPHAS: tuple[float | str, ...] = (0, 0.01, 0.03, 0.1, 0.3, 1)
 COMPONENTS = 30  # of the rich mixture; fewer where two distinct rows each are not to be had
 MOST_COMPONENTS = 20  # of the peers
 TRAINING_SHARE = 0.7
@@ -117,7 +117,7 @@ def _bayesian(part: Split) -> float:
     return float(bayesian_mixture(part.X, MOST_COMPONENTS, part.seed).score(part.X_test))
 
 
-OURS = {f"alpha {alpha:g}": _rich(alpha) for alpha in ALPHAS}
+OURS = {f"alpha {alpha}": _rich(alpha) for alpha in ALPHAS}
 PEERS = {
     "scikit-learn diag, BIC": _classical("diag"),
     "scikit-learn full, BIC": _classical("full"),
