@@ -16,6 +16,7 @@ from divmix.fitting.methods import METHODS, Fitted
 from divmix.fitting.monitor import Monitor
 from divmix.model.mixture import Mixture, Scores, blank
 from divmix.progress import Progress, TraceRow
+from divmix.selection import settle_alpha, settle_clusters
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 from divmix.tables.reading import open_table, reading_options
@@ -41,7 +42,7 @@ class Rows(NamedTuple):
 class Fit(NamedTuple):
     """A fitted mixture, what it says of its training rows, and how it came about.
 
-    stop_reason: converged, max_iter, time_budget or interrupted. log_likelihood: mean per row in
+    stop_reason: converged, max_iter or time_budget. log_likelihood: mean per row in
     nats, in the data's own units. notes: what was chosen automatically or left out, in sentences.
     """
 
@@ -88,7 +89,7 @@ def run_fit(
         progress=progress,
         should_stop=should_stop,
     )
-    if fit.stop_reason == "interrupted":
+    if fit is None:
         return None
     document = summary.run_document(
         fit,
@@ -117,8 +118,8 @@ def fit_table(
     locate: Locate = row_name,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Fit:
-    """Fit a mixture to a table in memory.
+) -> Fit | None:
+    """Fit a mixture to a table in memory. None when `should_stop` ended the fit.
 
     `notes` are what reading the table had to say, `locate` names a row in an error.
     Raises InputError, UsageError, FitError.
@@ -129,17 +130,26 @@ def fit_table(
     preprocessing = Preprocessing.learn(table, tables, locate=locate)
     rows = design_matrix(table, preprocessing, progress, locate)
     notes = list(notes)
-    family = _family(rows, preprocessing, settings, notes)
-    for note in notes:
-        progress.note(note)
+    floor = _floor(rows, preprocessing, settings)
     # Densities are told in the data's own units, the fit works in those of the design matrix.
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
     monitor = Monitor(settings.time_budget, should_stop, progress, offset)
     with limited_threads(settings.threads, progress):
+        if settings.clusters == "auto":
+            progress.stage("choosing the number of clusters")
+            settings = settle_clusters(settings, rows, floor, monitor, notes)
+        family = _family(rows, floor, settings, notes)
+        if settings.alpha == "auto":
+            progress.stage("choosing alpha")
+            settings = settle_alpha(settings, rows, family, monitor, notes)
+        for note in notes:
+            progress.note(note)
         data_term = InMemory(rows.X, rows.row_weights, family, settings.precision)
         generator = np.random.default_rng(settings.seed)
         progress.stage("fitting")
         fitted = METHODS[settings.method](data_term, family, settings, generator, monitor)
+        if fitted.stop_reason == "interrupted":
+            return None
         progress.stage("labelling rows")
         mixture, scores = _label(fitted, family, rows, preprocessing)
     log_likelihood = float(
@@ -179,7 +189,7 @@ def design_matrix(
 
 
 def _family(
-    rows: Rows, preprocessing: Preprocessing, settings: FitSettings, notes: list[str]
+    rows: Rows, floor: np.ndarray, settings: FitSettings, notes: list[str]
 ) -> Gaussian:
     used = int(np.count_nonzero(rows.row_weights))
     if used < len(rows.row_weights):
@@ -196,12 +206,16 @@ def _family(
             "--covariance tied is not available with --family student",
             hint="use spherical, diag or full",
         )
+    return make_family(settings.family, covariance, floor)
+
+
+def _floor(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) -> np.ndarray:
+    """Smallest variance of each feature, (d,)."""
     indicator = np.repeat(
         [column.kind != "numeric" for column in preprocessing.columns],
         [len(column.features) for column in preprocessing.columns],
     )
-    floor = variance_floor(rows.X, rows.row_weights, settings.floor, indicator)
-    return make_family(settings.family, covariance, floor)
+    return variance_floor(rows.X, rows.row_weights, settings.floor, indicator)
 
 
 def _label(fitted: Fitted, family: Gaussian, rows: Rows, preprocessing) -> tuple[Mixture, Scores]:

@@ -123,5 +123,5 @@ def trace_table(trace: list[TraceRow]) -> pa.RecordBatch:
             *((name, pa.float64()) for name in TraceRow._fields[3:]),
         ]
     )
-    columns = [pa.array(list(values), kind.type) for values, kind in zip(zip(*trace), schema)]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    rows = [row._asdict() for row in trace]
+    return pa.RecordBatch.from_pylist(rows, schema=schema)
