@@ -101,14 +101,15 @@ class TableSettings(Settings):
 class FitSettings(Settings):
     """The mixture to fit, and how it is searched for."""
 
-    clusters: int = option(
-        section="Model", flag="-k", at_least=1, metavar="N",
-        help="Clusters to return, such as -k 10.")
-    alpha: float = option(
-        0.03, section="Model", at_least=0,
+    clusters: int | str = option(
+        section="Model", flag="-k", at_least=1, choices=("auto",), metavar="N|auto",
+        help="Clusters to return, such as -k 10; auto takes the number with the lowest BIC.")
+    alpha: float | str = option(
+        0.03, section="Model", at_least=0, choices=("auto",), metavar="A|auto",
         help="Weight of diversity: alpha in J = log-likelihood + alpha * entropy; 0 = plain "
-             "maximum likelihood. It keeps its meaning at any number of components: the published "
-             "update's alpha is this one divided by the number of components.")
+             "maximum likelihood, auto = the best held-out log-likelihood. It keeps its meaning at "
+             "any number of components: the published update's alpha is this one divided by the "
+             "number of components.")
     family: str = option(
         "gaussian", section="Model", choices=("gaussian", "student"),
         help="Density of a component; student has heavier tails and resists outliers.")
@@ -241,7 +242,8 @@ def convert(cls: type, setting: Field, value: Any, label: str | None = None) -> 
         converted, problem = _number(value, int if int in allowed else float)
         problem = problem or _out_of_range(converted, setting)
         if problem and rules["choices"]:
-            problem += f", or one of {', '.join(rules['choices'])}"
+            words = ", ".join(rules["choices"])
+            problem += f", or one of {words}" if len(rules["choices"]) > 1 else f", or {words}"
     elif rules["choices"]:
         converted, problem = value, f"must be one of {', '.join(rules['choices'])}"
     else:

@@ -15,14 +15,14 @@ from divmix.settings import FitSettings, TableSettings
 
 
 @pytest.mark.parametrize("values, message", [
-    ({"clusters": 0}, "-k 0: must be at least 1"),
-    ({"clusters": "auto"}, "-k auto: must be a whole number"),
-    ({"clusters": 2.5}, "-k 2.5: must be a whole number"),
-    ({"clusters": True}, "-k True: must be a whole number"),
-    ({"clusters": None}, "-k None: must be a whole number"),
-    ({"alpha": -1}, "--alpha -1: must be at least 0"),
-    ({"alpha": float("nan")}, "--alpha nan: must be a number"),
-    ({"alpha": "inf"}, "--alpha inf: must be a number"),
+    ({"clusters": 0}, "-k 0: must be at least 1, or auto"),
+    ({"clusters": "some"}, "-k some: must be a whole number, or auto"),
+    ({"clusters": 2.5}, "-k 2.5: must be a whole number, or auto"),
+    ({"clusters": True}, "-k True: must be a whole number, or auto"),
+    ({"clusters": None}, "-k None: must be a whole number, or auto"),
+    ({"alpha": -1}, "--alpha -1: must be at least 0, or auto"),
+    ({"alpha": float("nan")}, "--alpha nan: must be a number, or auto"),
+    ({"alpha": "inf"}, "--alpha inf: must be a number, or auto"),
     ({"max_iter": 0}, "--max-iter 0: must be at least 1"),
     ({"step": 0}, "--step 0: must be above 0"),
     ({"floor": 2}, "--floor 2: must be above 0, at most 1"),

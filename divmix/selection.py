@@ -1,0 +1,282 @@
+"""Numbers that a fit chooses by itself: clusters by BIC, alpha by held-out log-likelihood.
+
+For the clusters a relaxed mixture is thinned out by its cheapest merges down to one component, and
+every mixture on the way is a candidate: one path costs a few fits, whatever the number of
+candidates. Far from the best BIC it takes long steps, around it single ones. Labels are never
+looked at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from divmix.errors import UsageError
+from divmix.families import Components, Gaussian, make_family
+from divmix.fitting import diversified, reduction
+from divmix.fitting.choices import MOST_FULL_COLUMNS
+from divmix.fitting.data_term import InMemory
+from divmix.fitting.initialization import count_distinct
+from divmix.fitting.loop import climb
+from divmix.fitting.monitor import Monitor
+from divmix.fitting.steps import em_step
+from divmix.settings import FitSettings
+
+STEPS = (0.8, 0.94, 1.0)  # share of the components that a level keeps; one less at least
+LEVEL_ITERATIONS, CANDIDATE_ITERATIONS = 5, 10
+LEAST_COMPONENTS, COMPONENTS_PER_CLUSTER = 100, 3  # of the relaxed mixture
+ROOM = 2  # times as many at least as the best candidate has
+SAMPLES = (8_000, 24_000)  # rows: many tell apart what few do not
+FEW_ROWS, PATHS_OF_FEW = 2_000, 3  # a path on few rows costs little and depends on its start
+APART = 1e-3  # share of rows in common below which components are taken for separate groups
+
+ALPHAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+FOLDS = 3
+START_ALPHA = 0.1  # of the search before alpha is known
+START_ALPHA = 0.03  # of the search before alpha is known
+REFINE_ITERATIONS, REFINE_TOLERANCE = 100, 1e-4
+
+
+class Candidate(NamedTuple):
+    """A mixture of k components and how well it describes n rows.
+
+    log_likelihood: mean per row, nats. bic = p log n - 2 L for the log-likelihood L of all rows and
+    p free parameters (Schwarz 1978); icl = bic + 2 entropy of the assignments (Biernacki, Celeux
+    and Govaert 2000). Lower is better for both; row weights are scaled to sum to n.
+    """
+
+    components: Components
+    log_likelihood: float
+    bic: float
+    icl: float
+
+    @property
+    def k(self) -> int:
+        return self.components.count
+
+
+class Path:
+    """The way from many components to few on the rows of `sample`; `candidates` by their k."""
+
+    def __init__(self, sample: InMemory, generator: np.random.Generator, monitor: Monitor) -> None:
+        self.sample = sample
+        self.search = diversified.Search(sample, 1, 0.0, generator, monitor)
+        self.candidates: dict[int, Candidate] = {}
+
+    @property
+    def best(self) -> Candidate:
+        return min(self.candidates.values(), key=lambda candidate: candidate.bic)
+
+    def descend_to_best(self, m: int) -> None:
+        """From m components to one, then again in ever shorter steps around the lowest BIC."""
+        richest, lowest = self.search.relax(m), 1
+        for kept in STEPS:
+            levels = self.descend(richest, lowest, kept)
+            best = min(range(len(levels)), key=lambda i: levels[i][1].bic)
+            richest = levels[max(best - 1, 0)][0]
+            lowest = levels[min(best + 1, len(levels) - 1)][0].count
+
+    def cover(self, lowest: int, highest: int, m: int) -> None:
+        """From m components by long steps to `highest`, and one by one down to `lowest`."""
+        levels = self.descend(self.search.relax(m), highest, STEPS[0])
+        self.descend(levels[-1][0], lowest, STEPS[-1])
+
+    def descend(
+        self, components: Components, lowest: int, kept: float
+    ) -> list[tuple[Components, Candidate]]:
+        """Each level down to `lowest` components and the candidate made of it, richest first."""
+        levels = [(components, self.propose(components))]
+        while components.count > lowest and not self.search.monitor.stop_reason():
+            count = max(lowest, min(int(kept * components.count), components.count - 1))
+            tree = reduction.merge_tree(*self.search.matrices(components))
+            merged = self.search.merged(components, reduction.cut(tree, count))
+            base = self.search.pooled(diversified.RELAXED_ALPHA)
+            components = self.search.climb("select", merged, base, LEVEL_ITERATIONS)
+            levels.append((components, self.propose(components)))
+        return levels
+
+    def propose(self, components: Components) -> Candidate:
+        """The candidate that components lead to; kept where it is the best of its k."""
+        fitted = self.search.climb(
+            "select", components, self.search.broad, CANDIDATE_ITERATIONS
+        )
+        candidate = assess(fitted, self.sample)
+        known = self.candidates.get(candidate.k)
+        if known is None or candidate.bic < known.bic:
+            self.candidates[candidate.k] = candidate
+        return candidate
+
+
+def assess(components: Components, sample: InMemory) -> Candidate:
+    """The criteria of a mixture on the rows of `sample`."""
+    log_density, log_responsibilities = densities(components, sample.X, sample.family)
+    n, weights = sample.rows, sample.row_weights * (sample.rows / sample.total_weight)
+    total = float(weights @ log_density)
+    each = (np.exp(log_responsibilities) * log_responsibilities).sum(axis=1)
+    parameters = sample.family.n_parameters(components.count, sample.features)
+    bic = float(parameters * np.log(n) - 2 * total)
+    return Candidate(components, total / n, bic, bic - 2 * float(weights @ each))
+
+
+def densities(components: Components, X: np.ndarray, family: Gaussian):
+    """log p(x) of rows X (n, d), (n,), and the logarithms of the responsibilities, (n, m)."""
+    joint = family.log_densities(X, components)
+    joint += np.log(np.maximum(components.weights, 1e-300))
+    top = joint.max(axis=1)
+    log_density = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
+    joint -= log_density[:, None]
+    return log_density, joint
+
+
+def settle_clusters(settings: FitSettings, rows, floor: np.ndarray, monitor, notes: list[str]):
+    """The settings with the number of clusters that BIC chooses; a note says why.
+
+    rows has X (n, d) and row_weights (n,), floor (d,) is the smallest variance of each column.
+    Raises FitError.
+    """
+    families = candidate_families(settings, floor)
+    generator = np.random.default_rng(settings.seed)
+    path = choose_clusters(rows.X, rows.row_weights, families, generator, monitor)
+    notes.append(explain(path))
+    return replace(settings, clusters=path.best.k)
+
+
+def settle_alpha(settings: FitSettings, rows, family: Gaussian, monitor, notes: list[str]):
+    """The settings with the alpha of the best held-out log-likelihood; a note says so.
+
+    Raises UsageError for a method without base measure, FitError.
+    """
+    if settings.method != "diversified":
+        raise UsageError(
+            f"--alpha auto is not available with --method {settings.method}",
+            hint="give alpha as a number, or use --method diversified",
+        )
+    generator = np.random.default_rng(settings.seed)
+    data_term = InMemory(rows.X, rows.row_weights, family)
+    means = held_out_by_alpha(data_term, settings, generator, monitor)
+    best = int(means.argmax())
+    gain = f", {means[best] - means[0]:.3g} nats per row above alpha 0" if best else ""
+    notes.append(f"alpha {ALPHAS[best]:g}, the best held-out log-likelihood" + gain)
+    return replace(settings, alpha=ALPHAS[best])
+
+
+def candidate_families(settings: FitSettings, floor: np.ndarray) -> list[Gaussian]:
+    """The families among which BIC may choose: with --covariance auto, full and diagonal."""
+    covariances = (settings.covariance,)
+    if settings.covariance == "auto":
+        covariances = ("full", "diag") if len(floor) <= MOST_FULL_COLUMNS else ("diag",)
+    return [make_family(settings.family, covariance, floor) for covariance in covariances]
+
+
+def choose_clusters(
+    X: np.ndarray,
+    row_weights: np.ndarray,
+    families: Sequence[Gaussian],
+    generator: np.random.Generator,
+    monitor: Monitor,
+) -> Path:
+    """The path whose best candidate has as many components as rows X (n, d) have clusters.
+
+    Of a long table a sample of rows is looked at, then a larger one while that shows more clusters.
+    Raises FitError.
+    """
+    path, wanted = None, LEAST_COMPONENTS
+    for size in SAMPLES:
+        X_drawn, weights_drawn = draw_rows(X, row_weights, size, generator)
+        samples = [InMemory(X_drawn, weights_drawn, family) for family in families]
+        known, path = path and path.best.k, look_for_best(samples, wanted, generator, monitor)
+        if len(X_drawn) < size or path.best.k == known:
+            break
+        families = [path.sample.family]  # which of them is best shows on few rows
+        wanted = max(wanted, COMPONENTS_PER_CLUSTER * path.best.k)
+    return path
+
+
+def look_for_best(
+    samples: Sequence[InMemory], m: int, generator: np.random.Generator, monitor: Monitor
+) -> Path:
+    """The path with the lowest BIC over samples: the same rows, each under another family.
+
+    It starts from m components, or from more where the best candidate is nearly as rich.
+    """
+    most = max(1, count_distinct(samples[0].X) // 2)
+    while True:
+        paths = []
+        for sample in samples:
+            for _ in range(PATHS_OF_FEW if sample.rows <= FEW_ROWS else 1):
+                paths.append(Path(sample, generator, monitor))
+                paths[-1].descend_to_best(min(m, most))
+        path = min(paths, key=lambda path: path.best.bic)
+        wanted = COMPONENTS_PER_CLUSTER * path.best.k
+        if m >= min(most, ROOM * path.best.k) or monitor.stop_reason():
+            return path
+        m = wanted
+
+
+def explain(path: Path) -> str:
+    """A sentence on the candidate with the lowest BIC, and on groups far from each other."""
+    best = path.best
+    reason = f"{best.k} clusters have the lowest BIC on {path.sample.rows:,} rows"
+    others = [candidate for candidate in path.candidates.values() if candidate.k != best.k]
+    if others:
+        second = min(others, key=lambda candidate: candidate.bic)
+        reason += f", {second.bic - best.bic:.3g} below that of {second.k}"
+    groups = count_groups(path)
+    if 1 < groups < best.k:
+        reason += f"; they form {groups} groups that share next to no rows (see -k {groups})"
+    return reason
+
+
+def count_groups(path: Path) -> int:
+    """Groups left of the best components when all that share more than APART of a row are joined."""
+    components, search = path.best.components, path.search
+    shared = reduction.shared_mass(search.responsibilities(components), path.sample.row_weights)
+    tree = reduction.merge_tree(*search.matrices(components), criterion="overlap", shared=shared)
+    joined = np.flatnonzero(tree.costs < -np.log(APART))
+    return components.count - (int(joined.max(initial=-1)) + 1)
+
+
+def held_out_by_alpha(
+    data_term: InMemory, settings: FitSettings, generator: np.random.Generator, monitor: Monitor
+) -> np.ndarray:
+    """Held-out log-likelihood of the default method for each of ALPHAS, mean per row in nats.
+
+    Cross-validated in FOLDS parts over all rows, or over the sample that the fit searches. The
+    number of clusters is settled. Raises FitError.
+    """
+    k, family = settings.clusters, data_term.family
+    sample = diversified.draw_sample(data_term, k, generator)
+    fold = generator.permutation(sample.rows) % FOLDS
+    totals = np.zeros(len(ALPHAS))
+    for part in range(FOLDS):
+        own, held_out = fold != part, fold == part
+        training = InMemory(sample.X[own], sample.row_weights[own], family)
+        m = settings.components or diversified.choose_components(
+            family, training.rows, training.features, k
+        )
+        search = diversified.Search(training, k, START_ALPHA, generator, monitor)
+        start = search.reduce(max(m, k)).components
+        for i, alpha in enumerate(ALPHAS):
+            search.alpha = alpha
+            refined = climb(
+                em_step(family, base=search.final_base(start, training.total_weight)),
+                start,
+                training,
+                monitor,
+                phase="select",
+                alpha=alpha,
+                max_iter=REFINE_ITERATIONS,
+                tol=REFINE_TOLERANCE,
+            ).components
+            log_density, _ = densities(refined, sample.X[held_out], family)
+            totals[i] += sample.row_weights[held_out] @ log_density
+    return totals / sample.total_weight
+
+
+def draw_rows(X: np.ndarray, row_weights: np.ndarray, size: int, generator: np.random.Generator):
+    """At most `size` random rows of positive weight in their order: X (n, d), row_weights (n,)."""
+    rows = np.flatnonzero(row_weights > 0)
+    if len(rows) > size:
+        rows = np.sort(generator.choice(rows, size, replace=False, shuffle=False))
+    return X[rows], row_weights[rows]
