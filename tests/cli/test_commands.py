@@ -6,7 +6,7 @@ import json
 import pytest
 
 from divmix.cli.main import COMMANDS, cli
-from tests.cli.helpers import FIT, ROOT, write_csv
+from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
 
 
 def rows_of(text):
@@ -114,3 +114,21 @@ def test_the_examples_of_the_help_run_one_after_the_other(run, tmp_path):
     for example in examples:
         done = run(*example.split()[1:])
         assert done.exit_code == 0, f"{example}: {done.stderr}"
+
+
+def test_cut_reads_another_number_of_clusters_from_the_tree(run, table, tmp_path):
+    assert run("fit", "-k", "2", "--merge", "kl", table, "-o", "two").exit_code == 0
+    done = run("cut", "two", "-k", "3", "-o", "three", "--data", table, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["n_clusters"] == 3
+    labels = rows_of((tmp_path / "three" / "assignments.csv").read_text())
+    assert len(labels) == 60 and {row["cluster"] for row in labels} == {"0", "1", "2"}
+    told = run("describe", "two").stdout
+    assert "merge tree by kl" in told and "2 to 1" in told
+
+
+def test_cut_refuses_a_model_without_a_tree(run, fitted):
+    done = run("cut", fitted, "-k", "1", "-o", "one")
+    assert done.exit_code == 2
+    assert_two_lines(done.stderr)
+    assert "--method diversified" in done.stderr

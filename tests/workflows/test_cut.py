@@ -9,6 +9,7 @@ from sklearn.datasets import make_moons
 from sklearn.metrics import adjusted_rand_score
 
 from divmix.errors import InputError, ModelFileError, OutputError, UsageError
+from divmix.fitting import reduction
 from divmix.model.mixture import Mixture
 from divmix.model.model_file import read_model, write_model
 from divmix.settings import FitSettings, TableSettings
@@ -126,8 +127,12 @@ def test_describe_tells_the_whole_tree(kind, criterion, request):
 
 def test_merges_of_unions_name_the_components_of_the_model(unions):
     mixture = Mixture.load(unions)
-    first = next(m for m in describe_model(unions)["merge_tree"]["merges"] if max(m["joins"]) < 3)
+    m = mixture.components.count
+    merges = describe_model(unions)["merge_tree"]["merges"]
+    first = next(merge for merge in merges if max(merge["joins"]) < m)
     np.testing.assert_allclose(first["weights"], mixture.components.weights[first["joins"]])
+    cut = reduction.cut(mixture.hierarchy.tree, mixture.n_clusters)
+    assert adjusted_rand_score(cut, mixture.clusters) == 1
 
 
 def test_merge_is_forced_by_its_setting(tmp_path):
