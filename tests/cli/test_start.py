@@ -53,7 +53,7 @@ def test_a_command_is_imported_only_when_it_is_used(monkeypatch):
     (["fit"], "DATA"),
     (["fit", "t.csv"], "-k"),
     (["fit", "t.csv", "-k", "0"], "-k 0: must be at least 1, or auto"),
-    (["fit", "t.csv", "-k", "auto"], "-k auto: must be a whole number"),
+    (["fit", "t.csv", "-k", "some"], "-k some: must be a whole number, or auto"),
     (["fit", "t.csv", "-k", "3", "--alpha", "-1"], "--alpha -1: must be at least 0, or auto"),
     (["fit", "t.csv", "-k", "3", "--alpha", "some"], "--alpha some: must be a number, or auto"),
     (["fit", "t.csv", "-k", "3", "--family", "cauchy"], "--family cauchy: must be one of"),
