@@ -5,8 +5,17 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.families import Components, Gaussian
-from divmix.fitting import reduction
-from divmix.fitting.reduction import MergeTree
+
+
+class MergeTree(NamedTuple):
+    """The order in which m components join, in the numbering of `scipy.cluster.hierarchy`.
+
+    pairs  (m - 1, 2)  clusters that merge t joins into cluster m + t; 0 .. m - 1 are components
+    costs  (m - 1,)    what each merge cost by the criterion, not necessarily ascending
+    """
+
+    pairs: np.ndarray
+    costs: np.ndarray
 
 
 class Hierarchy(NamedTuple):
@@ -60,6 +69,8 @@ def matrices(family: Gaussian, components: Components):
 
 def joined(family: Gaussian, components: Components, labels: np.ndarray) -> Components:
     """One component for each label (m,), with the moments of those it stands for."""
+    from divmix.fitting import reduction  # predict reads hierarchies and joins nothing
+
     weights, means, full = reduction.moment_match(*matrices(family, components), labels)
     dof = components.dof
     if dof is not None:

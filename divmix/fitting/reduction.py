@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.errors import UsageError
+from divmix.fitting.hierarchy import MergeTree
 
 TINY = 1e-300  # keeps a ratio of weights finite where a component is empty
 
@@ -19,17 +20,6 @@ TINY = 1e-300  # keeps a ratio of weights finite where a component is empty
 NO_OVERLAP = 1e3
 
 BLOCK_NUMBERS = 1_000_000  # numbers in the matrices of the pairs compared at a time
-
-
-class MergeTree(NamedTuple):
-    """The order in which m components join, in the numbering of `scipy.cluster.hierarchy`.
-
-    pairs  (m - 1, 2)  clusters that merge t joins into cluster m + t; 0 .. m - 1 are components
-    costs  (m - 1,)    what each merge cost by the criterion, not necessarily ascending
-    """
-
-    pairs: np.ndarray
-    costs: np.ndarray
 
 
 class Clusters(NamedTuple):

@@ -8,8 +8,7 @@ import numpy as np
 
 from divmix.errors import ModelFileError, UsageError
 from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
-from divmix.fitting import reduction
-from divmix.fitting.hierarchy import Hierarchy, joined
+from divmix.fitting.hierarchy import Hierarchy, MergeTree, joined
 from divmix.model.model_file import read_model, write_model
 from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 
@@ -106,6 +105,8 @@ class Mixture:
         Unions of the same components, or one component with the moments of those it stands for.
         Raises UsageError.
         """
+        from divmix.fitting import reduction  # predict starts without it
+
         if self.hierarchy is None:
             raise UsageError(
                 "the model holds no merge tree",
@@ -194,7 +195,7 @@ class Mixture:
             raise ValueError("its arrays do not fit together")
         hierarchy = None
         if "merge" in document:
-            tree = reduction.MergeTree(arrays["tree_pairs"].astype(np.int64), arrays["tree_costs"])
+            tree = MergeTree(arrays["tree_pairs"].astype(np.int64), arrays["tree_costs"])
             relaxed = None
             if "relaxed_means" in arrays:
                 relaxed = _components(arrays, family, "relaxed_")
