@@ -142,6 +142,15 @@ class FitSettings(Settings):
     time_budget: float | None = option(
         None, section="Search", above=0, metavar="SECONDS",
         help="Stop after this long with the best found. Default: no limit.")
+    restarts: int = option(
+        1, section="Search", at_least=1,
+        help="Starts, one after the other, of which the best is kept: the lowest BIC, which is "
+             "the highest log-likelihood among fits of as many components.")
+    gap: bool = option(
+        False, section="Search",
+        help="After the fit, a bound on what any mixture of components like these, none narrower "
+             "than a tenth of a column's standard deviation, could still gain on the rows of the "
+             "search. Takes seconds.")
     require_convergence: bool = option(
         False, section="Search", help="Exit with code 6 when the fit stopped before it converged.")
     init: str = option(

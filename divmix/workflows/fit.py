@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from divmix.errors import NotConvergedError, UsageError
 from divmix.families import Gaussian, make_family
+from divmix.fitting import restarts
 from divmix.fitting.choices import choose_covariance, variance_floor
 from divmix.fitting.data_term import InMemory
-from divmix.fitting.methods import METHODS, Fitted
+from divmix.fitting.diversified import draw_sample
+from divmix.fitting.methods import Fitted
 from divmix.fitting.monitor import Monitor
 from divmix.model.mixture import Mixture, Scores, blank
 from divmix.progress import Progress, TraceRow
@@ -44,6 +46,8 @@ class Fit(NamedTuple):
 
     stop_reason: converged, max_iter or time_budget. log_likelihood: mean per row in
     nats, in the data's own units. notes: what was chosen automatically or left out, in sentences.
+    spread: over the starts, if there were several; gap: bound on what the log-likelihood could
+    still gain, nats per row, if it was asked for.
     """
 
     mixture: Mixture
@@ -53,6 +57,8 @@ class Fit(NamedTuple):
     stop_reason: str
     log_likelihood: float
     notes: list[str]
+    spread: restarts.Spread | None = None
+    gap: float | None = None
 
 
 def run_fit(
@@ -130,7 +136,7 @@ def fit_table(
     preprocessing = Preprocessing.learn(table, tables, locate=locate)
     rows = design_matrix(table, preprocessing, progress, locate)
     notes = list(notes)
-    floor = _floor(rows, preprocessing, settings)
+    floor = floor_of(rows, preprocessing, settings)
     # Densities are told in the data's own units, the fit works in those of the design matrix.
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
     monitor = Monitor(settings.time_budget, should_stop, progress, offset)
@@ -142,14 +148,18 @@ def fit_table(
         if settings.alpha == "auto":
             progress.stage("choosing alpha")
             settings = settle_alpha(settings, rows, family, monitor, notes)
+        monitor.trace.clear()  # the trace is that of the fit
         for note in notes:
             progress.note(note)
-        data_term = InMemory(rows.X, rows.row_weights, family, settings.precision)
-        generator = np.random.default_rng(settings.seed)
+
+        def data_term() -> InMemory:
+            return InMemory(rows.X, rows.row_weights, family, settings.precision)
+
         progress.stage("fitting")
-        fitted = METHODS[settings.method](data_term, family, settings, generator, monitor)
+        fitted, spread = restarts.fit(data_term, family, settings, monitor)
         if fitted.stop_reason == "interrupted":
             return None
+        gap = _gap(rows, family, fitted, settings, monitor) if settings.gap else None
         progress.stage("labelling rows")
         mixture, scores = _label(fitted, family, rows, preprocessing)
     log_likelihood = float(
@@ -164,6 +174,8 @@ def fit_table(
         fitted.stop_reason,
         log_likelihood,
         notes + list(fitted.notes),
+        spread,
+        gap,
     )
 
 
@@ -206,16 +218,35 @@ def _family(
             "--covariance tied is not available with --family student",
             hint="use spherical, diag or full",
         )
+    if settings.family == "student" and settings.gap:
+        raise UsageError(
+            "--gap is not available with --family student",
+            hint="its components have no lower limit of width: leave --gap out",
+        )
     return make_family(settings.family, covariance, floor)
 
 
-def _floor(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) -> np.ndarray:
+def floor_of(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) -> np.ndarray:
     """Smallest variance of each feature, (d,)."""
     indicator = np.repeat(
         [column.kind != "numeric" for column in preprocessing.columns],
         [len(column.features) for column in preprocessing.columns],
     )
     return variance_floor(rows.X, rows.row_weights, settings.floor, indicator)
+
+
+def _gap(rows: Rows, family, fitted: Fitted, settings: FitSettings, monitor: Monitor) -> float:
+    """What the fit could still gain on rows like those of the search; also in the last trace row."""
+    from divmix.fitting.gap import remaining_gain
+
+    monitor.progress.stage("bounding what could still be gained")
+    generator = np.random.default_rng(settings.seed)
+    data_term = InMemory(rows.X, rows.row_weights, family)
+    sample = draw_sample(data_term, settings.clusters, generator)
+    gap = remaining_gain(sample, fitted.components, generator)
+    if monitor.trace:
+        monitor.trace[-1] = monitor.trace[-1]._replace(gap=gap)
+    return gap
 
 
 def _label(fitted: Fitted, family: Gaussian, rows: Rows, preprocessing) -> tuple[Mixture, Scores]:

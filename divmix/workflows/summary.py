@@ -34,6 +34,8 @@ def result(fit) -> dict[str, Any]:
     """Figures of the result; clusters with what sets each apart."""
     return {
         "log_likelihood": fit.log_likelihood,
+        "gap": fit.gap,
+        "restarts": fit.spread and fit.spread._asdict(),
         "iterations": len(fit.trace),
         "converged": fit.stop_reason == "converged",
         "stop_reason": fit.stop_reason,
