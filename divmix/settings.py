@@ -148,9 +148,8 @@ class FitSettings(Settings):
              "the highest log-likelihood among fits of as many components.")
     gap: bool = option(
         False, section="Search",
-        help="After the fit, a bound on what any mixture of components like these, none narrower "
-             "than a tenth of a column's standard deviation, could still gain on the rows of the "
-             "search. Takes seconds.")
+        help="After the fit, bound what the best mixture of any number of components, none much "
+             "narrower than these, could still gain on the rows of the search. Takes seconds.")
     require_convergence: bool = option(
         False, section="Search", help="Exit with code 6 when the fit stopped before it converged.")
     init: str = option(

@@ -87,9 +87,9 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
     how = "converged" if result["converged"] else f"not converged ({result['stop_reason']})"
     facts = [("log-likelihood", f"{result['log_likelihood']:.5f} nats per row after "
                                 f"{result['iterations']} iterations, {how}")]
-    if result["gap"] is not None:
+    if result.get("gap") is not None:
         facts.append(("gap", f"at most {result['gap']:.4f} nats per row could still be gained"))
-    if result["restarts"]:
+    if result.get("restarts"):
         facts.append(("starts", "{starts}: log-likelihood best {best:.5f}, median {median:.5f}, "
                                 "worst {worst:.5f}".format(**result["restarts"])))
     if result["evaluation"]:

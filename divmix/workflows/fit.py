@@ -236,7 +236,7 @@ def floor_of(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) ->
 
 
 def _gap(rows: Rows, family, fitted: Fitted, settings: FitSettings, monitor: Monitor) -> float:
-    """What the fit could still gain on rows like those of the search; also in the last trace row."""
+    """What the fit could still gain on the rows of the search; also for the last trace row."""
     from divmix.fitting.gap import remaining_gain
 
     monitor.progress.stage("bounding what could still be gained")

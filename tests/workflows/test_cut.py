@@ -81,7 +81,8 @@ def test_cuts_of_one_tree_are_nested(unions, tmp_path):
 def test_unions_at_another_number_leave_every_density_as_it_is(unions, tmp_path):
     run_cut(unions, 4, tmp_path / "four", sources=[str(unions.parent / "table.csv")])
     before, after = (
-        pd.read_csv(folder / "assignments.csv")["log_density"] for folder in (unions, tmp_path / "four")
+        pd.read_csv(folder / "assignments.csv")["log_density"]
+        for folder in (unions, tmp_path / "four")
     )
     np.testing.assert_allclose(after, before, rtol=1e-12)
 
@@ -102,7 +103,8 @@ def test_unions_are_found_again_from_a_cut_of_a_cut(unions, tmp_path):
     assert Mixture.load(tmp_path / "two").about["cut_from"] == 2
 
 
-@pytest.mark.parametrize("kind, k", [("ellipses", 1), ("ellipses", 8), ("unions", 1), ("unions", 6)])
+@pytest.mark.parametrize("kind", ["ellipses", "unions"])
+@pytest.mark.parametrize("k", [1, 6])
 def test_predict_reads_a_cut_model(kind, k, request, tmp_path):
     run = request.getfixturevalue(kind)
     source = [str(run.parent / "table.csv")]
@@ -167,7 +169,8 @@ def test_bad_input_is_refused_and_nothing_is_written(ellipses, tmp_path):
     with pytest.raises(OutputError):
         run_cut(ellipses, 5, tmp_path / "cut")
     run_cut(ellipses, 5, tmp_path / "cut", overwrite=True)
-    assert {path.name for path in (tmp_path / "cut").iterdir()} == {"model.divmix", "components.csv"}
+    names = sorted(path.name for path in (tmp_path / "cut").iterdir())
+    assert names == ["components.csv", "model.divmix"]
     assert Mixture.load(tmp_path / "cut").n_clusters == 5
 
 

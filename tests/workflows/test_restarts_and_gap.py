@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from divmix.errors import UsageError
+from divmix.fitting.gap import best_weights
 from divmix.settings import FitSettings, TableSettings
 from divmix.workflows.fit import fit_table, run_fit
 
@@ -86,3 +87,10 @@ def test_gap_and_restarts_are_written_to_the_run_folder(tmp_path):
 def test_gap_of_student_components_is_refused():
     with pytest.raises(UsageError, match="--gap"):
         fitted(grid(), family="student", gap=True)
+
+
+def test_best_weights_are_those_of_the_share_that_each_component_has():
+    # Two components that no row shares: the best weights are the shares of the rows in each.
+    log_densities = np.log([[1.0, 1e-9], [1.0, 1e-9], [1.0, 1e-9], [1e-9, 1.0]])
+    weights = best_weights(log_densities, np.full(4, 0.25))
+    np.testing.assert_allclose(weights, [0.75, 0.25], atol=1e-6)
