@@ -20,8 +20,8 @@ from divmix.settings import FitSettings, TableSettings
 from divmix.tables.preprocessing import Preprocessing
 from divmix.workflows.fit import design_matrix, fit_table
 
-ALPHAS: tuple[float | str, ...] = (0, 0.01, 0.03, 0.1, 0.3, 1)
-COMPONENTS = 30  # of the rich mixture; fewer where two distinct rows each are not to be had
+ALPHAS: tuple[float | str, ...] = (0, 0.01, 0.03, 0.1, 0.3, 1, "auto")
+COMPONENTS, ROWS_EACH = 30, 10  # of the rich mixture: so many, where each has so many rows
 MOST_COMPONENTS = 20  # of the peers
 TRAINING_SHARE = 0.7
 MOST_ROWS = 10_000  # larger sets are left out
@@ -94,11 +94,14 @@ def split(table: pa.Table, seed: int) -> Split:
 
 
 def _rich(alpha: float | str) -> Callable[[Split], float]:
-    """Many components, each a cluster of its own, so that none are merged."""
+    """Many diagonal components, each a cluster of its own, so that none are merged."""
 
     def score(part: Split) -> float:
-        m = min(COMPONENTS, max(1, len(np.unique(part.X, axis=0)) // 2))
-        settings = FitSettings(clusters=m, components=m, alpha=alpha, seed=part.seed, threads=1)
+        distinct = len(np.unique(part.X, axis=0))
+        m = min(COMPONENTS, max(1, distinct // ROWS_EACH))
+        settings = FitSettings(
+            clusters=m, components=m, covariance="diag", alpha=alpha, seed=part.seed, threads=1
+        )
         mixture = fit_table(part.training, settings).mixture
         return float(mixture.score(part.X_test).log_density.mean())
 
