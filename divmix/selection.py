@@ -14,6 +14,7 @@ import numpy as np
 
 from divmix.errors import UsageError
 from divmix.families import Components, Gaussian, make_family
+from divmix.families.structure import Base
 from divmix.fitting import diversified, reduction
 from divmix.fitting.choices import MOST_FULL_COLUMNS
 from divmix.fitting.data_term import InMemory
@@ -26,9 +27,11 @@ from divmix.settings import FitSettings
 STEPS = (0.8, 0.94, 1.0)  # share of the components that a level keeps; one less at least
 LEVEL_ITERATIONS, CANDIDATE_ITERATIONS = 5, 10
 LEAST_COMPONENTS, COMPONENTS_PER_CLUSTER = 100, 3  # of the relaxed mixture
+RICH = 3  # components for each cluster where unions are looked for
 ROOM = 2  # times as many at least as the best candidate has
 SAMPLES = (8_000, 24_000)  # rows: many tell apart what few do not
 FEW_ROWS, PATHS_OF_FEW = 2_000, 3  # a path on few rows costs little and depends on its start
+CLEARLY = 10.0  # difference of BIC: very strong evidence to Kass and Raftery (1995)
 APART = 1e-3  # share of rows in common below which components are taken for separate groups
 
 ALPHAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -68,6 +71,15 @@ class Path:
     def best(self) -> Candidate:
         return min(self.candidates.values(), key=lambda candidate: candidate.bic)
 
+    @property
+    def chosen(self) -> Candidate:
+        """The fewest components whose BIC is not clearly above the lowest."""
+        least = self.best.bic + CLEARLY
+        return min(
+            (candidate for candidate in self.candidates.values() if candidate.bic <= least),
+            key=lambda candidate: candidate.k,
+        )
+
     def descend_to_best(self, m: int) -> None:
         """From m components to one, then again in ever shorter steps around the lowest BIC."""
         richest, lowest = self.search.relax(m), 1
@@ -76,11 +88,19 @@ class Path:
             best = min(range(len(levels)), key=lambda i: levels[i][1].bic)
             richest = levels[max(best - 1, 0)][0]
             lowest = levels[min(best + 1, len(levels) - 1)][0].count
+            if kept == STEPS[0]:
+                rich = [level for level, _ in levels if level.count >= RICH * self.best.k]
+        for level in rich[:1] + rich[1:][-1:]:  # the richest and the poorest of them
+            self.propose_unions(level)
 
-    def cover(self, lowest: int, highest: int, m: int) -> None:
-        """From m components by long steps to `highest`, and one by one down to `lowest`."""
-        levels = self.descend(self.search.relax(m), highest, STEPS[0])
+    def cover(self, lowest: int, highest: int) -> None:
+        """Candidates of lowest .. highest components, and no others."""
+        m = max(LEAST_COMPONENTS, COMPONENTS_PER_CLUSTER * highest)
+        start = self.search.relax(min(m, max(highest, count_distinct(self.sample.X) // 2)))
+        levels = self.descend(start, highest, STEPS[0])
         self.descend(levels[-1][0], lowest, STEPS[-1])
+        for k in [k for k in self.candidates if not lowest <= k <= highest]:
+            del self.candidates[k]
 
     def descend(
         self, components: Components, lowest: int, kept: float
@@ -96,11 +116,29 @@ class Path:
             levels.append((components, self.propose(components)))
         return levels
 
+    def propose_unions(self, components: Components) -> None:
+        """Candidates around the best from unions by overlap.
+
+        The cost of a merge along the path is weighed by mass, so two small clusters join although
+        they are far apart; by overlap they do not.
+        """
+        tree, k = self.overlaps(components), self.best.k
+        for count in range(max(1, k - 2), min(k + 3, components.count)):
+            merged = self.search.merged(components, reduction.cut(tree, count))
+            base = self.search.pooled(diversified.RELAXED_ALPHA)
+            self.propose(self.search.climb("select", merged, base, LEVEL_ITERATIONS))
+
+    def overlaps(self, components: Components) -> reduction.MergeTree:
+        """The order in which overlapping components unite, small ones like others."""
+        responsibilities = self.search.responsibilities(components)
+        shared = reduction.shared_mass(responsibilities, self.sample.row_weights)
+        matrices = self.search.matrices(components)
+        return reduction.merge_tree(*matrices, criterion="overlap", shared=shared)
+
     def propose(self, components: Components) -> Candidate:
         """The candidate that components lead to; kept where it is the best of its k."""
-        fitted = self.search.climb(
-            "select", components, self.search.broad, CANDIDATE_ITERATIONS
-        )
+        base = Base(self.sample.features + 2)  # as many rows as in Fraley and Raftery's (2007)
+        fitted = self.search.climb("select", components, lambda _: base, CANDIDATE_ITERATIONS)
         candidate = assess(fitted, self.sample)
         known = self.candidates.get(candidate.k)
         if known is None or candidate.bic < known.bic:
@@ -139,7 +177,7 @@ def settle_clusters(settings: FitSettings, rows, floor: np.ndarray, monitor, not
     generator = np.random.default_rng(settings.seed)
     path = choose_clusters(rows.X, rows.row_weights, families, generator, monitor)
     notes.append(explain(path))
-    return replace(settings, clusters=path.best.k)
+    return replace(settings, clusters=path.chosen.k)
 
 
 def settle_alpha(settings: FitSettings, rows, family: Gaussian, monitor, notes: list[str]):
@@ -215,24 +253,27 @@ def look_for_best(
 
 
 def explain(path: Path) -> str:
-    """A sentence on the candidate with the lowest BIC, and on groups far from each other."""
-    best = path.best
-    reason = f"{best.k} clusters have the lowest BIC on {path.sample.rows:,} rows"
-    others = [candidate for candidate in path.candidates.values() if candidate.k != best.k]
+    """A sentence on the chosen candidate, and on groups far from each other."""
+    chosen, best = path.chosen, path.best
+    if chosen.k == best.k:
+        reason = f"{best.k} clusters have the lowest BIC on {path.sample.rows:,} rows"
+    else:
+        reason = f"{chosen.k} clusters are the fewest with a BIC within {CLEARLY:g} of the lowest"
+    others = [candidate for candidate in path.candidates.values() if candidate.k != chosen.k]
     if others:
         second = min(others, key=lambda candidate: candidate.bic)
-        reason += f", {second.bic - best.bic:.3g} below that of {second.k}"
+        gap = second.bic - chosen.bic
+        reason += f", {abs(gap):.3g} {'below' if gap > 0 else 'above'} that of {second.k}"
     groups = count_groups(path)
-    if 1 < groups < best.k:
+    if 1 < groups < chosen.k:
         reason += f"; they form {groups} groups that share next to no rows (see -k {groups})"
     return reason
 
 
 def count_groups(path: Path) -> int:
-    """Groups left of the best components when all that share more than APART of a row are joined."""
-    components, search = path.best.components, path.search
-    shared = reduction.shared_mass(search.responsibilities(components), path.sample.row_weights)
-    tree = reduction.merge_tree(*search.matrices(components), criterion="overlap", shared=shared)
+    """Groups left of the chosen components when all that share more than APART of a row are joined."""
+    components = path.chosen.components
+    tree = path.overlaps(components)
     joined = np.flatnonzero(tree.costs < -np.log(APART))
     return components.count - (int(joined.max(initial=-1)) + 1)
 

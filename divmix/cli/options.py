@@ -1,7 +1,7 @@
 """Options made from the settings' metadata, and the options that commands share."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, fields
 from itertools import chain
 from typing import Any
@@ -112,10 +112,14 @@ def _help(setting: Field) -> str:
     return f"{rules['help']}  [{facts}]" if facts else rules["help"]
 
 
-def setting_options(*owners: type) -> Callable:
-    """Decorator: an option for each setting of these dataclasses, in their order."""
+def setting_options(*owners: type, only: Mapping[type, Collection[str]] = {}) -> Callable:
+    """Decorator: an option for each setting of these dataclasses, in their order.
+
+    `only` names the settings that a command has options for, where it does not need all.
+    """
     def decorate(command: Command) -> Command:
-        made = [SettingOption(owner, setting) for owner in owners for setting in fields(owner)]
+        made = [SettingOption(owner, setting) for owner in owners for setting in fields(owner)
+                if owner not in only or setting.name in only[owner]]
         model = [option for option in made if option.section == "Model"]
         others = [option for option in made if option.section != "Model"]
         others.sort(key=lambda option: option.section)
@@ -124,9 +128,10 @@ def setting_options(*owners: type) -> Callable:
     return decorate
 
 
-def collect(ctx: click.Context, owner: type) -> Any:
-    """The settings of one dataclass from the options of this command."""
-    return owner(**{setting.name: ctx.params[setting.name] for setting in fields(owner)})
+def collect(ctx: click.Context, owner: type, **given: Any) -> Any:
+    """The settings of one dataclass from the options of this command, and those `given`."""
+    return owner(**given, **{setting.name: ctx.params[setting.name] for setting in fields(owner)
+                             if setting.name in ctx.params})
 
 
 def origins(ctx: click.Context, *owners: type) -> dict[str, str]:

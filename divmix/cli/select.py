@@ -1,0 +1,61 @@
+"""`divmix select`: how many clusters a table has."""
+
+import sys
+
+import click
+
+from divmix.cli import options
+from divmix.cli.signals import GracefulStop
+from divmix.settings import FitSettings, TableSettings
+
+
+class Range(click.ParamType):
+    """Two whole numbers such as 2:20, or one for a range of one."""
+
+    name = "range"
+
+    def convert(self, value, param, ctx) -> tuple[int, int]:
+        lowest, _, highest = str(value).partition(":")
+        try:
+            return int(lowest), int(highest or lowest)
+        except ValueError:
+            self.fail(f"{value} is not a range such as 2:20", param, ctx)
+
+
+@options.setting_options(
+    FitSettings, TableSettings, only={FitSettings: ("family", "covariance", "seed", "threads")})
+@click.command("select", cls=options.Command, short_help="Compare numbers of clusters.",
+               example="divmix select sample_data/wine.csv -k 2:8 --exclude class")
+@click.argument("data", nargs=-1, required=True)
+@click.option("-k", "--clusters", "ks", type=Range(), default="2:20", metavar="N:M",
+              help="Fewest and most clusters to look at.  [default: 2:20]")
+@options.table_output("-")
+@options.force
+@options.as_json
+@options.quiet
+@options.verbose
+@click.pass_context
+def command(ctx: click.Context, data: tuple[str, ...], ks: tuple[int, int], output: str,
+            force: bool, as_json: bool, quiet: bool, verbose: bool, **values: object) -> None:
+    """One line for each number of clusters of DATA, the choice by BIC marked.
+
+    log_likelihood and held_out (by the mixture of one half of the rows for the other) are nats per
+    row. bic and icl are better the lower; icl also wants clusters apart. stability is the adjusted
+    Rand index between the clusters that two halves of the rows lead to. Labels are never looked
+    at. DATA as for fit; fit -k auto chooses in the same way, without a range.
+    """
+    from divmix.cli import show, terminal
+    from divmix.workflows.select import run_select
+
+    for_the_eye = output == "-" and not as_json and sys.stdout.isatty()
+    written = None if output == "-" and (as_json or for_the_eye) else output
+    with terminal.progress(quiet, verbose) as progress, (
+            GracefulStop(progress.stopping)) as should_stop:
+        document = run_select(
+            data, *ks, options.collect(ctx, FitSettings, clusters="auto"),
+            options.collect(ctx, TableSettings), written,
+            overwrite=force, progress=progress, should_stop=should_stop)
+        if not for_the_eye and document is not None:
+            progress.note(document["reason"])
+    if as_json or for_the_eye:
+        show.show(document, as_json)

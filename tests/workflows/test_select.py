@@ -1,0 +1,107 @@
+"""`select`: the table over the number of clusters."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as csv
+import pytest
+from click.testing import CliRunner
+
+from divmix.cli.main import cli
+from divmix.errors import UsageError
+from divmix.settings import FitSettings, TableSettings
+from divmix.workflows.fit import fit_table
+from divmix.workflows.select import select_table
+
+AUTO = FitSettings(clusters="auto", threads=1)
+
+
+@pytest.fixture(scope="module")
+def table():
+    generator = np.random.default_rng(0)
+    centers = np.array([(0, 0), (9, 0), (0, 9), (9, 9)]) * [1.0, 100.0]
+    X = np.vstack([c + generator.standard_normal((70, 2)) * [1.0, 100.0] for c in centers])
+    return pa.table({"a": X[:, 0], "b": X[:, 1], "known": np.repeat([1, 2, 3, 4], 70)})
+
+
+@pytest.fixture(scope="module")
+def compared(table):
+    return select_table(table, 2, 7, AUTO, TableSettings(truth="known"))
+
+
+def column(document, name):
+    return [row[name] for row in document["rows"]]
+
+
+def test_one_line_for_each_number_and_one_choice(compared):
+    assert column(compared, "clusters") == [2, 3, 4, 5, 6, 7]
+    assert column(compared, "chosen") == [False, False, True, False, False, False]
+    assert compared["clusters"] == 4
+    assert compared["reason"].startswith("4 clusters have the lowest BIC on 280 rows")
+
+
+def test_the_choice_is_the_lowest_bic_and_the_most_stable(compared):
+    assert np.argmin(column(compared, "bic")) == 2
+    assert np.argmin(column(compared, "icl")) == 2
+    assert np.argmax(column(compared, "stability")) == 2
+    assert compared["rows"][2]["stability"] == pytest.approx(1, abs=0.02)
+
+
+def test_held_out_log_likelihood_is_in_the_units_of_the_data(compared):
+    entropy = np.log(4) + np.log(2 * np.pi * np.e) + np.log(100)  # of the four Gaussians
+    assert compared["rows"][2]["held_out"] == pytest.approx(-entropy, abs=0.25)
+    assert compared["rows"][2]["log_likelihood"] == pytest.approx(-entropy, abs=0.25)
+
+
+def test_fit_with_k_auto_agrees_and_says_why(table):
+    fit = fit_table(table, AUTO, TableSettings(truth="known"))
+    assert fit.mixture.n_clusters == 4
+    assert any("4 clusters have the lowest BIC" in note for note in fit.notes)
+    assert fit.trace[0].iteration == 0 and all(row.phase != "select" for row in fit.trace)
+
+
+def test_fit_with_k_auto_is_fit_with_that_k(table):
+    settled = fit_table(table, FitSettings(clusters=4, threads=1), TableSettings(truth="known"))
+    auto = fit_table(table, AUTO, TableSettings(truth="known"))
+    assert np.array_equal(auto.scores.cluster, settled.scores.cluster)
+    assert auto.log_likelihood == settled.log_likelihood
+
+
+def test_fit_with_alpha_auto_says_what_it_took(table):
+    fit = fit_table(
+        table, FitSettings(clusters=4, alpha="auto", threads=1), TableSettings(truth="known")
+    )
+    assert any("best held-out log-likelihood" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize("lowest, highest, problem", [
+    (5, 3, "not a range"), (0, 3, "not a range"), (2, 200, "70 clusters at most"),
+])
+def test_a_range_that_cannot_be_is_refused(table, lowest, highest, problem):
+    with pytest.raises(UsageError, match=problem):
+        select_table(table, lowest, highest, AUTO)
+
+
+def test_the_command_writes_csv_and_json(table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    csv.write_csv(table, "t.csv")
+    given = ["select", "t.csv", "-k", "3:5", "--exclude", "known", "--threads", "1"]
+
+    def run(*more):
+        return CliRunner().invoke(cli, [*given, *more])
+
+    plain = run()
+    assert plain.exit_code == 0, plain.output
+    assert plain.stdout.splitlines()[0].startswith('clusters,log_likelihood,held_out,bic,icl')
+    assert len(plain.stdout.splitlines()) == 4
+    assert json.loads(run("--json").stdout)["clusters"] == 4
+    assert run("-o", "k.parquet").exit_code == 0
+    assert (tmp_path / "k.parquet").exists()
+    assert run("-o", "k.parquet").exit_code == 2  # not without --force
+
+
+def test_the_command_refuses_what_is_no_range():
+    done = CliRunner().invoke(cli, ["select", "t.csv", "-k", "two"])
+    assert done.exit_code == 2
+    assert "two is not a range such as 2:20" in done.output
