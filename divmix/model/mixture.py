@@ -110,7 +110,7 @@ class Mixture:
         if self.hierarchy is None:
             raise UsageError(
                 "the model holds no merge tree",
-                hint="fit again with --method diversified, the default",
+                hint="fit again with --method diversified, the default; older models have none",
             )
         components, clusters = self.components, reduction.cut(self.hierarchy.tree, k)
         if k == self.n_clusters:
