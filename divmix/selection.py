@@ -34,7 +34,7 @@ FEW_ROWS, PATHS_OF_FEW = 2_000, 3  # a path on few rows costs little and depends
 CLEARLY = 10.0  # difference of BIC: very strong evidence to Kass and Raftery (1995)
 APART = 1e-3  # share of rows in common below which components are taken for separate groups
 
-ALPHAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+ALPHAS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS = 3
 START_ALPHA = 0.1  # of the search before alpha is known
 START_ALPHA = 0.03  # of the search before alpha is known
@@ -180,23 +180,35 @@ def settle_clusters(settings: FitSettings, rows, floor: np.ndarray, monitor, not
     return replace(settings, clusters=path.chosen.k)
 
 
-def settle_alpha(settings: FitSettings, rows, family: Gaussian, monitor, notes: list[str]):
+def settle_alpha(settings: FitSettings, rows, floor: np.ndarray, monitor, notes: list[str]):
     """The settings with the alpha of the best held-out log-likelihood; a note says so.
 
-    Raises UsageError for a method without base measure, FitError.
+    With --covariance auto, full or diagonal covariances are chosen in the same way. The number of
+    clusters is settled. Raises UsageError for a method without base measure, FitError.
     """
     if settings.method != "diversified":
         raise UsageError(
             f"--alpha auto is not available with --method {settings.method}",
             hint="give alpha as a number, or use --method diversified",
         )
-    generator = np.random.default_rng(settings.seed)
-    data_term = InMemory(rows.X, rows.row_weights, family)
-    means = held_out_by_alpha(data_term, settings, generator, monitor)
-    best = int(means.argmax())
-    gain = f", {means[best] - means[0]:.3g} nats per row above alpha 0" if best else ""
-    notes.append(f"alpha {ALPHAS[best]:g}, the best held-out log-likelihood" + gain)
-    return replace(settings, alpha=ALPHAS[best])
+    families = candidate_families(settings, floor)
+    means = np.stack([
+        held_out_by_alpha(
+            InMemory(rows.X, rows.row_weights, family),
+            settings,
+            np.random.default_rng(settings.seed),
+            monitor,
+        )
+        for family in families
+    ])
+    which, best = np.unravel_index(means.argmax(), means.shape)
+    covariance = families[which].structure.name
+    gain = means[which, best] - means[which, 0]
+    told = f", {gain:.3g} nats per row above alpha 0" if best else ""
+    notes.append(f"alpha {ALPHAS[best]:g}, the best held-out log-likelihood" + told)
+    if len(families) > 1:
+        notes.append(f"covariance {covariance}, the better held-out log-likelihood")
+    return replace(settings, alpha=ALPHAS[best], covariance=covariance)
 
 
 def candidate_families(settings: FitSettings, floor: np.ndarray) -> list[Gaussian]:
@@ -271,7 +283,7 @@ def explain(path: Path) -> str:
 
 
 def count_groups(path: Path) -> int:
-    """Groups left of the chosen components when all that share more than APART of a row are joined."""
+    """Groups left when all chosen components that share more than APART of a row are joined."""
     components = path.chosen.components
     tree = path.overlaps(components)
     joined = np.flatnonzero(tree.costs < -np.log(APART))

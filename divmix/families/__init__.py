@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from divmix.errors import UsageError
 from divmix.families.axis_aligned import Diag, Known, Spherical
 from divmix.families.components import Components
 from divmix.families.gaussian import Gaussian
@@ -15,5 +16,13 @@ __all__ = ["FAMILIES", "STRUCTURES", "Components", "Gaussian", "Student", "make_
 
 
 def make_family(family: str, covariance: str, floor: np.ndarray) -> Gaussian:
-    """The family `family` with structure `covariance` and variance floor (d,)."""
+    """The family `family` with structure `covariance` and variance floor (d,).
+
+    Raises UsageError where the two do not go together.
+    """
+    if family == "student" and covariance == "tied":
+        raise UsageError(
+            "--covariance tied is not available with --family student",
+            hint="use spherical, diag or full",
+        )
     return FAMILIES[family](STRUCTURES[covariance](), floor)

@@ -144,10 +144,10 @@ def fit_table(
         if settings.clusters == "auto":
             progress.stage("choosing the number of clusters")
             settings = settle_clusters(settings, rows, floor, monitor, notes)
-        family = _family(rows, floor, settings, notes)
         if settings.alpha == "auto":
             progress.stage("choosing alpha")
-            settings = settle_alpha(settings, rows, family, monitor, notes)
+            settings = settle_alpha(settings, rows, floor, monitor, notes)
+        family = _family(rows, floor, settings, notes)
         monitor.trace.clear()  # the trace is that of the fit
         for note in notes:
             progress.note(note)
@@ -213,11 +213,6 @@ def _family(
         m = settings.components or settings.clusters
         covariance = choose_covariance(used, d, m, settings.method)
         notes.append(f"covariance {covariance}, chosen for {used:,} rows of {d} features")
-    if settings.family == "student" and covariance == "tied":
-        raise UsageError(
-            "--covariance tied is not available with --family student",
-            hint="use spherical, diag or full",
-        )
     if settings.family == "student" and settings.gap:
         raise UsageError(
             "--gap is not available with --family student",
