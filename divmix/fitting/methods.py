@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from divmix.errors import UsageError
 from divmix.families import Components, Gaussian
 from divmix.fitting import diversified as search
-from divmix.fitting import initialization
+from divmix.fitting import initialization, reduction
 from divmix.fitting.data_term import InMemory, MiniBatch
-from divmix.fitting.hierarchy import Hierarchy
+from divmix.fitting.hierarchy import Hierarchy, matrices
 from divmix.fitting.loop import climb
 from divmix.fitting.monitor import Monitor
 from divmix.fitting.steps import em_step, local_step, published_step
@@ -35,13 +36,15 @@ def diversified(data_term: InMemory, family: Gaussian, settings: FitSettings, ge
     """Relax, diversify and reduce on a sample of rows, then refine on all of them."""
     sample = search.draw_sample(data_term, settings.clusters, generator)
     k, d = settings.clusters, data_term.features
-    m = settings.components or search.choose_components(family, sample.rows, d, k)
+    m = _components(settings) or search.choose_components(family, sample.rows, d, k)
     phases = search.Search(sample, k, settings.alpha, generator, monitor, settings.merge)
-    reduced = phases.reduce(max(m, k))
+    reduced = phases.reduce(m)
     base = phases.final_base(reduced.components, data_term.total_weight)
+    learn_weights = settings.weights != "uniform"
+    components = reduced.components if learn_weights else _equal_weights(reduced.components)
     result = climb(
-        em_step(family, base=base),
-        reduced.components,
+        em_step(family, learn_weights=learn_weights, base=base),
+        components,
         data_term,
         monitor,
         phase="refine",
@@ -103,14 +106,34 @@ def _single_phase(phase, step, components, data_term, settings, generator, monit
         tol=settings.tol,
         window=FIRST_ORDER_WINDOW if first_order else 1,
     )
-    return Fitted(result.components, np.arange(result.components.count), result.stop_reason)
+    clusters = _unions(data_term, result.components, settings.clusters)
+    return Fitted(result.components, clusters, result.stop_reason)
+
+
+def _unions(data_term, components: Components, k: int) -> np.ndarray:
+    """Cluster (m,) of each component: its own, or with more components than k a union of them."""
+    if components.count == k:
+        return np.arange(k)
+    tree = reduction.merge_tree(*matrices(data_term.family, components))
+    return reduction.cut(tree, k)
 
 
 def _start(data_term: InMemory, family, settings: FitSettings, generator) -> Components:
-    m = settings.components or settings.clusters
+    m = _components(settings) or settings.clusters
     return initialization.start(
         family, data_term.X, data_term.row_weights, m, settings.init, generator
     )
+
+
+def _components(settings: FitSettings) -> int | None:
+    """The components asked for, if any. Raises UsageError where they are too few."""
+    m = settings.components
+    if m is not None and m < settings.clusters:
+        raise UsageError(
+            f"--components {m} is less than -k {settings.clusters}",
+            hint="a cluster has one component at least: leave --components away, or raise it",
+        )
+    return m
 
 
 def _equal_weights(components: Components) -> Components:

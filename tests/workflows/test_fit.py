@@ -248,6 +248,24 @@ def test_more_clusters_than_distinct_rows_is_refused():
         fitted(frame, TableSettings(), clusters=4)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_more_components_than_clusters_are_united(method):
+    fit = fitted(blobs(), method=method, components=9)
+    assert fit.mixture.n_clusters == 3 and fit.scores.cluster.max() < 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fewer_components_than_clusters_are_refused(method):
+    with pytest.raises(UsageError, match="--components 2"):
+        fitted(blobs(), method=method, components=2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_uniform_weights_are_kept(method):
+    fit = fitted(blobs(), method=method, weights="uniform")
+    np.testing.assert_allclose(fit.mixture.components.weights, 1 / fit.mixture.components.count)
+
+
 def test_tied_student_is_refused():
     with pytest.raises(UsageError, match="tied"):
         fitted(blobs(), family="student", covariance="tied")
