@@ -28,7 +28,7 @@ def variance_floor(
     """Smallest variance of each column of X (n, d), (d,).
 
     `share` of the column's variance; a constant column takes the mean variance of the others for
-    its own. Where indicator (d,) is true the column is 0/1 and the floor INDICATOR_FLOOR.
+    its own, or 1 where all are. Where indicator (d,) is true the column is 0/1 and the floor INDICATOR_FLOOR.
     """
     total = row_weights.sum()
     mean = row_weights @ X / total
@@ -38,5 +38,6 @@ def variance_floor(
         square += row_weights[rows] @ (X[rows] - mean) ** 2
     variances = square / total
     varying = variances > 1e-12 * variances.max()
-    floor = share * np.where(varying, variances, variances[varying].mean())
+    usual = variances[varying].mean() if varying.any() else 1.0
+    floor = share * np.where(varying, variances, usual)
     return np.where(indicator, np.maximum(floor, INDICATOR_FLOOR), floor)

@@ -18,6 +18,8 @@ RowName = Callable[[int], str]
 
 # Squares of larger values do not fit a float64, and so neither does their variance.
 LARGEST = 1e150
+# A spread whose square is none of a float64 counts as no spread.
+SMALLEST = 1 / LARGEST
 
 # The interquartile range of a normal distribution, in standard deviations.
 NORMAL_IQR = 1.3489795003921634
@@ -77,6 +79,8 @@ class NumericColumn:
         else:
             average = statistics.mean(values, weights)
             center, scale = _center_and_scale(values, weights, average, scaling)
+            if scale < SMALLEST:
+                scale = 1.0
         # Quartiles may lie close together far from the mean.
         fill = min(max((average - center) / scale, -LARGEST), LARGEST)
         return cls(name, center, scale, fill, lowest, highest, bool(log))

@@ -1,0 +1,7 @@
+"""Settings of all tests."""
+
+from hypothesis import settings
+
+# The same examples in every run: a failure in CI must be one that anybody can repeat.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
