@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: the first asks a fit to stop after its step, the second leaves at once."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -17,6 +18,8 @@ class Interrupted(BaseException):
 
 
 def _raise(number: int, frame: object) -> None:
+    # What the signal finds half built may complain when it is cleared away: no concern of the user.
+    sys.unraisablehook = lambda _: None
     raise Interrupted(number)
 
 
@@ -58,7 +61,7 @@ class GracefulStop:
 
     def _handle(self, number: int, frame: object) -> None:
         if self.number is not None or not self._asked:
-            raise Interrupted(number)
+            _raise(number, frame)
         self.number = number
         self._announce()
 
