@@ -73,7 +73,7 @@ class Search:
         k: int,
         alpha: float,
         generator: np.random.Generator,
-        monitor,
+        monitor: Monitor,
         merge: str = "auto",
     ) -> None:
         self.sample, self.k, self.alpha = sample, k, alpha

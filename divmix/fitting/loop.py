@@ -31,10 +31,6 @@ class Result(NamedTuple):
     components: Components
     stop_reason: str  # converged, max_iter, time_budget or interrupted
 
-    @property
-    def converged(self) -> bool:
-        return self.stop_reason == "converged"
-
 
 def climb(
     step: Step,

@@ -11,8 +11,6 @@ from pyarrow import types
 from divmix.errors import InputError
 from divmix.settings import TableSettings
 
-KINDS = ("numeric", "boolean", "categorical")
-
 
 @dataclass(frozen=True)
 class Column:
