@@ -1,6 +1,7 @@
-"""How well clusters agree with known classes: scikit-learn's measures, and two of the field.
+"""How well clusters agree with known classes, and scores with known anomalies.
 
-Rows whose truth or cluster is missing (-1) are left out.
+scikit-learn's measures, and two of the field. Rows whose truth or cluster is missing (-1) are left
+out.
 """
 
 import numpy as np
@@ -51,3 +52,29 @@ def centroid_index(true_centers: np.ndarray, found_centers: np.ndarray) -> int:
     missed = len(true_centers) - len(np.unique(distances.argmin(axis=0)))
     superfluous = len(found_centers) - len(np.unique(distances.argmin(axis=1)))
     return max(missed, superfluous)
+
+
+def anomaly_metrics(
+    anomaly: np.ndarray, score: np.ndarray, flagged: np.ndarray | None = None
+) -> dict[str, float | int]:
+    """How well scores (n,), the higher the stranger, and flags (n,) find the anomalies (n,) bool.
+
+    `auroc` and `average_precision` of the scores; `precision`, `recall`, `f1` of the flags. Rows
+    without a score are left out; the first two need rows of both kinds.
+    """
+    from sklearn import metrics
+
+    known = ~np.isnan(score)
+    anomaly, score = anomaly[known], score[known]
+    told: dict[str, float | int] = {"rows": int(known.sum()), "anomalies": int(anomaly.sum())}
+    if 0 < anomaly.sum() < len(anomaly):
+        told["auroc"] = float(metrics.roc_auc_score(anomaly, score))
+        told["average_precision"] = float(metrics.average_precision_score(anomaly, score))
+    if flagged is not None:
+        flagged = flagged[known]
+        precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+            anomaly, flagged, average="binary", zero_division=0.0
+        )
+        told |= {"flagged": int(flagged.sum()), "precision": float(precision),
+                 "recall": float(recall), "f1": float(f1)}
+    return told

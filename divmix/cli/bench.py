@@ -14,6 +14,8 @@ BENCHMARKS = {
     "speed": "an iteration, the particle step and whole commands beside other packages",
     "suite": "clusters against classes on the labelled tables of a folder",
     "robustness": "how often every cluster is found, over seeds and methods",
+    "anomaly": "anomaly scores on the labelled tables of a folder, beside other detectors",
+    "kdd": "normal connections among attacks, KDD Cup 1999 (kddcup99_10pct.parquet)",
     "density": "held-out log-likelihood over alpha, beside scikit-learn",
 }
 HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
@@ -26,10 +28,11 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
 @click.option("--seeds", type=click.IntRange(1), metavar="N",
               help="Runs of each method; density: splits.")
 @click.option("--data", metavar="FOLDER",
-              help="suite, robustness, density: Parquet files with a column 'label' (0 = noise).")
+              help="Folder of the tables: Parquet files with a column 'label' (suite, robustness, "
+                   "density: 0 = noise; anomaly: 1 = anomaly), or kdd's file.")
 @click.option("--sets", metavar="A,B", help="The same: only these tables of the folder.")
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
-@click.option("--quick", is_flag=True, help="speed: fewer rows and rounds.")
+@click.option("--quick", is_flag=True, help="speed, kdd: fewer rows.")
 @options.as_json
 @options.quiet
 def command(name: str, seeds: int | None, data: str | None, sets: str | None, peers: str | None,

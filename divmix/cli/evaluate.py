@@ -1,4 +1,4 @@
-"""`divmix evaluate`: clusters against known classes."""
+"""`divmix evaluate`: clusters against known classes, scores against known anomalies."""
 
 import click
 
@@ -13,15 +13,20 @@ from divmix.cli import options
               help="Table that holds the truth, row by row. Default: TABLE itself.")
 @click.option("--prediction", default="cluster", metavar="COL",
               help="Column with the clusters.  [default: cluster]")
+@click.option("--anomaly", metavar="VALUE",
+              help="For a TABLE from detect: the class that stands for an anomaly.  "
+                   "[default: 1 or true]")
 @options.as_json
-def command(table: str, truth: str, data: str | None, prediction: str, as_json: bool) -> None:
-    """Compare the clusters in TABLE with known classes.
+def command(table: str, truth: str, data: str | None, prediction: str, anomaly: str | None,
+            as_json: bool) -> None:
+    """Compare the clusters in TABLE with known classes, or the scores of detect with anomalies.
 
     Prints the adjusted Rand index, normalised and adjusted mutual information, and the accuracy
-    under the best matching of clusters to classes.
+    under the best matching of clusters to classes. Of scores and flags it prints the area under
+    the ROC curve, average precision, precision, recall and F1.
     """
     from divmix.cli.show import show
     from divmix.workflows.evaluate import run_evaluate
 
-    result = run_evaluate(table, truth, prediction=prediction, data=data)
+    result = run_evaluate(table, truth, prediction=prediction, data=data, anomaly=anomaly)
     show(result, as_json)

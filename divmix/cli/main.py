@@ -11,7 +11,8 @@ from click.shell_completion import shell_complete
 from divmix import __version__
 from divmix.cli import exits, signals
 
-COMMANDS = ("fit", "predict", "evaluate", "select", "describe", "cut", "sample", "bench", "doctor")
+COMMANDS = ("fit", "predict", "detect", "audit", "evaluate", "select", "describe", "cut", "sample",
+            "bench", "doctor")
 
 
 class LazyGroup(click.Group):

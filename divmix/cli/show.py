@@ -101,6 +101,17 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
         out.print(Text(f"  {name:<14}  {value}"))
 
 
+def print_detection(found: dict[str, Any]) -> None:
+    """What detect found, on stderr."""
+    out, rule = console(stderr=True), found["rule"]
+    flagged = f"{found['flagged']:,} of {found['rows']:,} rows"
+    facts = [("flagged", f"{flagged} by --{rule['name'].replace('_', '-')} {rule['level']:g}"),
+             ("calibrated by", found["calibrated_by"])]
+    facts += [("note", note) for note in found["notes"]]
+    for name, value in facts:
+        out.print(Text(f"  {name:<14}  {value}"))
+
+
 def print_model(document: dict[str, Any]) -> None:
     """A model for the eye on stdout: columns, the settings that matter, clusters, components."""
     out = console()

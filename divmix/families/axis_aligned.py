@@ -54,6 +54,9 @@ class Spherical(AxisAligned):
     def from_full(self, covariances):
         return np.diagonal(covariances, axis1=1, axis2=2).mean(axis=1)
 
+    def marginal(self, covariances, columns):
+        return covariances
+
     def variances(self, covariances, m, d):
         return np.repeat(covariances[:, None], d, axis=1)
 
@@ -84,6 +87,9 @@ class Diag(AxisAligned):
 
     def from_full(self, covariances):
         return np.diagonal(covariances, axis1=1, axis2=2).copy()
+
+    def marginal(self, covariances, columns):
+        return covariances[:, columns]
 
     def variances(self, covariances, m, d):
         return covariances

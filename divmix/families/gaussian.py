@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from divmix.families.axis_aligned import AxisAligned
 from divmix.families.components import Components
 from divmix.families.structure import Base, CovarianceStructure, per_mass
 
@@ -45,6 +46,16 @@ class Gaussian:
         """log p(x|theta_j) of rows X (n, d), (n, m), nats."""
         distances = self.structure.mahalanobis(X, components)
         return self.log_normalizer(components) - 0.5 * distances
+
+    def marginal(self, components: Components, columns: np.ndarray) -> Components:
+        """The components of these columns alone; the same family, normal or Student-t."""
+        covariances = self.structure.marginal(components.covariances, columns)
+        return components._replace(means=components.means[:, columns], covariances=covariances)
+
+    @property
+    def columns_independent(self) -> bool:
+        """Whether the density of a component is the product of those of its columns."""
+        return isinstance(self.structure, AxisAligned)
 
     def variances(self, components: Components) -> np.ndarray:
         """Variance of each column in each component, (m, d)."""

@@ -53,6 +53,10 @@ class CovarianceStructure:
         """Variance of each column in each component, (m, d)."""
         raise NotImplementedError
 
+    def marginal(self, covariances: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The covariances of these columns alone: that part of each matrix."""
+        return np.ascontiguousarray(covariances[:, columns][:, :, columns])
+
     def log_factor(self, covariances: np.ndarray, m: int, d: int) -> np.ndarray:
         """log |W| with W cov W^T = I, (m,)."""
         raise NotImplementedError

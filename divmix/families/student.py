@@ -21,6 +21,7 @@ class Student(Gaussian):
     """Student-t densities with degrees of freedom nu learned for each component."""
 
     name = "student"
+    columns_independent = False  # all columns share the tail
 
     def start(self, weights, means, covariance):
         components = super().start(weights, means, covariance)

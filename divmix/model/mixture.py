@@ -9,6 +9,7 @@ import numpy as np
 from divmix.errors import ModelFileError, UsageError
 from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
 from divmix.fitting.hierarchy import Hierarchy, MergeTree, joined
+from divmix.model.calibration import Calibration
 from divmix.model.model_file import read_model, write_model
 from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 
@@ -34,7 +35,7 @@ class Mixture:
 
     about holds what describes the fit and is not needed to score a row: settings, rows, input.
     Neither is the hierarchy, from which other numbers of clusters are cut; None where the method
-    has no merge tree.
+    has no merge tree. calibration: what `detect` holds scores against, None for other models.
     """
 
     family: Gaussian
@@ -43,6 +44,7 @@ class Mixture:
     preprocessing: Preprocessing
     about: dict[str, Any]
     hierarchy: Hierarchy | None = None
+    calibration: Calibration | None = None
 
     @property
     def n_clusters(self) -> int:
@@ -159,6 +161,10 @@ class Mixture:
             document["merge"] = self.hierarchy.criterion
             arrays |= {f"tree_{name}": v for name, v in self.hierarchy.tree._asdict().items()}
             arrays |= _arrays(self.hierarchy.relaxed, "relaxed_")
+        if self.calibration is not None:
+            document["calibration"] = self.calibration.source
+            arrays["calibration_scores"] = self.calibration.scores
+            arrays["calibration_typical"] = self.calibration.typical
         write_model(path, document, arrays, overwrite)
 
     @classmethod
@@ -201,7 +207,14 @@ class Mixture:
                 relaxed = _components(arrays, family, "relaxed_")
             hierarchy = Hierarchy(document["merge"], tree, relaxed)
             hierarchy.check(components)
-        return cls(family, components, clusters, preprocessing, document["about"], hierarchy)
+        calibration = None
+        if "calibration" in document:
+            scores, typical = arrays["calibration_scores"], arrays["calibration_typical"]
+            calibration = Calibration(scores, typical, document["calibration"])
+            calibration.check(len(preprocessing.columns))
+        return cls(
+            family, components, clusters, preprocessing, document["about"], hierarchy, calibration
+        )
 
 
 def _arrays(components: Components | None, prefix: str = "") -> dict[str, np.ndarray]:

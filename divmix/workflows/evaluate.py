@@ -1,4 +1,4 @@
-"""Compare clusters with known classes."""
+"""Compare clusters with known classes, and scores with known anomalies."""
 
 from typing import Any
 
@@ -7,16 +7,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from divmix.errors import InputError
-from divmix.metrics import clustering_metrics
+from divmix.metrics import anomaly_metrics, clustering_metrics
+from divmix.tables import arrays
+from divmix.tables.columns import as_text
 from divmix.tables.reading import open_table
 from divmix.tables.schema import unknown_column
 
 
 def run_evaluate(
-    source: str, truth: str, *, prediction: str = "cluster", data: str | None = None
+    source: str,
+    truth: str,
+    *,
+    prediction: str = "cluster",
+    data: str | None = None,
+    anomaly: str | None = None,
 ) -> dict[str, Any]:
     """Metrics of column `prediction` of the table `source` against column `truth`.
 
+    A table from detect, with columns `score` and `flagged`, is measured by these instead; then
+    `anomaly` is the value of the truth that stands for an anomaly, by default 1 or true.
     The truth is looked for in `data` where that is given (the table the labels were made for, row
     by row), else in the same table. Raises InputError.
     """
@@ -26,6 +35,12 @@ def run_evaluate(
         raise InputError(
             f"{source} has {table.num_rows:,} rows, {data} has {known.num_rows:,}",
             hint="evaluate compares row by row: give the table that the labels were made for",
+        )
+    if prediction not in table.schema.names and {"score", "flagged"} <= set(table.schema.names):
+        return anomaly_metrics(
+            anomalies(known, truth, data or source, anomaly),
+            _numbers(table, "score"),
+            _numbers(table, "flagged") == 1,
         )
     return clustering_metrics(_codes(known, truth, data or source), _codes(table, prediction, source))
 
@@ -49,3 +64,24 @@ def _codes(table: pa.Table, name: str, where: str) -> np.ndarray:
     return np.asarray(pc.fill_null(column.indices, -1)).astype(np.int64)
 
 
+def anomalies(table: pa.Table, name: str, where: str, anomaly: str | None) -> np.ndarray:
+    """Which rows (n,) are anomalies by column `name`."""
+    if name not in table.schema.names:
+        raise unknown_column(name, table.schema.names, where)
+    texts = as_text(table.column(name).combine_chunks())
+    values = set(pc.unique(texts).to_pylist())
+    wanted = {anomaly} if anomaly is not None else {"1", "true"}
+    if not values & wanted:
+        some = ", ".join(sorted(map(str, values))[:5])
+        raise InputError(
+            f"{where}: column '{name}' is {some}, never {' or '.join(sorted(wanted))}",
+            hint="--anomaly VALUE says which value stands for an anomaly",
+        )
+    found = pc.is_in(texts, value_set=pa.array(sorted(wanted), pa.large_string()))
+    return np.asarray(found).astype(bool)
+
+
+def _numbers(table: pa.Table, name: str) -> np.ndarray:
+    """A column as floats, NaN where it is empty."""
+    column = table.column(name).combine_chunks()
+    return arrays.to_floats(column)

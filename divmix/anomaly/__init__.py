@@ -1,0 +1,1 @@
+"""What is unusual, how unusual, and why."""

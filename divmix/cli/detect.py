@@ -1,0 +1,53 @@
+"""`divmix detect`: the rows that are unlike the others."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from divmix.cli import options
+from divmix.cli.signals import GracefulStop
+from divmix.settings import DetectSettings, DetectTableSettings
+
+
+@options.setting_options(DetectSettings, DetectTableSettings)
+@click.command("detect", cls=options.Command, short_help="Find the rows unlike the others.",
+               example="divmix detect sample_data/wine.csv --exclude class -o scores.csv")
+@click.argument("data", nargs=-1, required=True)
+@click.option("--score", multiple=True, metavar="NEW",
+              help="The table to score, where it is not DATA itself; may be given several times.")
+@click.option("--model", metavar="MODEL",
+              help="Score DATA by a model that detect --run has written; nothing is fitted.")
+@click.option("--run", type=click.Path(path_type=Path), metavar="DIR",
+              help="Also write a run folder, whose model scores new rows later.")
+@options.table_output("-")
+@options.force
+@options.as_json
+@options.quiet
+@options.verbose
+@click.pass_context
+def command(ctx: click.Context, data: tuple[str, ...], score: tuple[str, ...], model: str | None,
+            run: Path | None, output: str, force: bool, as_json: bool, quiet: bool, verbose: bool,
+            **values: object) -> None:
+    """Score, p-value, flag and reason for each row, by a density of DATA.
+
+    score is -log density in nats, in the units of the prepared columns. p_value is how rarely a
+    row like those that calibrate scores as high: rows of DATA that the density has not seen, or,
+    where DATA itself is scored, all of them. because names the columns to blame for a flag.
+    Columns are prepared by range, and by logarithm where they have a heavy tail.
+    """
+    from divmix.cli import show, terminal
+    from divmix.workflows.detect import run_detect
+
+    written = None if output == "-" and as_json else output
+    looked_at = not quiet and (verbose or sys.stderr.isatty())
+    with terminal.progress(quiet, verbose) as progress, (
+            GracefulStop(progress.stopping)) as should_stop:
+        found = run_detect(
+            data, options.collect(ctx, DetectSettings), options.collect(ctx, DetectTableSettings),
+            written, score=score, model=model, run=run, overwrite=force, progress=progress,
+            should_stop=should_stop)
+    if as_json:
+        show.print_json(found)
+    if looked_at:
+        show.print_detection(found)

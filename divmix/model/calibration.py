@@ -1,0 +1,33 @@
+"""What the scores of new rows are held against."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+HELD_OUT, TRAINING = "held-out rows", "training rows"
+
+
+class Calibration(NamedTuple):
+    """Scores (c,) of known rows, ascending, in nats, and the typical surprisal of each column.
+
+    typical (columns,): median over known rows of -log p(column | other columns), nats.
+    source: HELD_OUT where the density has not seen the rows, else TRAINING.
+    """
+
+    scores: np.ndarray
+    typical: np.ndarray
+    source: str
+
+    def check(self, columns: int) -> None:
+        """Raises ValueError where the parts, read from a file, do not fit together."""
+        fits = (
+            self.scores.ndim == 1
+            and len(self.scores) >= 1
+            and np.isfinite(self.scores).all()
+            and (np.diff(self.scores) >= 0).all()
+            and self.typical.shape == (columns,)
+            and np.isfinite(self.typical).all()
+            and self.source in (HELD_OUT, TRAINING)
+        )
+        if not fits:
+            raise ValueError("its calibration is damaged")

@@ -1,0 +1,73 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import multivariate_normal, multivariate_t
+
+from divmix.anomaly import surprisal
+from divmix.families import Components, make_family
+from divmix.model.mixture import Mixture
+from divmix.settings import TableSettings
+from divmix.tables.preprocessing import Preprocessing
+
+D, M = 3, 2
+WEIGHTS = np.array([0.3, 0.7])
+
+
+def made_mixture(family, covariance, seed=0):
+    """A mixture over three number columns whose design matrix is the table itself."""
+    generator = np.random.default_rng(seed)
+    table = pa.table({f"x{j}": generator.normal(size=50) for j in range(D)})
+    preprocessing = Preprocessing.learn(table, TableSettings(scale="none"))
+    law = make_family(family, covariance, np.full(D, 1e-6))
+    roots = generator.normal(size=(M, D, D))
+    full = roots @ roots.transpose(0, 2, 1) + np.eye(D)
+    dof = np.array([3.0, 8.0]) if family == "student" else None
+    means = generator.normal(size=(M, D))
+    components = Components(WEIGHTS, means, law.structure.from_full(full), dof)
+    return Mixture(law, components, np.arange(M), preprocessing, {})
+
+
+def density_by_scipy(mixture, X, columns):
+    """Mixture density of some columns, from the marginals of whole matrices."""
+    parts, total = mixture.components, 0.0
+    full = mixture.family.structure.as_full(parts.covariances, M, D)
+    for j in range(M):
+        mean, shape = parts.means[j, columns], full[j][np.ix_(columns, columns)]
+        law = (multivariate_normal(mean, shape) if parts.dof is None
+               else multivariate_t(mean, shape, df=parts.dof[j]))
+        total = total + parts.weights[j] * law.pdf(X[:, columns])
+    return total
+
+
+@pytest.mark.parametrize("family, covariance", [
+    ("gaussian", "spherical"), ("gaussian", "diag"), ("gaussian", "tied"), ("gaussian", "full"),
+    ("student", "spherical"), ("student", "diag"), ("student", "full")])
+def test_the_surprisal_of_a_column_is_that_of_the_whole_less_that_of_the_others(family, covariance):
+    mixture = made_mixture(family, covariance)
+    X = np.random.default_rng(1).normal(scale=2.0, size=(20, D))
+    found = surprisal.by_column(mixture, X)
+    for j in range(D):
+        others = [i for i in range(D) if i != j]
+        expected = np.log(density_by_scipy(mixture, X, others)) - np.log(
+            density_by_scipy(mixture, X, [0, 1, 2]))
+        np.testing.assert_allclose(found[:, j], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("column", range(D))
+def test_an_injected_column_is_to_blame(column):
+    mixture = made_mixture("gaussian", "full")
+    X = np.repeat(mixture.components.means[1:], 5, axis=0)
+    X[:, column] += 30.0
+    reasons = surprisal.because(mixture, X, np.zeros((5, D), bool), np.zeros(D))
+    assert all(reason.startswith(f"x{column} ") for reason in reasons)
+
+
+def test_a_category_is_one_column_and_a_new_one_trips():
+    table = pa.table({"kind": ["a", "b"] * 20, "same": [7.0] * 40, "x": np.linspace(0, 1, 40)})
+    preprocessing = Preprocessing.learn(table, TableSettings())
+    new = pa.table({"kind": ["a", "c", "b"], "same": [7.0, 7.0, 7.5], "x": [0.5, 0.5, 0.5]})
+    X = preprocessing.transform(new, unknown="ignore").X
+    wires = surprisal.trip(X, preprocessing)
+    np.testing.assert_array_equal(wires, [[0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(X[:, 2], 0.0)  # the constant column is put back
+    assert [len(part) for part in surprisal.blocks(preprocessing)] == [2, 1, 1]

@@ -1,0 +1,71 @@
+"""Duplicates, leaks and novelties between two tables."""
+
+import json
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from divmix.errors import InputError
+from divmix.workflows.audit import run_audit
+from divmix.workflows.evaluate import run_evaluate
+
+TRAINING = pd.DataFrame({"a": [1, 2, 2, 3], "b": [0.5, 1.5, 1.5, 2.5], "kind": list("xyyx"),
+                         "same": [7, 7, 7, 7], "gone": 0})
+NEW = pd.DataFrame({"b": [1.5, 1.5001, 9.0], "a": [2.0, 2.0, 1.0], "kind": ["y", "y", "z"],
+                    "same": [7.0, 7.0, 8.0], "more": 1, "attack": ["no", "no", "yes"]})
+
+
+@pytest.fixture
+def paths(tmp_path):
+    TRAINING.to_csv(tmp_path / "train.csv", index=False)
+    NEW.to_csv(tmp_path / "new.csv", index=False)
+    return str(tmp_path / "train.csv"), str(tmp_path / "new.csv")
+
+
+def test_an_audit_tells_what_two_small_tables_share(paths):
+    told = run_audit([paths[0]], [paths[1]], truth="attack", anomaly="yes")
+    assert told["missing_columns"] == ["gone"] and told["additional_columns"] == ["more"]
+    assert told["duplicates"]["training"]["rows"] == 1
+    # Row 0 stands in training although its numbers are written as 2.0; row 1 does when rounded.
+    assert told["new_rows_in_training"]["rows"] == 1
+    assert told["new_rows_in_training_at_3_digits"]["rows"] == 2
+    by_column = {one["column"]: one for one in told["columns_that_differ"]}
+    assert set(by_column) == {"b", "kind", "same"}
+    assert by_column["kind"]["new_values"] == ["z"]
+    assert by_column["same"]["constant"] == "7 in training"
+    assert by_column["b"]["range"] == "0.5 to 2.5 in training, 1.5 to 9 now"
+    look_up = told["look_up_of_known_rows"]
+    assert look_up["rounded"]["f1"] == 1.0
+    assert look_up["exact"]["precision"] == 0.5
+
+
+def test_the_command_prints_json_and_text(paths):
+    from divmix.cli.audit import command
+
+    printed = CliRunner().invoke(command, [*paths, "--json"])
+    assert json.loads(printed.output)["columns"] == 4
+    assert "new rows in training" in CliRunner().invoke(command, list(paths)).output
+
+
+def test_tables_without_a_common_column_are_refused(paths, tmp_path):
+    pd.DataFrame({"other": [1]}).to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises(InputError, match="no column in common"):
+        run_audit([paths[0]], [str(tmp_path / "other.csv")])
+
+
+def test_an_unknown_class_of_anomalies_is_told(paths):
+    with pytest.raises(InputError, match="never 1 or true") as caught:
+        run_audit([paths[0]], [paths[1]], truth="attack")
+    assert "--anomaly" in caught.value.hint
+
+
+def test_scores_of_detect_are_evaluated_as_such(tmp_path):
+    scores, truth = tmp_path / "scores.csv", tmp_path / "truth.csv"
+    pd.DataFrame({"row": range(4), "score": [0.1, 3.0, 2.0, None],
+                  "flagged": [False, True, False, False]}).to_csv(scores, index=False)
+    pd.DataFrame({"label": [0, 1, 0, 1]}).to_csv(truth, index=False)
+    told = run_evaluate(str(scores), "label", data=str(truth))
+    # The last row has no score and is left out.
+    assert told == {"rows": 3, "anomalies": 1, "auroc": 1.0, "average_precision": 1.0,
+                    "flagged": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0}

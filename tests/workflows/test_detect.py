@@ -1,0 +1,192 @@
+"""Anomaly scores, p-values, flags and reasons, from a table to a table."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import kstest
+
+from divmix.errors import InputError, OutputError, UsageError
+from divmix.model.mixture import Mixture
+from divmix.settings import DetectSettings, DetectTableSettings
+from divmix.workflows.detect import run_detect
+
+COLUMNS = ["a", "b", "c"]
+
+
+def normal_rows(n, seed):
+    """Two groups of rows, correlated within, with a category and a constant column."""
+    generator = np.random.default_rng(seed)
+    group = generator.integers(0, 2, n)
+    base = generator.normal(size=(n, 3)) + group[:, None] * [6.0, 0.0, 3.0]
+    frame = pd.DataFrame(base, columns=COLUMNS)
+    frame["kind"] = np.where(group == 1, "x", "y")
+    frame["same"] = 4.0
+    return frame
+
+
+def write(frame, path):
+    frame.to_csv(path, index=False)
+    return str(path)
+
+
+def detect(path, output, *, tables=None, **options):
+    """The table that detect writes, and what it returns."""
+    given = {name: options.pop(name) for name in ("score", "model", "run", "overwrite")
+             if name in options}
+    document = run_detect([path], DetectSettings(**options), tables or DetectTableSettings(),
+                          str(output), **given)
+    return pd.read_csv(output), document
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """train.csv of normal rows; new.csv with 20 anomalies at its end, column b 12 sd away."""
+    folder = tmp_path_factory.mktemp("tables")
+    write(normal_rows(2_000, 0), folder / "train.csv")
+    new = normal_rows(500, 1)
+    new.loc[480:, "b"] += 12.0
+    write(new, folder / "new.csv")
+    return folder
+
+
+def test_injected_rows_are_flagged_and_the_injected_column_is_named(folder, tmp_path):
+    found, document = detect(str(folder / "train.csv"), tmp_path / "out.csv",
+                             score=[str(folder / "new.csv")])
+    assert list(found) == ["row", "score", "p_value", "flagged", "because"]
+    assert found.flagged[480:].all()
+    assert found.flagged[:480].sum() <= 3
+    assert found.because[480:].str.startswith("b ").all()
+    assert found.because[~found.flagged].isna().all()
+    assert document["flagged"] == found.flagged.sum()
+    assert "1,000 held-out rows" == document["calibrated_by"]
+
+
+def test_anomalies_within_the_training_table_are_flagged_too(folder, tmp_path):
+    found, _ = detect(str(folder / "new.csv"), tmp_path / "out.csv")
+    assert found.flagged[480:].all()
+    assert found.flagged[:480].sum() <= 5
+    assert found.because[480:].str.startswith("b ").all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_p_values_of_normal_rows_are_uniform(tmp_path, seed):
+    train, new = (write(normal_rows(20_000, 10 * seed + i), tmp_path / f"{i}.csv") for i in (1, 2))
+    found, _ = detect(train, tmp_path / "out.csv", score=[new])
+    assert kstest(found.p_value, "uniform").statistic <= 0.02
+    alone, _ = detect(train, tmp_path / "alone.csv")
+    assert kstest(alone.p_value, "uniform").statistic <= 0.02
+
+
+def test_a_model_scores_new_rows_as_the_fit_did(folder, tmp_path):
+    first, _ = detect(str(folder / "train.csv"), tmp_path / "first.csv",
+                      score=[str(folder / "new.csv")], run=tmp_path / "run")
+    second, _ = detect(str(folder / "new.csv"), tmp_path / "second.csv", model=tmp_path / "run")
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["command"] == "detect"
+
+
+def test_a_row_has_the_same_score_alone_and_among_others(folder, tmp_path):
+    together, _ = detect(str(folder / "train.csv"), tmp_path / "all.csv",
+                         score=[str(folder / "new.csv")], run=tmp_path / "run")
+    part = pd.read_csv(folder / "new.csv").iloc[470:490]
+    alone, _ = detect(write(part, tmp_path / "part.csv"), tmp_path / "part_out.csv",
+                      model=tmp_path / "run", alpha_level=0.01)
+    np.testing.assert_array_equal(alone.score, together.score[470:490])
+    np.testing.assert_array_equal(alone.p_value, together.p_value[470:490])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_bits_at_any_number_of_threads(folder, tmp_path, threads):
+    found, _ = detect(str(folder / "new.csv"), tmp_path / "out.csv", threads=threads, seed=3)
+    reference, _ = detect(str(folder / "new.csv"), tmp_path / "reference.csv", seed=3)
+    np.testing.assert_array_equal(found.score, reference.score)
+
+
+def test_tripwires_rank_above_everything_and_are_named(folder, tmp_path):
+    new = normal_rows(100, 5)
+    new.loc[0, "same"] = 4.001
+    new.loc[1, "kind"] = "z"
+    new.loc[2, "b"] = 12.0
+    found, _ = detect(str(folder / "train.csv"), tmp_path / "out.csv",
+                      score=[write(new, tmp_path / "new.csv")], alpha_level=0.01)
+    assert found.flagged[:3].all()
+    assert set(found.score.nlargest(2).index) == {0, 1}
+    assert list(found.because[:2]) == ["same 100%", "kind 100%"]
+
+
+def test_incomplete_rows_are_told_apart(folder, tmp_path):
+    new = normal_rows(50, 6)
+    new.loc[7, "a"] = np.nan
+    found, document = detect(
+        str(folder / "train.csv"), tmp_path / "out.csv",
+        tables=DetectTableSettings(missing="drop"), score=[write(new, tmp_path / "new.csv")])
+    assert found.loc[7, ["score", "p_value", "because"]].isna().all()
+    assert not found.flagged[7]
+    assert document["incomplete"] == 1
+
+
+def test_contamination_flags_that_share_and_threshold_that_quantile(folder, tmp_path):
+    path = str(folder / "new.csv")
+    share, _ = detect(path, tmp_path / "share.csv", contamination=0.04)
+    assert share.flagged.sum() == 20 and share.flagged[480:].all()
+    beyond, _ = detect(path, tmp_path / "beyond.csv", threshold=0.9)
+    assert beyond.flagged.sum() == 50
+    assert beyond.because[beyond.flagged].notna().all()
+
+
+def test_robust_training_keeps_a_group_of_anomalies_out(tmp_path):
+    """8 % of equal anomalies get a component of a rich density, and none of a robust one."""
+    frame = normal_rows(1_000, 0)
+    generator = np.random.default_rng(1)
+    frame.loc[920:, COLUMNS] = [20.0, 20.0, 20.0] + 0.1 * generator.normal(size=(80, 3))
+    path = write(frame, tmp_path / "mixed.csv")
+    robust, _ = detect(path, tmp_path / "robust.csv")
+    naive, _ = detect(path, tmp_path / "naive.csv", training="clean")
+    assert robust.score[920:].min() > robust.score[:920].max()
+    assert naive.score[920:].median() < robust.score[920:].median()
+
+
+def test_what_cannot_work_is_told_before_anything_is_written(folder, tmp_path):
+    train, new = str(folder / "train.csv"), str(folder / "new.csv")
+    few = write(normal_rows(30, 0), tmp_path / "few.csv")
+    renamed = write(normal_rows(60, 0).rename(columns={"a": "other"}), tmp_path / "renamed.csv")
+    output = tmp_path / "out.csv"
+    for error, message, arguments in [
+        (UsageError, "two rules", dict(path=train, fdr=0.1, contamination=0.1)),
+        (UsageError, "15 rows calibrate", dict(path=few, score=[new])),
+        (UsageError, "--model scores DATA", dict(path=train, model="m", score=[new])),
+        (InputError, "no column 'a'", dict(path=train, score=[renamed])),
+    ]:
+        with pytest.raises(error, match=message):
+            detect(arguments.pop("path"), output, **arguments)
+        assert not output.exists()
+    output.write_text("mine")
+    with pytest.raises(OutputError, match="exists"):
+        detect(train, output)
+    assert output.read_text() == "mine"
+
+
+def test_a_model_without_calibration_says_how_to_get_one(folder, tmp_path):
+    from divmix.settings import FitSettings, TableSettings
+    from divmix.workflows.fit import run_fit
+
+    run_fit([str(folder / "train.csv")], FitSettings(clusters=2), TableSettings(),
+            tmp_path / "plain")
+    with pytest.raises(UsageError, match="holds no scores") as caught:
+        detect(str(folder / "new.csv"), tmp_path / "out.csv", model=tmp_path / "plain")
+    assert "divmix detect" in caught.value.hint
+
+
+def test_a_damaged_calibration_is_a_model_error(folder, tmp_path):
+    from divmix.errors import ModelFileError
+    from divmix.model.model_file import read_model, write_model
+
+    detect(str(folder / "new.csv"), tmp_path / "out.csv", run=tmp_path / "run")
+    document, arrays = read_model(tmp_path / "run")
+    damaged = tmp_path / "damaged.divmix"
+    write_model(damaged, document, arrays | {
+        "calibration_scores": arrays["calibration_scores"][::-1]})
+    with pytest.raises(ModelFileError, match="calibration"):
+        Mixture.load(damaged)
