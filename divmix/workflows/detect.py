@@ -143,8 +143,8 @@ def fit_density(
 ) -> Mixture | None:
     """A calibrated density of the rows of a table; None when `should_stop` ended the fit.
 
-    itself: whether the table's own rows are to be scored, which leaves none to calibrate with.
-    `notes` is added to. Raises InputError, FitError.
+    itself: whether the table's own rows are to be scored; unless they are said to be clean, all of
+    them are fitted then, and calibrate too. `notes` is added to. Raises InputError, FitError.
     """
     progress, notes = progress or Progress(), [] if notes is None else notes
     tables = tables or DetectTableSettings()
@@ -155,7 +155,8 @@ def fit_density(
     used = np.flatnonzero(rows.row_weights > 0)
     held_out = np.sort(generator.permutation(used)[: _held_out(len(used))])
     fit_weights = rows.row_weights.copy()
-    if not itself:
+    all_rows = itself and settings.training != "clean"  # then no row is left to calibrate with
+    if not all_rows:
         fit_weights[held_out] = 0.0
     progress.stage("fitting a density")
     monitor = Monitor(None, should_stop, progress)
@@ -178,8 +179,8 @@ def fit_density(
     )
     kind = "anomalies may be among them" if mixed else "taken to be normal"
     notes.append(f"training rows: {kind}; {components.count} {family.name} components")
-    known = used if itself else held_out
-    return _calibrated(mixture, rows, known, TRAINING if itself else HELD_OUT)
+    known = used if all_rows else held_out
+    return _calibrated(mixture, rows, known, TRAINING if all_rows else HELD_OUT)
 
 
 def _held_out(rows: int) -> int:
@@ -217,7 +218,7 @@ def check_level(calibration: Calibration, rule: str, level: float, *, itself: bo
     """Raises UsageError where no row could ever be flagged."""
     known = len(calibration.scores)
     least = calibrating.smallest_p_value(known)
-    if itself or rule not in ("fdr", "alpha_level") or least <= level:
+    if (itself and calibration.source == TRAINING) or rule not in ("fdr", "alpha_level") or least <= level:
         return
     needed = int(np.ceil(1 / level)) - 1
     share = SMALL_SHARE if calibration.source == HELD_OUT else 1
@@ -240,11 +241,12 @@ def score_rows(
 ) -> Scored:
     """Score tables in batches; of the rows only those that may be flagged are kept.
 
-    itself: whether these are the rows that calibrate. Raises InputError.
+    itself: whether these are the rows of the training table. Raises InputError.
     """
     progress, done, parts = progress or Progress(), 0, []
     known = mixture.calibration.scores
-    p_values = calibrating.tail_p_values if itself else calibrating.conformal_p_values
+    against_itself = itself and mixture.calibration.source == TRAINING
+    p_values = calibrating.tail_p_values if against_itself else calibrating.conformal_p_values
     for batch in batches:
         transformed = mixture.preprocessing.transform(
             batch, unknown="ignore", first_row=done, locate=locate
