@@ -95,6 +95,32 @@ class TableSettings(Settings):
         help="Refuse a text column with more categories than this.")
     header: bool = option(
         True, section="Columns", help="Whether the first line of a CSV file holds column names.")
+    encoder: str | None = option(
+        None, section="Encoder", metavar="CHAIN",
+        help="Embed the rows first: deskew, pca:E, spectral:E, umap:E or autoencoder:E for E "
+             "features, several with commas between, or images for deskew,pca:50,spectral:15. "
+             "Densities are then those of the embedding.")
+    image: str | None = option(
+        None, section="Encoder", metavar="HxW",
+        help="The columns are the pixels of pictures, row by row, such as 28x28.")
+    device: str = option(
+        "cpu", section="Encoder", choices=("cpu", "cuda", "auto"),
+        help="Where an autoencoder is trained.")
+
+    def image_size(self, columns: int) -> tuple[int, int] | None:
+        """Height and width of the pictures in so many columns. Raises UsageError."""
+        if self.image is None:
+            return None
+        height, _, width = self.image.lower().partition("x")
+        if not (height.isdecimal() and width.isdecimal()):
+            raise UsageError(f"--image {self.image} is not a size such as 28x28",
+                             hint="height x width, in pixels")
+        if int(height) * int(width) != columns:
+            raise UsageError(
+                f"--image {self.image} has {int(height) * int(width):,} pixels, the table "
+                f"{columns:,} columns to fit",
+                hint="choose the pixel columns with --columns, --exclude or --truth")
+        return int(height), int(width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +137,10 @@ class FitSettings(Settings):
              "any number of components: the published update's alpha is this one divided by the "
              "number of components.")
     family: str = option(
-        "gaussian", section="Model", choices=("gaussian", "student"),
-        help="Density of a component; student has heavier tails and resists outliers.")
+        "auto", section="Model", choices=("auto", "gaussian", "student"),
+        help="Density of a component; student has heavier tails and resists outliers. auto: "
+             "gaussian, but student for what a graph of neighbours embeds, whose clusters are dense "
+             "with far rows.")
     covariance: str = option(
         "auto", section="Model", choices=("auto", "spherical", "diag", "tied", "full"),
         help="Shape of a component; auto chooses from the data and says what it chose.")

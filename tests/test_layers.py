@@ -6,7 +6,7 @@ from pathlib import Path
 import divmix
 
 PACKAGE = Path(divmix.__file__).parent
-LAYERS = ["errors", "settings", "progress", "kernels", "families", "tables", "fitting", "model",
+LAYERS = ["errors", "settings", "progress", "kernels", "families", "tables", "encoders", "fitting", "model",
           "anomaly", "metrics", "selection", "workflows", "benchmarks", "cli", "__main__"]
 
 

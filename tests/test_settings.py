@@ -26,8 +26,8 @@ from divmix.settings import FitSettings, TableSettings
     ({"max_iter": 0}, "--max-iter 0: must be at least 1"),
     ({"step": 0}, "--step 0: must be above 0"),
     ({"floor": 2}, "--floor 2: must be above 0, at most 1"),
-    ({"family": "cauchy"}, "--family cauchy: must be one of gaussian, student"),
-    ({"family": None}, "--family None: must be one of gaussian, student"),
+    ({"family": "cauchy"}, "--family cauchy: must be one of auto, gaussian, student"),
+    ({"family": None}, "--family None: must be one of auto, gaussian, student"),
     ({"bandwidth": "wide"}, "--bandwidth wide: must be a number, or one of median, local"),
     ({"require_convergence": 1}, "--require-convergence 1: must be true or false"),
 ])

@@ -9,6 +9,7 @@ Student-t components, in excess of what is typical of it.
 import numpy as np
 
 from divmix.families import Components, Gaussian
+from divmix.model.calibration import blocks
 from divmix.model.mixture import BLOCK, Mixture
 from divmix.tables.preprocessing import Preprocessing
 
@@ -28,9 +29,12 @@ def trip(X: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """(n, columns) bool: values of a kind that training did not have.
 
     A constant column with another value, a category that was not there. In X such a value of a
-    constant column is put back, so that it counts once and the same in all units.
+    constant column is put back, so that it counts once and the same in all units. An embedding
+    has no tripwires: what it makes of such values is its own.
     """
-    wires = np.zeros((len(X), len(preprocessing.columns)), bool)
+    wires = np.zeros((len(X), len(blocks(preprocessing))), bool)
+    if preprocessing.encoder is not None:
+        return wires
     for j, (column, features) in enumerate(zip(preprocessing.columns, blocks(preprocessing))):
         if column.kind == "categorical":
             known = X[:, features] + np.array(column.shares)
@@ -39,12 +43,6 @@ def trip(X: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
             wires[:, j] = X[:, features[0]] != 0
             X[wires[:, j], features[0]] = 0
     return wires
-
-
-def blocks(preprocessing: Preprocessing) -> list[np.ndarray]:
-    """The features of the design matrix that each column of the table became."""
-    sizes = [len(column.features) for column in preprocessing.columns]
-    return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
 
 
 def by_column(mixture: Mixture, X: np.ndarray) -> np.ndarray:
@@ -86,7 +84,9 @@ def because(
 
     X (n, d), wires (n, columns), typical (columns,) conditional surprisals of known rows.
     """
-    names = np.array([column.name for column in mixture.preprocessing.columns])
+    preparation = mixture.preprocessing
+    names = preparation.feature_names if preparation.encoder else [
+        column.name for column in preparation.columns]
     excess = np.maximum(by_column(mixture, X) - typical, 0.0)
     excess = np.where(wires.any(axis=1)[:, None], np.where(wires, TRIPWIRE, 0.0), excess)
     totals = excess.sum(axis=1)

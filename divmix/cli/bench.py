@@ -16,6 +16,7 @@ BENCHMARKS = {
     "robustness": "how often every cluster is found, over seeds and methods",
     "anomaly": "anomaly scores on the labelled tables of a folder, beside other detectors",
     "kdd": "normal connections among attacks, KDD Cup 1999 (kddcup99_10pct.parquet)",
+    "mnist": "deep and spectral clustering of 70,000 digits (mnist.parquet)",
     "density": "held-out log-likelihood over alpha, beside scikit-learn",
 }
 HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
@@ -29,20 +30,23 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
               help="Runs of each method; density: splits.")
 @click.option("--data", metavar="FOLDER",
               help="Folder of the tables: Parquet files with a column 'label' (suite, robustness, "
-                   "density: 0 = noise; anomaly: 1 = anomaly), or kdd's file.")
+                   "density: 0 = noise; anomaly: 1 = anomaly), or the file of kdd or mnist.")
 @click.option("--sets", metavar="A,B", help="The same: only these tables of the folder.")
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
 @click.option("--quick", is_flag=True, help="speed, kdd: fewer rows.")
+@click.option("--subset", type=click.Choice(["test"]), help="mnist: the last 10,000 pictures.")
+@click.option("--deep", is_flag=True, help="kdd, mnist: also with an autoencoder, by PyTorch.")
 @options.as_json
 @options.quiet
 def command(name: str, seeds: int | None, data: str | None, sets: str | None, peers: str | None,
-            quick: bool, as_json: bool, quiet: bool) -> None:
+            quick: bool, subset: str | None, deep: bool, as_json: bool, quiet: bool) -> None:
     from divmix.cli import terminal
     from divmix.cli.show import show
 
     run = import_module(f"divmix.benchmarks.{name}").run
     given = {"seeds": seeds, "data": data, "sets": tuple(sets.split(",")) if sets else None,
-             "peers": tuple(peers.split(",")) if peers else None, "quick": quick or None}
+             "peers": tuple(peers.split(",")) if peers else None, "quick": quick or None,
+             "subset": subset, "deep": deep or None}
     given = {option: value for option, value in given.items() if value is not None}
     known = inspect.signature(run).parameters
     for option in given.keys() - known.keys():

@@ -4,13 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from divmix.tables.preprocessing import Preprocessing
+
 HELD_OUT, TRAINING = "held-out rows", "training rows"
 
 
 class Calibration(NamedTuple):
     """Scores (c,) of known rows, ascending, in nats, and the typical surprisal of each column.
 
-    typical (columns,): median over known rows of -log p(column | other columns), nats.
+    typical (columns,): median over known rows of -log p(column | other columns), nats; of the
+    columns of the table, or of the features of an embedding.
     source: HELD_OUT where the density has not seen the rows, else TRAINING.
     """
 
@@ -31,3 +34,11 @@ class Calibration(NamedTuple):
         )
         if not fits:
             raise ValueError("its calibration is damaged")
+
+
+def blocks(preprocessing: Preprocessing) -> list[np.ndarray]:
+    """The features of each column of the table; each feature for itself in an embedding."""
+    sizes = [len(column.features) for column in preprocessing.columns]
+    if preprocessing.encoder is not None:
+        sizes = [1] * preprocessing.n_features
+    return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from divmix.encoders import Chain, EncodedPreprocessing
 from divmix.errors import ModelFileError, UsageError
 from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
 from divmix.fitting.hierarchy import Hierarchy, MergeTree, joined
-from divmix.model.calibration import Calibration
+from divmix.model.calibration import Calibration, blocks
 from divmix.model.model_file import read_model, write_model
 from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 
@@ -165,6 +166,9 @@ class Mixture:
             document["calibration"] = self.calibration.source
             arrays["calibration_scores"] = self.calibration.scores
             arrays["calibration_typical"] = self.calibration.typical
+        if self.preprocessing.encoder is not None:
+            document["encoders"], own = self.preprocessing.encoder.to_parts()
+            arrays |= own
         write_model(path, document, arrays, overwrite)
 
     @classmethod
@@ -189,6 +193,9 @@ class Mixture:
         components = _components(arrays, family)
         preprocessing = Preprocessing.from_dict(document["preprocessing"])
         clusters = arrays["clusters"].astype(np.int64)
+        if "encoders" in document:
+            encoder = Chain.from_parts(document["encoders"], arrays)
+            preprocessing = EncodedPreprocessing.of(preprocessing, encoder)
         d = preprocessing.n_features
         consistent = (
             components.means.shape == (components.count, d)
@@ -211,7 +218,7 @@ class Mixture:
         if "calibration" in document:
             scores, typical = arrays["calibration_scores"], arrays["calibration_typical"]
             calibration = Calibration(scores, typical, document["calibration"])
-            calibration.check(len(preprocessing.columns))
+            calibration.check(len(blocks(preprocessing)))
         return cls(
             family, components, clusters, preprocessing, document["about"], hierarchy, calibration
         )

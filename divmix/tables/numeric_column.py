@@ -74,8 +74,8 @@ class NumericColumn:
         if log:
             values = np.log1p(values)
         if lowest == highest:
-            average = center = float(values[0])
-            scale = 1.0
+            average = float(values[0])
+            center, scale = (0.0 if scaling == "pixels" else average), 1.0
         else:
             average = statistics.mean(values, weights)
             center, scale = _center_and_scale(values, weights, average, scaling)
@@ -176,6 +176,8 @@ def _log_pays(values: np.ndarray, weights: np.ndarray) -> bool:
 
 def _center_and_scale(values: np.ndarray, weights: np.ndarray, average: float,
                       scaling: str) -> tuple[float, float]:
+    if scaling == "pixels":
+        return 0.0, 1.0
     if scaling == "none":
         return average, 1.0
     if scaling == "minmax":

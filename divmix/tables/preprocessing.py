@@ -69,6 +69,8 @@ class Preprocessing:
     missing: str = "error"
     header: bool = True
 
+    encoder = None  # what turns the features into an embedding, where something does
+
     @classmethod
     def learn(cls, table: Batch, settings: TableSettings, *, locate: Locate = row_name) -> Self:
         """Learn from the whole training table; rows with missing values that are dropped, and
@@ -216,8 +218,9 @@ def _learn_column(column: Column, values: pa.Array, weights: np.ndarray, locate:
     if column.kind == "boolean":
         return BooleanColumn.learn(column.name, values, weights, locate)
     log = "auto" if settings.log == ("auto",) else column.name in settings.log
-    return NumericColumn.learn(column.name, values, weights, locate,
-                               scaling=settings.scale, log=log)
+    # Pixels keep their values: what a picture shows lies in their proportions.
+    log, scaling = (False, "pixels") if settings.image else (log, settings.scale)
+    return NumericColumn.learn(column.name, values, weights, locate, scaling=scaling, log=log)
 
 
 def _column(batch: Batch, name: str) -> pa.Array:

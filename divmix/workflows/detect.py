@@ -26,7 +26,7 @@ from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output, write_json
 from divmix.workflows import run_folder
-from divmix.workflows.fit import Rows, design_matrix
+from divmix.workflows.fit import Rows, prepare
 from divmix.workflows.resources import limited_threads
 
 # Rows kept from the density, to calibrate it: one half of a small table, since the number of these
@@ -148,9 +148,8 @@ def fit_density(
     """
     progress, notes = progress or Progress(), [] if notes is None else notes
     tables = tables or DetectTableSettings()
-    preprocessing = Preprocessing.learn(table, tables, locate=locate)
-    rows = design_matrix(table, preprocessing, progress, locate)
     generator = np.random.default_rng(settings.seed)
+    preprocessing, rows = prepare(table, tables, generator, progress, locate)
     mixed = settings.training == "mixed" or (settings.training == "auto" and itself)
     used = np.flatnonzero(rows.row_weights > 0)
     held_out = np.sort(generator.permutation(used)[: _held_out(len(used))])
@@ -190,6 +189,8 @@ def _held_out(rows: int) -> int:
 
 def _indicator_floor(preprocessing: Preprocessing) -> np.ndarray:
     """Smallest variance of each feature that is 0 or 1, and 0 for numbers, (d,)."""
+    if preprocessing.encoder is not None:
+        return np.zeros(preprocessing.n_features)
     floors = [0.0 if column.kind == "numeric" else INDICATOR_FLOOR
               for column in preprocessing.columns]
     return np.repeat(floors, [len(column.features) for column in preprocessing.columns])

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from divmix import encoders
 from divmix.errors import NotConvergedError, UsageError
 from divmix.families import Gaussian, make_family
 from divmix.fitting import restarts
@@ -132,10 +134,14 @@ def fit_table(
     """
     tables = tables or TableSettings()
     progress = progress or Progress()
-    progress.stage("preparing columns")
-    preprocessing = Preprocessing.learn(table, tables, locate=locate)
-    rows = design_matrix(table, preprocessing, progress, locate)
     notes = list(notes)
+    with limited_threads(settings.threads, progress):
+        generator = np.random.default_rng(settings.seed)
+        preprocessing, rows = prepare(table, tables, generator, progress, locate)
+    if preprocessing.encoder is not None:
+        notes.append(f"encoder {tables.encoder}: densities are those of its "
+                     f"{preprocessing.n_features} features")
+    settings = replace(settings, family=choose_family(settings.family, preprocessing.encoder))
     floor = floor_of(rows, preprocessing, settings)
     # Densities are told in the data's own units, the fit works in those of the design matrix.
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
@@ -177,6 +183,42 @@ def fit_table(
         spread,
         gap,
     )
+
+
+def prepare(
+    table: pa.Table,
+    tables: TableSettings,
+    generator: np.random.Generator,
+    progress: Progress,
+    locate: Locate = row_name,
+) -> tuple[Preprocessing, Rows]:
+    """How the columns of a table are prepared, and its rows so: the design matrix, or with an
+    encoder their embedding.
+
+    Raises InputError, UsageError, FitError, MissingExtraError.
+    """
+    progress.stage("preparing columns")
+    preprocessing = Preprocessing.learn(table, tables, locate=locate)
+    image = tables.image_size(preprocessing.n_features)
+    if tables.encoder is not None:
+        encoders.parse(tables.encoder)  # before the work begins
+    rows = design_matrix(table, preprocessing, progress, locate)
+    if tables.encoder is None:
+        return preprocessing, rows
+    learning = encoders.Learning(generator, progress, image, tables.device)
+    used = rows.row_weights > 0
+    chain, embedded = encoders.learn(tables.encoder, rows.X[used], learning)
+    if not used.all():
+        embedded = chain.transform(rows.X)  # in the blocks that predict has
+    encoded = encoders.EncodedPreprocessing.of(preprocessing, chain)
+    return encoded, rows._replace(X=embedded, log_jacobian=np.zeros(len(embedded)))
+
+
+def choose_family(family: str, encoder: encoders.Chain | None) -> str:
+    """The family asked for, or the one that suits the encoder."""
+    if family != "auto":
+        return family
+    return "student" if encoder is not None and encoder.has_far_rows else "gaussian"
 
 
 def design_matrix(
@@ -223,6 +265,9 @@ def _family(
 
 def floor_of(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) -> np.ndarray:
     """Smallest variance of each feature, (d,)."""
+    if preprocessing.encoder is not None:
+        indicator = np.zeros(preprocessing.n_features, bool)
+        return variance_floor(rows.X, rows.row_weights, settings.floor, indicator)
     indicator = np.repeat(
         [column.kind != "numeric" for column in preprocessing.columns],
         [len(column.features) for column in preprocessing.columns],

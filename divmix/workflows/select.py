@@ -1,6 +1,7 @@
 """A table over the number of clusters, with the choice marked and its reason in a sentence."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from divmix.fitting.initialization import count_distinct
 from divmix.fitting.monitor import Monitor
 from divmix.progress import Progress
 from divmix.settings import FitSettings, TableSettings
-from divmix.tables.preprocessing import Locate, Preprocessing, row_name
+from divmix.tables.preprocessing import Locate, row_name
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output
-from divmix.workflows.fit import design_matrix, floor_of
+from divmix.workflows.fit import choose_family, floor_of, prepare
 from divmix.workflows.resources import limited_threads
 from divmix.workflows.run_folder import write_table
 
@@ -86,8 +87,10 @@ def select_table(
     None when `should_stop` ended the work. Raises InputError, UsageError, FitError.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
-    preprocessing = Preprocessing.learn(table, tables, locate=locate)
-    rows = design_matrix(table, preprocessing, progress, locate)
+    with limited_threads(settings.threads, progress):
+        generator = np.random.default_rng(settings.seed)
+        preprocessing, rows = prepare(table, tables, generator, progress, locate)
+    settings = replace(settings, family=choose_family(settings.family, preprocessing.encoder))
     floor = floor_of(rows, preprocessing, settings)
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
     monitor = Monitor(None, should_stop, progress, offset)

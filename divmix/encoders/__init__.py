@@ -1,0 +1,10 @@
+"""From the design matrix to an embedding: encoders, written as a chain such as `pca:50,spectral:15`.
+
+A new encoder is one file and one line in REGISTRY.
+"""
+
+from divmix.encoders.chain import Chain, learn, parse
+from divmix.encoders.encoded import EncodedPreprocessing
+from divmix.encoders.encoder import Learning
+
+__all__ = ["Chain", "EncodedPreprocessing", "Learning", "learn", "parse"]

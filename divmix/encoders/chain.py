@@ -1,0 +1,113 @@
+"""Encoders one after the other."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Self
+
+import numpy as np
+
+from divmix.encoders.encoder import Encoder, Learning
+from divmix.errors import UsageError
+
+# Name -> module and class; a module is imported when its encoder is used.
+REGISTRY = {
+    "deskew": ("deskew", "Deskew"),
+    "pca": ("pca", "Pca"),
+    "spectral": ("spectral", "Spectral"),
+    "umap": ("umap", "Umap"),
+    "autoencoder": ("autoencoder", "Autoencoder"),
+}
+PRESETS = {"images": "deskew,pca:50,spectral:15"}
+BLOCK = 4096  # rows encoded at a time: from the table's first row on, so that bits repeat
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Encoders (at least one), each fed by the one before."""
+
+    encoders: tuple[Encoder, ...]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return self.encoders[-1].features
+
+    @property
+    def has_far_rows(self) -> bool:
+        """Whether clusters of the embedding are dense with far rows, as those of a graph are."""
+        return hasattr(self.encoders[-1], "reference")
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """The embedding (n, e) of rows X (n, d), in blocks of rows."""
+        return np.concatenate(
+            [self._transform(X[start : start + BLOCK]) for start in range(0, len(X) or 1, BLOCK)]
+        )
+
+    def _transform(self, X: np.ndarray) -> np.ndarray:
+        for encoder in self.encoders:
+            X = encoder.transform(X)
+        return np.ascontiguousarray(X, dtype=np.float64)
+
+    def to_parts(self) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+        """A document for each encoder, and all arrays under names of their own."""
+        documents, arrays = [], {}
+        for place, encoder in enumerate(self.encoders):
+            document, own = encoder.to_parts()
+            documents.append({"name": encoder.name} | document)
+            arrays |= {f"encoder_{place}_{name}": array for name, array in own.items()}
+        return documents, arrays
+
+    @classmethod
+    def from_parts(cls, documents: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Self:
+        """From `to_parts`. Raises ValueError, KeyError where they are damaged."""
+        encoders = []
+        for place, document in enumerate(documents):
+            prefix = f"encoder_{place}_"
+            own = {name.removeprefix(prefix): array for name, array in arrays.items()
+                   if name.startswith(prefix)}
+            encoders.append(_encoder(document["name"]).from_parts(document, own))
+        if not encoders:
+            raise ValueError("it has no encoder")
+        return cls(tuple(encoders))
+
+
+def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Names and arguments of a chain: `pca:50,spectral:15`, or of a preset. Raises UsageError."""
+    steps = []
+    for part in PRESETS.get(text, text).split(","):
+        name, *arguments = part.strip().split(":")
+        if name not in REGISTRY:
+            known = ", ".join([*REGISTRY, *PRESETS])
+            raise UsageError(f"--encoder {text}: there is no encoder '{name}'",
+                             hint=f"encoders are {known}; a chain is written deskew,pca:50")
+        steps.append((name, tuple(arguments)))
+    return steps
+
+
+def learn(text: str, X: np.ndarray, learning: Learning) -> tuple[Chain, np.ndarray]:
+    """The chain `text` learned from rows X (n, d), and their embedding (n, e).
+
+    The embedding is that of `transform`, bit for bit. Raises UsageError, InputError, FitError,
+    MissingExtraError.
+    """
+    encoders, rows = [], X
+    for name, arguments in parse(text):
+        learning.progress.stage(f"learning encoder {name}")
+        encoder = _encoder(name).learn(rows, arguments, learning)
+        encoders.append(encoder)
+        rows = Chain((encoder,)).transform(rows)
+    return Chain(tuple(encoders)), rows
+
+
+def whole_number(name: str, arguments: tuple[str, ...], default: int) -> int:
+    """The one argument of an encoder that counts something. Raises UsageError."""
+    if not arguments:
+        return default
+    if len(arguments) > 1 or not arguments[0].isdecimal() or int(arguments[0]) < 1:
+        raise UsageError(f"--encoder {':'.join([name, *arguments])}: {name} takes one whole number",
+                         hint=f"such as {name}:{default}")
+    return int(arguments[0])
+
+
+def _encoder(name: str) -> type[Encoder]:
+    module, cls = REGISTRY[name]
+    return getattr(import_module(f"divmix.encoders.{module}"), cls)

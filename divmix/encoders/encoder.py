@@ -1,0 +1,49 @@
+"""What an encoder has to know."""
+
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from divmix.progress import Progress
+
+
+class Learning(NamedTuple):
+    """What encoders learn with.
+
+    image: height and width of the pictures whose pixels the features are, if they are such.
+    device: where a network is trained: "cpu", "cuda" or "auto".
+    """
+
+    generator: np.random.Generator
+    progress: Progress
+    image: tuple[int, int] | None = None
+    device: str = "cpu"
+
+
+class Encoder(Protocol):
+    """Learned once on rows X (n, d), then applied in batches; stored without pickle."""
+
+    name: str
+
+    @classmethod
+    def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
+        """Learn from X (n, d). Raises UsageError, InputError, FitError, MissingExtraError."""
+        ...
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features it makes."""
+        ...
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """The embedding (n, e) of rows X (n, d)."""
+        ...
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What JSON can hold, and arrays of numbers."""
+        ...
+
+    @classmethod
+    def from_parts(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        """From `to_parts`. Raises ValueError, KeyError."""
+        ...

@@ -1,0 +1,51 @@
+"""UMAP (McInnes, Healy and Melville 2018), by umap-learn: needed to learn, not to transform."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from divmix.encoders import neighbours
+from divmix.encoders.encoder import Learning
+from divmix.encoders.extras import extra
+from divmix.encoders.neighbours import NEIGHBOURS, Reference
+
+DEFAULT = 10
+
+
+@dataclass(frozen=True)
+class Umap:
+    """The embedding of the training rows; that of other rows is the mean of their neighbours'."""
+
+    reference: Reference
+
+    name = "umap"
+
+    @classmethod
+    def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
+        from divmix.encoders.chain import whole_number
+
+        dimensions = whole_number(cls.name, arguments, DEFAULT)
+        neighbours.check_rows(cls.name, len(X))
+        umap = extra("umap", "manifold", "--encoder umap")
+        rows = np.ascontiguousarray(X, dtype=np.float32)
+        # Points as close as they like: clusters are to be dense, not pretty.
+        model = umap.UMAP(n_components=dimensions, n_neighbors=NEIGHBOURS, min_dist=0.0, n_jobs=1,
+                          random_state=int(learning.generator.integers(2**31)))
+        embedding = model.fit_transform(rows).astype(np.float64)
+        near = neighbours.nearest(rows, rows, min(NEIGHBOURS, len(rows)))
+        return cls(Reference(rows, neighbours.own_scale(near), embedding))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return tuple(f"umap{j + 1}" for j in range(self.reference.embedding.shape[1]))
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        return self.reference.embed(X)
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return {}, self.reference.to_arrays()
+
+    @classmethod
+    def from_parts(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        return cls(Reference.from_arrays(arrays))
