@@ -7,7 +7,7 @@ import divmix
 
 PACKAGE = Path(divmix.__file__).parent
 LAYERS = ["errors", "settings", "progress", "kernels", "families", "tables", "encoders", "fitting", "model",
-          "anomaly", "metrics", "selection", "workflows", "benchmarks", "cli", "__main__"]
+          "anomaly", "metrics", "selection", "report", "workflows", "benchmarks", "cli", "__main__"]
 
 
 def imported_layers(source):

@@ -20,14 +20,16 @@ from divmix.settings import FitSettings, TableSettings
 @options.force
 @click.option("--format", "assignments_format", type=click.Choice(["csv", "parquet"]),
               default="csv", help="Format of the assignments.  [default: csv]")
+@click.option("--figures", type=click.Choice(["png", "svg"]),
+              help="Also draw the clusters, on two principal components.")
 @options.as_json
 @options.quiet
 @options.verbose
 @config_option
 @click.pass_context
 def command(ctx: click.Context, data: tuple[str, ...], output: Path | None, force: bool,
-            assignments_format: str, as_json: bool, quiet: bool, verbose: bool, config: Path | None,
-            **values: object) -> None:
+            assignments_format: str, figures: str | None, as_json: bool, quiet: bool, verbose: bool,
+            config: Path | None, **values: object) -> None:
     """Fit a diversified mixture to DATA and write a run folder.
 
     DATA is a CSV file (.csv, .tsv, .txt, also .gz and .zst), Parquet, Arrow, several files, a
@@ -45,7 +47,8 @@ def command(ctx: click.Context, data: tuple[str, ...], output: Path | None, forc
     with showing as progress, GracefulStop(progress.stopping) as should_stop:
         run = run_fit(
             data, settings, options.collect(ctx, TableSettings), output,
-            overwrite=force, assignments_format=assignments_format, progress=progress,
+            overwrite=force, assignments_format=assignments_format, figures=figures,
+            progress=progress,
             origins=options.origins(ctx, FitSettings, TableSettings), should_stop=should_stop)
     if as_json:
         show.print_json(run)

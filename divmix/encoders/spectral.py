@@ -15,6 +15,8 @@ from divmix.encoders.neighbours import NEIGHBOURS, Reference
 from divmix.errors import InputError
 
 DEFAULT = 15
+# Weight of an edge between separate parts: so little that telling parts apart comes first.
+BRIDGE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def _connected(graph, rows: np.ndarray, learning: Learning):
         near = neighbours.nearest(rows[outside], rows[inside], 1)
         from_row = int(near.distance[:, 0].argmin())
         ends = inside[from_row], outside[near.index[from_row, 0]]
-        bridge = csr_array(([1.0, 1.0], (list(ends), list(ends[::-1]))), shape=graph.shape)
+        bridge = csr_array(([BRIDGE, BRIDGE], (list(ends), list(ends[::-1]))), shape=graph.shape)
         graph = graph.maximum(bridge).tocsr()
     return graph
 

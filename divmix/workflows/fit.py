@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from divmix import encoders
+from divmix import encoders, report
 from divmix.errors import NotConvergedError, UsageError
 from divmix.families import Gaussian, make_family
 from divmix.fitting import restarts
@@ -49,7 +49,7 @@ class Fit(NamedTuple):
     stop_reason: converged, max_iter or time_budget. log_likelihood: mean per row in
     nats, in the data's own units. notes: what was chosen automatically or left out, in sentences.
     spread: over the starts, if there were several; gap: bound on what the log-likelihood could
-    still gain, nats per row, if it was asked for.
+    still gain, nats per row, if it was asked for. X (n, d): the rows as the mixture sees them.
     """
 
     mixture: Mixture
@@ -61,6 +61,7 @@ class Fit(NamedTuple):
     notes: list[str]
     spread: restarts.Spread | None = None
     gap: float | None = None
+    X: np.ndarray | None = None
 
 
 def run_fit(
@@ -71,19 +72,22 @@ def run_fit(
     *,
     overwrite: bool = False,
     assignments_format: str = "csv",
+    figures: str | None = None,
     progress: Progress | None = None,
     origins: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
     """Fit the tables in `sources` and write the run folder `output`.
 
-    Returns the document of run.json, or None when `should_stop` ended the fit: then nothing is
+    `figures` "png" or "svg" also draws the clusters. Returns the document of run.json, or None when `should_stop` ended the fit: then nothing is
     written. Raises InputError, UsageError, FitError, OutputError, and NotConvergedError after
     writing.
     """
     progress = progress or Progress()
     started = time.monotonic()
     run_folder.check(output, overwrite)
+    if figures:
+        report.check_available()
     progress.stage("reading " + ", ".join(str(source) for source in sources))
     reader = open_table(sources, **reading_options(tables))
     table = reader.read()
@@ -109,6 +113,9 @@ def run_fit(
     )
     progress.stage(f"writing {output}")
     run_folder.write(output, fit, document, assignments_format, overwrite)
+    if figures:
+        report.clusters_figure(fit.X, fit.scores.cluster, output / f"clusters.{figures}",
+                               overwrite=overwrite)
     if settings.require_convergence and fit.stop_reason != "converged":
         raise NotConvergedError(
             f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",
@@ -182,6 +189,7 @@ def fit_table(
         notes + list(fitted.notes),
         spread,
         gap,
+        rows.X,
     )
 
 

@@ -17,6 +17,7 @@ from divmix.tables import arrays
 from divmix.tables.writing import TableWriter, write_json
 
 ASSIGNMENTS = ("assignments.csv", "assignments.parquet")
+FIGURES = ("clusters.png", "clusters.svg")
 BATCH_ROWS = 65_536
 
 
@@ -50,7 +51,7 @@ def write(folder: Path, fit, document: dict[str, Any], assignments_format: str, 
 
 def clear(folder: Path, keep: str | None = None) -> None:
     """Remove what a former run left and new files would contradict, run.json first; not `keep`."""
-    for name in ("run.json", "trace.csv", *ASSIGNMENTS):
+    for name in ("run.json", "trace.csv", *ASSIGNMENTS, *FIGURES):
         if name != keep:
             (folder / name).unlink(missing_ok=True)
 

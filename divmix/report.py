@@ -1,0 +1,62 @@
+"""Figures of a fit, by matplotlib (extra `report`)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from divmix.encoders.extras import extra
+from divmix.tables.writing import atomic_file
+
+MOST_POINTS = 20_000  # more only cover each other
+
+
+def check_available() -> None:
+    """Raises MissingExtraError where figures cannot be drawn."""
+    extra("matplotlib", "report", "--figures")
+
+
+def clusters_figure(X: np.ndarray, clusters: np.ndarray, path: Path, *, overwrite: bool) -> None:
+    """Draw rows X (n, d) on their two principal components, coloured by cluster (n,), -1 in grey.
+
+    The suffix of `path` decides: .png or .svg. Raises MissingExtraError, OutputError.
+    """
+    check_available()
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from sklearn.decomposition import PCA
+
+    shown = np.linspace(0, len(X) - 1, min(len(X), MOST_POINTS)).astype(int)
+    points, labels = X[shown], clusters[shown]
+    plane = PCA(min(2, *points.shape)).fit(points)
+    places = plane.transform(points)
+    if places.shape[1] < 2:  # one column: along a line
+        places = np.column_stack([places, np.zeros(len(places))])
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.subplots()
+    k = int(labels.max(initial=0)) + 1
+    colours = _colours(k)
+    for cluster in range(-1 if (labels < 0).any() else 0, k):
+        own = labels == cluster
+        colour = "0.7" if cluster < 0 else colours[cluster]
+        axes.scatter(*places[own].T, s=4, color=[colour], linewidths=0,
+                     label="none" if cluster < 0 else f"{cluster}")
+    shares = [*plane.explained_variance_ratio_, 0.0]
+    axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
+    axes.set_ylabel(f"second ({shares[1]:.0%})")
+    if k <= 20:
+        axes.legend(title="cluster", markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
+    kind = path.suffix.removeprefix(".")
+    # No date in the file: the same run draws the same bytes.
+    metadata = {"Software": None} if kind == "png" else {"Date": None}
+    with atomic_file(path, overwrite=overwrite) as file, rc_context({"svg.hashsalt": "divmix"}):
+        figure.savefig(file, format=kind, dpi=150, metadata=metadata)
+
+
+def _colours(k: int):
+    from matplotlib import colormaps
+
+    if k <= 10:
+        return colormaps["tab10"].colors
+    if k <= 20:
+        return colormaps["tab20"].colors
+    return colormaps["turbo"](np.linspace(0, 1, k))

@@ -1,0 +1,45 @@
+"""The figure of a fit."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from divmix.errors import MissingExtraError
+from divmix.settings import FitSettings, TableSettings
+from divmix.workflows.fit import run_fit
+
+WINE = str(Path(__file__).parents[1] / "sample_data" / "wine.csv")
+
+
+def fit(output, **options):
+    return run_fit([WINE], FitSettings(clusters=3), TableSettings(truth="class"), output, **options)
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_the_clusters_are_drawn_and_the_same_run_draws_the_same(kind, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra report is not installed")
+    for name in "ab":
+        fit(tmp_path / name, figures=kind)
+    first, second = ((tmp_path / name / f"clusters.{kind}").read_bytes() for name in "ab")
+    assert first == second
+    if kind == "svg":
+        marks = [e for e in ElementTree.fromstring(first).iter() if e.tag.endswith("}use")]
+        assert len(marks) >= 178  # a mark for each row
+    else:
+        from matplotlib.image import imread
+
+        picture = imread(tmp_path / "a" / "clusters.png")
+        colours = {tuple(colour) for colour in np.round(picture[..., :3].reshape(-1, 3), 2)}
+        assert len(colours) > 3
+
+
+def test_a_missing_package_is_told_before_the_fit(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match="matplotlib") as caught:
+        fit(tmp_path / "run", figures="png")
+    assert "divmix[report]" in caught.value.hint
+    assert not (tmp_path / "run").exists()
