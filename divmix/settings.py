@@ -97,8 +97,9 @@ class TableSettings(Settings):
         True, section="Columns", help="Whether the first line of a CSV file holds column names.")
     encoder: str | None = option(
         None, section="Encoder", metavar="CHAIN",
-        help="Embed the rows first: deskew, pca:E, spectral:E, umap:E or autoencoder:E for E "
-             "features, several with commas between, or images for deskew,pca:50,spectral:15. "
+        help="Embed the rows first: deskew, pca:E, spectral:E, umap:E, autoencoder:E or "
+             "joint:E (an autoencoder trained along with the mixture) for E features, several with "
+             "commas between, or images for deskew,pca:50,spectral:15. "
              "Densities are then those of the embedding.")
     image: str | None = option(
         None, section="Encoder", metavar="HxW",

@@ -6,7 +6,7 @@ from pathlib import Path
 import divmix
 
 PACKAGE = Path(divmix.__file__).parent
-LAYERS = ["errors", "settings", "progress", "kernels", "families", "tables", "encoders", "fitting", "model",
+LAYERS = ["errors", "settings", "progress", "kernels", "families", "tables", "fitting", "encoders", "model",
           "anomaly", "metrics", "selection", "report", "workflows", "benchmarks", "cli", "__main__"]
 
 

@@ -5,6 +5,9 @@ between a row and its reconstruction, the features of deep anomaly detection (Zo
 and Liu 2019). PyTorch trains it; the network is small matrices, which NumPy applies.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,12 +18,13 @@ from divmix.encoders.extras import extra
 from divmix.errors import FitError, UsageError
 
 DEFAULT = 10
-HIDDEN = (500, 100)  # widths between the features and the codes, where there are more features
+HIDDEN_LAYERS, WIDTH = 2, 500  # between the features and the codes; at most ten times the features
 HELD_OUT_SHARE = 0.1
-BATCH_ROWS, MOST_EPOCHS, LEAST_STEPS = 512, 30, 1500
-PATIENCE = 3  # epochs without a better reconstruction of the held-out rows
+BATCH_ROWS, STEPS = 256, 4_000
+EPOCHS = (3, 40)  # fewest and most: so many as the steps allow
+PATIENCE = 5  # epochs without a better reconstruction of the held-out rows
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-6
-NOISE = 0.1  # standard deviation of the noise on inputs, in those of the features
+NOISE = 0.3  # standard deviation of the noise on inputs, in those of the features
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,16 @@ class Autoencoder:
         center = X.mean(axis=0)
         # One scale for all: pictures and columns of one range keep their proportions.
         scale = np.full(X.shape[1], max(float(np.sqrt(X.var(axis=0).mean())), 1e-12))
-        scaled = ((X - center) / scale).astype(np.float32)
-        layers = _train(torch, scaled, codes, learning)
-        return cls(center, scale, layers, errors)
+        rows = torch.from_numpy(((X - center) / scale).astype(np.float32))
+        with one_thread(torch):
+            network, device, generator = start(torch, X.shape[1], codes, learning)
+            train(torch, network, rows, device, generator, learning)
+            cls.refine(torch, network, rows, device, generator, learning)
+        return cls(center, scale, layers_of(torch, network), errors)
+
+    @classmethod
+    def refine(cls, torch, network, rows, device, generator, learning: Learning) -> None:
+        """What a network is trained for beyond rebuilding its rows: here nothing."""
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -110,47 +121,69 @@ def _forward(rows: np.ndarray, layers) -> np.ndarray:
     return rows
 
 
-def _train(torch, X: np.ndarray, codes: int, learning: Learning):
-    """Layers of the network that rebuilds rows X (n, d) best, held-out ones deciding when to stop.
+@contextmanager
+def one_thread(torch) -> Iterator[None]:
+    """PyTorch on one thread: sums depend on their number, and the result must not."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
-    Raises FitError where the loss is no number, UsageError for a device that is not there.
+
+def start(torch, features: int, codes: int, learning: Learning):
+    """An untrained encoder and decoder, and the generator of all that is random in training.
+
+    Raises UsageError for a device that is not there.
     """
     device = _device(torch, learning.device)
     seed = int(learning.generator.integers(2**31))
-    generator = torch.Generator().manual_seed(seed)
-    widths = [X.shape[1], *(w for w in HIDDEN if codes < w < 2 * X.shape[1]), codes]
+    widths = [features, *[min(WIDTH, 10 * features)] * HIDDEN_LAYERS, codes]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encode, decode = _network(torch, widths), _network(torch, widths[::-1])
     network = torch.nn.Sequential(encode, decode).to(device)
-    rows = torch.from_numpy(X)
-    order = torch.randperm(len(X), generator=generator)
-    held_out = max(1, int(HELD_OUT_SHARE * len(X)))
-    check, train = rows[order[:held_out]].to(device), order[held_out:]
+    return network, device, torch.Generator().manual_seed(seed)
+
+
+def train(torch, network, rows, device, generator, learning: Learning) -> None:
+    """Make a network rebuild rows (n, d), a tensor, from noisy ones; it keeps the best epoch.
+
+    Held-out rows decide which that is and when to stop. Raises FitError where the loss is no
+    number.
+    """
+    order = torch.randperm(len(rows), generator=generator)
+    held_out = max(1, int(HELD_OUT_SHARE * len(rows)))
+    check, kept = rows[order[:held_out]].to(device), order[held_out:]
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    epochs = max(MOST_EPOCHS, -(-LEAST_STEPS * BATCH_ROWS // max(len(train), 1)))
+    epochs = int(np.clip(STEPS * BATCH_ROWS / max(len(kept), 1), *EPOCHS))
     best, best_loss, waited = None, np.inf, 0
     for epoch in range(epochs):
-        shuffled = train[torch.randperm(len(train), generator=generator)]
-        for part in shuffled.split(BATCH_ROWS):
+        for part in kept[torch.randperm(len(kept), generator=generator)].split(BATCH_ROWS):
             clean = rows[part].to(device)
-            noise = torch.randn(clean.shape, generator=generator).to(device)
-            loss = torch.nn.functional.mse_loss(network(clean + NOISE * noise), clean)
+            noisy = clean + NOISE * torch.randn(clean.shape, generator=generator).to(device)
+            loss = torch.nn.functional.mse_loss(network(noisy), clean)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            held_out_loss = float(torch.nn.functional.mse_loss(network(check), check))
-        if not np.isfinite(held_out_loss):
-            raise FitError(f"the autoencoder's loss is {held_out_loss} after epoch {epoch + 1}",
-                           hint="use --scale standard or --scale minmax")
+            loss = float(torch.nn.functional.mse_loss(network(check), check))
+        check_loss(loss, epoch)
         learning.progress.rows(epoch + 1, epochs)
         waited += 1
-        if held_out_loss < 0.999 * best_loss:
-            best, best_loss, waited = _layers(torch, network), held_out_loss, 0
-        elif waited >= PATIENCE * max(1, epochs // MOST_EPOCHS):
+        if loss < best_loss:
+            best, best_loss, waited = deepcopy(network.state_dict()), loss, 0
+        elif waited >= PATIENCE:
             break
-    return best
+    network.load_state_dict(best)
+
+
+def check_loss(loss: float, epoch: int) -> None:
+    """Raises FitError where it is no number."""
+    if not np.isfinite(loss):
+        raise FitError(f"the autoencoder's loss is {loss} after epoch {epoch + 1}",
+                       hint="use --scale standard or --scale minmax")
 
 
 def _device(torch, wanted: str):
@@ -167,7 +200,7 @@ def _network(torch, widths: list[int]):
     return torch.nn.Sequential(*layers[:-1])
 
 
-def _layers(torch, network):
+def layers_of(torch, network):
     """Weights (in, out) and biases as float64."""
     return tuple(
         (layer.weight.detach().cpu().numpy().T.astype(np.float64).copy(),

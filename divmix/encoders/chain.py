@@ -16,6 +16,7 @@ REGISTRY = {
     "spectral": ("spectral", "Spectral"),
     "umap": ("umap", "Umap"),
     "autoencoder": ("autoencoder", "Autoencoder"),
+    "joint": ("joint", "Joint"),
 }
 PRESETS = {"images": "deskew,pca:50,spectral:15"}
 BLOCK = 4096  # rows encoded at a time: from the table's first row on, so that bits repeat

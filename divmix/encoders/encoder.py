@@ -12,12 +12,15 @@ class Learning(NamedTuple):
 
     image: height and width of the pictures whose pixels the features are, if they are such.
     device: where a network is trained: "cpu", "cuda" or "auto".
+    clusters, alpha: of the mixture that a joint training moves along; None where k is not known.
     """
 
     generator: np.random.Generator
     progress: Progress
     image: tuple[int, int] | None = None
     device: str = "cpu"
+    clusters: int | None = None
+    alpha: float = 0.0
 
 
 class Encoder(Protocol):

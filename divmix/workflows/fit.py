@@ -144,7 +144,7 @@ def fit_table(
     notes = list(notes)
     with limited_threads(settings.threads, progress):
         generator = np.random.default_rng(settings.seed)
-        preprocessing, rows = prepare(table, tables, generator, progress, locate)
+        preprocessing, rows = prepare(table, tables, generator, progress, locate, settings)
     if preprocessing.encoder is not None:
         notes.append(f"encoder {tables.encoder}: densities are those of its "
                      f"{preprocessing.n_features} features")
@@ -199,9 +199,10 @@ def prepare(
     generator: np.random.Generator,
     progress: Progress,
     locate: Locate = row_name,
+    settings: FitSettings | None = None,
 ) -> tuple[Preprocessing, Rows]:
     """How the columns of a table are prepared, and its rows so: the design matrix, or with an
-    encoder their embedding.
+    encoder their embedding. `settings` tell a joint training its number of clusters and alpha.
 
     Raises InputError, UsageError, FitError, MissingExtraError.
     """
@@ -213,7 +214,12 @@ def prepare(
     rows = design_matrix(table, preprocessing, progress, locate)
     if tables.encoder is None:
         return preprocessing, rows
-    learning = encoders.Learning(generator, progress, image, tables.device)
+    known = settings is not None
+    learning = encoders.Learning(
+        generator, progress, image, tables.device,
+        clusters=settings.clusters if known and settings.clusters != "auto" else None,
+        alpha=settings.alpha if known and settings.alpha != "auto" else 0.0,
+    )
     used = rows.row_weights > 0
     chain, embedded = encoders.learn(tables.encoder, rows.X[used], learning)
     if not used.all():

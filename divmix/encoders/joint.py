@@ -1,0 +1,123 @@
+"""Deep embedded clustering: an autoencoder trained along with a diversified mixture of its codes.
+
+Wang and Liu (ICML 2019), section 5: the loss is reconstruction plus the energy -log p(z) of the
+codes z under the mixture, and cluster assignments are refined towards sharper ones (the target of
+Xie, Girshick and Farhadi, ICML 2016). Between epochs of the network the components take particle
+steps, the ones of every fit: up the log-likelihood and away from each other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from divmix.encoders.autoencoder import BATCH_ROWS, NOISE, Autoencoder, check_loss
+from divmix.encoders.encoder import Learning
+from divmix.errors import UsageError
+from divmix.families import Components, Gaussian, make_family
+from divmix.families.structure import Base
+from divmix.fitting.choices import variance_floor
+from divmix.fitting.data_term import InMemory
+from divmix.fitting.methods import diversified
+from divmix.fitting.monitor import Monitor
+from divmix.fitting.steps import local_step
+from divmix.settings import FitSettings
+
+# By trials on 10,000 pictures of digits, within .003 in accuracy of each other: energy alone,
+# assignments alone, or both.
+ENERGY_WEIGHT = 0.02  # for each nat per code
+ASSIGNMENT_WEIGHT = 0.05  # for each nat
+ROUNDS, PARTICLE_STEPS = 15, 3
+LEARNING_RATE, WEIGHT_DECAY = 5e-4, 1e-2
+BASE_ALPHA = 0.1  # rows of the base measure, alpha n / m
+FLOOR = 1e-3  # smallest variance of a component, as a share of that of a code
+
+
+@dataclass(frozen=True)
+class Joint(Autoencoder):
+    """An autoencoder whose codes form the clusters of a mixture."""
+
+    name = "joint"
+
+    @classmethod
+    def refine(cls, torch, network, rows, device, generator, learning: Learning) -> None:
+        """Epochs of the network and steps of the components in turn. Raises FitError."""
+        encode = network[0]
+        codes = _codes(torch, encode, rows, device)
+        family, components = _start(codes, learning)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        for done in range(ROUNDS):
+            components = move(family, components, codes, learning.alpha)
+            log_joint = _log_joint(torch, components, device)
+            with torch.no_grad():
+                target = sharpened(torch, torch.softmax(
+                    log_joint(torch.from_numpy(codes).float().to(device)), 1))
+            for part in torch.randperm(len(rows), generator=generator).split(BATCH_ROWS):
+                clean = rows[part].to(device)
+                noise = torch.randn(clean.shape, generator=generator).to(device)
+                z = encode(clean + NOISE * noise)
+                joint = log_joint(z)
+                energy = -torch.logsumexp(joint, 1).mean() / z.shape[1]
+                refined = -(target[part] * torch.log_softmax(joint, 1)).sum(1).mean()
+                loss = (torch.nn.functional.mse_loss(network[1](z), clean)
+                        + ENERGY_WEIGHT * energy + ASSIGNMENT_WEIGHT * refined)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            check_loss(float(loss), done)
+            codes = _codes(torch, encode, rows, device)
+            learning.progress.rows(done + 1, ROUNDS)
+
+
+def move(family: Gaussian, components: Components, codes: np.ndarray, alpha: float) -> Components:
+    """Particle steps of the components on codes (n, e): drive and repulsion, alpha its weight."""
+    data_term = InMemory(codes, np.ones(len(codes)), family)
+    base = Base(BASE_ALPHA * len(codes) / components.count)
+    step = local_step(family, alpha, base=base)
+    for _ in range(PARTICLE_STEPS):
+        components = step(components, data_term(components), None).components
+    return components
+
+
+def sharpened(torch, responsibilities):
+    """Targets (n, k): squared responsibilities over the size of each cluster, normalised."""
+    target = responsibilities**2 / responsibilities.sum(0)
+    return target / target.sum(1, keepdim=True)
+
+
+def _start(codes: np.ndarray, learning: Learning) -> tuple[Gaussian, Components]:
+    if learning.clusters is None:
+        raise UsageError("--encoder joint needs a number of clusters to train for",
+                         hint="fit with -k N; autoencoder:E needs none")
+    weights = np.ones(len(codes))
+    floor = variance_floor(codes, weights, FLOOR, np.zeros(codes.shape[1], bool))
+    family = make_family("gaussian", "full", floor)
+    settings = FitSettings(clusters=learning.clusters, alpha=learning.alpha, merge="kl")
+    fitted = diversified(
+        InMemory(codes, weights, family), family, settings, learning.generator, Monitor())
+    return family, fitted.components
+
+
+def _codes(torch, encode, rows, device) -> np.ndarray:
+    with torch.no_grad():
+        parts = [encode(part.to(device)).cpu().numpy() for part in rows.split(16 * BATCH_ROWS)]
+    return np.ascontiguousarray(np.concatenate(parts), dtype=np.float64)
+
+
+def _log_joint(torch, components: Components, device):
+    """log w_j p(z | theta_j) as a function of codes (n, e) that gradients flow through, (n, k)."""
+    def tensor(values: np.ndarray):
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+    factors = np.linalg.inv(np.linalg.cholesky(components.covariances))
+    log_factor = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    log_weights = np.log(np.maximum(components.weights, 1e-300))
+    half = 0.5 * components.means.shape[1] * np.log(2 * np.pi)
+    whiten, means = tensor(factors), tensor(components.means)
+    offsets = tensor(log_weights + log_factor - half)
+
+    def log_joint(z):
+        whitened = torch.einsum("kij,nkj->nki", whiten, z[:, None] - means)
+        return offsets - 0.5 * whitened.square().sum(-1)
+
+    return log_joint
