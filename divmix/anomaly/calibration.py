@@ -12,8 +12,8 @@ import numpy as np
 # A table that is scored against itself has no other rows to be held against: beyond the share of
 # EXTRAPOLATED its p-values are those of a generalised Pareto tail (Pickands 1975), whose scale and
 # shape follow from the scores at these upper shares, each one half of the one before. They lie far
-# inside, where anomalies change them little. Surprisals have a tail close to exponential, shape 0,
-# since the rows less likely than e^-s hold little mass; more than MOST_SHAPE is a sign of anomalies.
+# inside, where anomalies change them little. Surprisals have a tail close to exponential, shape
+# 0, since rows less likely than e^-s hold little mass; more than MOST_SHAPE tells of anomalies.
 TAIL = (0.4, 0.2, 0.1)
 EXTRAPOLATED = TAIL[-1]
 MOST_SHAPE = 0.3

@@ -156,11 +156,12 @@ def figures(part: Split, known: np.ndarray, new: np.ndarray, flagged) -> dict[st
     return {name: protocol[name] for name in
             ("f1", "precision", "recall", "auroc", "average_precision")} | {
         "f1_training": anomaly_metrics(part.anomaly, new, flagged)["f1"],
-        "auroc_unseen": unseen["auroc"],
+        "auroc_unseen": unseen.get("auroc", np.nan),  # where only one kind of rows is left
         "f1_unseen": unseen["f1"],
     }
 
 
 def _means(each: list[dict[str, float]]) -> dict[str, float]:
-    told = {name: round(float(np.mean([one[name] for one in each])), 4) for name in each[0]}
+    means = {name: float(np.mean([one[name] for one in each])) for name in each[0]}
+    told = {name: None if np.isnan(mean) else round(mean, 4) for name, mean in means.items()}
     return told | {"f1_sd": round(float(np.std([one["f1"] for one in each])), 4)}

@@ -30,7 +30,8 @@ PUBLISHED = {  # accuracy, NMI
     "nonlinear SVGD": (0.974, 0.933), "N2D": (0.979, 0.942),
 }
 SPECTRAL = "pca:50,spectral:15"
-NEEDS = {"umap": "umap", "autoencoder": "torch"}
+DEFAULT_ALPHA = FitSettings(clusters=DIGITS).alpha
+NEEDS = {"umap": "umap", "autoencoder": "torch", "joint": "torch"}
 
 
 class Head(NamedTuple):
@@ -57,14 +58,26 @@ def _k_means(Z: np.ndarray, seed: int, family: str) -> np.ndarray:
 K_MEANS = Head("k-means", _k_means)
 MIXTURE = Head("diversified mixture", _mixture())
 PLAIN_MIXTURE = Head("diversified mixture, alpha 0", _mixture(alpha=0))
-ROWS: list[tuple[str, tuple[Head, ...]]] = [
-    ("pca:50", (K_MEANS, MIXTURE)),
-    (SPECTRAL, (K_MEANS, MIXTURE)),
-    ("pca:50,umap:10", (MIXTURE,)),
+
+
+class Row(NamedTuple):
+    """A chain of encoders, what makes clusters of it, and the alpha of a joint training."""
+
+    chain: str
+    heads: tuple[Head, ...]
+    alpha: float = DEFAULT_ALPHA
+
+
+ROWS = [
+    Row("pca:50", (K_MEANS, MIXTURE)),
+    Row(SPECTRAL, (K_MEANS, MIXTURE)),
+    Row("pca:50,umap:10", (MIXTURE,)),
 ]
 DEEP_ROWS = [
-    ("pca:50,autoencoder:10", (K_MEANS, MIXTURE, PLAIN_MIXTURE)),
-    ("pca:50,autoencoder:10,spectral:15", (MIXTURE,)),
+    Row("pca:50,autoencoder:10", (K_MEANS, MIXTURE, PLAIN_MIXTURE)),
+    Row("pca:50,joint:10", (K_MEANS, MIXTURE)),
+    Row("pca:50,joint:10", (PLAIN_MIXTURE,), alpha=0),
+    Row("pca:50,autoencoder:10,spectral:15", (MIXTURE,)),
 ]
 
 
@@ -87,16 +100,17 @@ def run(
     truth = np.asarray(table.column(LABEL)).astype(np.int64)
     rows, left_out = [], []
     with limited_threads(None, progress):
-        for chain, heads in ROWS + (DEEP_ROWS if deep else []):
+        for row in ROWS + (DEEP_ROWS if deep else []):
+            chain = row.chain
             lacking = [module for name, module in NEEDS.items()
                        if name in chain and not find_spec(module)]
             if lacking:
                 left_out.append(f"{chain}: {lacking[0]} is not installed")
                 continue
             for encoder in (f"deskew,{chain}", chain):
-                slow = "umap" in chain or "autoencoder" in chain
-                rows += measure(table, truth, encoder, heads, min(seeds, SLOW_SEEDS) if slow else (
-                    seeds), progress)
+                slow = any(name in chain for name in NEEDS)
+                runs = min(seeds, SLOW_SEEDS) if slow else seeds
+                rows += measure(table, truth, row._replace(chain=encoder), runs, progress)
         document = {"title": f"MNIST, {table.num_rows:,} pictures, {seeds} seeds", "rows": rows}
         document |= on_one_embedding(table, truth, progress)
         if subset is None:
@@ -115,10 +129,14 @@ def read(data: str) -> pa.Table:
     return open_table([path]).read()
 
 
-def embed(table: pa.Table, encoder: str, seed: int) -> tuple[np.ndarray, str]:
+def embed(
+    table: pa.Table, encoder: str, seed: int, alpha: float = DEFAULT_ALPHA
+) -> tuple[np.ndarray, str]:
     """The embedding (n, e) of pictures, and the family of components that suits it."""
     tables = TableSettings(encoder=encoder, image=IMAGE, truth=LABEL)
-    preparation, rows = prepare(table, tables, np.random.default_rng(seed), Progress())
+    settings = FitSettings(clusters=DIGITS, seed=seed, alpha=alpha)
+    preparation, rows = prepare(
+        table, tables, np.random.default_rng(seed), Progress(), settings=settings)
     return rows.X, choose_family("auto", preparation.encoder)
 
 
@@ -128,13 +146,14 @@ def fit_embedding(Z: np.ndarray, settings: FitSettings) -> Fit:
     return fit_table(pa.table(columns), settings, TableSettings(scale="none"))
 
 
-def measure(table, truth, encoder: str, heads, seeds: int, progress) -> list[dict[str, Any]]:
-    """One row for each head on the embeddings by one encoder."""
+def measure(table, truth, row: Row, seeds: int, progress) -> list[dict[str, Any]]:
+    """One line for each head on the embeddings by one chain of encoders."""
+    encoder, heads = row.chain, row.heads
     found: dict[str, list[dict[str, float]]] = {head.name: [] for head in heads}
     for seed in range(seeds):
         progress.stage(f"{encoder}, seed {seed}")
         started = time.perf_counter()
-        Z, family = embed(table, encoder, seed)
+        Z, family = embed(table, encoder, seed, row.alpha)
         embedding = time.perf_counter() - started
         for head in heads:
             started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""From the design matrix to an embedding: encoders, written as a chain such as `pca:50,spectral:15`.
+"""From the design matrix to an embedding: encoders in a chain such as `pca:50,spectral:15`.
 
 A new encoder is one file and one line in REGISTRY.
 """

@@ -64,7 +64,7 @@ class Joint(Autoencoder):
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-            check_loss(float(loss), done)
+            check_loss(float(loss.detach()), done)
             codes = _codes(torch, encode, rows, device)
             learning.progress.rows(done + 1, ROUNDS)
 

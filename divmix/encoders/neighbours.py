@@ -1,4 +1,4 @@
-"""Nearest neighbours in a self-tuned scale, and the embedding of new rows that follows from them."""
+"""Nearest neighbours in a self-tuned scale, and the embedding of new rows by theirs."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -59,8 +59,10 @@ class Spectral:
 
 
 def _graph(near, scale: np.ndarray):
-    """Symmetric weights (n, n), sparse: the mean of those in either direction, so that an edge counts
-    more where both rows are neighbours of each other."""
+    """Symmetric weights (n, n), sparse: the mean of those in either direction.
+
+    So an edge counts more where both rows are neighbours of each other.
+    """
     from scipy.sparse import csr_array
 
     n, k = near.index.shape

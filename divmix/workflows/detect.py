@@ -219,7 +219,8 @@ def check_level(calibration: Calibration, rule: str, level: float, *, itself: bo
     """Raises UsageError where no row could ever be flagged."""
     known = len(calibration.scores)
     least = calibrating.smallest_p_value(known)
-    if (itself and calibration.source == TRAINING) or rule not in ("fdr", "alpha_level") or least <= level:
+    against_itself = itself and calibration.source == TRAINING
+    if against_itself or rule not in ("fdr", "alpha_level") or least <= level:
         return
     needed = int(np.ceil(1 / level)) - 1
     share = SMALL_SHARE if calibration.source == HELD_OUT else 1

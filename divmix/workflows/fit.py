@@ -79,8 +79,8 @@ def run_fit(
 ) -> dict[str, Any] | None:
     """Fit the tables in `sources` and write the run folder `output`.
 
-    `figures` "png" or "svg" also draws the clusters. Returns the document of run.json, or None when `should_stop` ended the fit: then nothing is
-    written. Raises InputError, UsageError, FitError, OutputError, and NotConvergedError after
+    `figures` "png" or "svg" also draws the clusters. Returns the document of run.json, or None
+    when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError, FitError, OutputError, and NotConvergedError after
     writing.
     """
     progress = progress or Progress()

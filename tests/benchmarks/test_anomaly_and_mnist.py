@@ -1,0 +1,83 @@
+"""The benchmarks of anomalies and embeddings, on small made files."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.datasets import load_digits
+
+from divmix.benchmarks import anomaly, kdd, mnist
+from divmix.errors import InputError
+
+
+def test_anomaly_bench_scores_every_table_beside_the_peers(tmp_path):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(300, 3))
+    X[:9] += 8.0
+    columns = {f"x{j}": X[:, j].copy() for j in range(3)}
+    label = pa.array((np.arange(300) < 9).astype(int))
+    pq.write_table(pa.table(columns | {"label": label}), tmp_path / "made.parquet")
+    told = anomaly.run(str(tmp_path), seeds=1)
+    json.dumps(told)
+    auroc = told["means"][0]
+    assert auroc["divmix"] > 0.99
+    assert {"isolation forest", "LOF", "k-NN", "GMM 1"} <= set(auroc)
+
+
+def network_rows(n, normal, generator):
+    """Attacks repeat a few rows; normal connections are spread."""
+    base = generator.integers(0, 3, n) * 5.0
+    x = np.where(normal, generator.normal(20.0, 5.0, n), base)
+    return {"x": x, "y": np.where(normal, generator.normal(-9.0, 4.0, n), base + 1),
+            "service": np.where(normal, "http", "icmp")}
+
+
+def test_kdd_bench_follows_the_protocol(tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    attacks = network_rows(800, np.zeros(800, bool), generator)
+    normal = network_rows(200, np.ones(200, bool), generator)
+    columns = {name: np.concatenate([attacks[name], normal[name]]) for name in attacks}
+    label = ["attack"] * 800 + ["normal"] * 200
+    table = pa.table(columns | {"label": label})
+    part = kdd.split(table, seed=0, contamination=0.05)
+    # By hand: 400 attacks to train on and 21 normal rows among them, 5 % of 421.
+    assert part.training.num_rows == 421 and part.test.num_rows == 579
+    assert part.anomaly.sum() == 179 and part.seen[~part.anomaly].all()
+    pq.write_table(table, tmp_path / kdd.FILE)
+    # The other peers need more than these three distinct rows.
+    monkeypatch.setattr(kdd, "PEERS", {"isolation forest": kdd.PEERS["isolation forest"]})
+    told = kdd.run(str(tmp_path), seeds=1)
+    json.dumps(told)
+    assert len(told["rows"]) == len(kdd.CONTAMINATIONS) * (1 + len(kdd.PEERS))
+    assert told["rows"][0]["auroc"] > 0.95
+
+
+def test_mnist_bench_measures_heads_on_embeddings(tmp_path, monkeypatch):
+    digits = load_digits()
+    columns = {f"p{j}": digits.data[:500, j].astype(np.uint8) for j in range(64)}
+    table = pa.table(columns | {"label": digits.target[:500]})
+    pq.write_table(table, tmp_path / mnist.FILE)
+    monkeypatch.setattr(mnist, "IMAGE", "8x8")
+    monkeypatch.setattr(mnist, "ROWS", [mnist.Row("pca:10", (mnist.K_MEANS, mnist.MIXTURE))])
+    monkeypatch.setattr(mnist, "SPECTRAL", "pca:10,spectral:8")
+    monkeypatch.setattr(mnist, "HEAD_SEEDS", 2)
+    monkeypatch.setattr(mnist, "TEST_ROWS", 100)
+    told = mnist.run(str(tmp_path), seeds=1)
+    json.dumps(told)
+    assert [row["encoder"] for row in told["rows"]] == ["deskew,pca:10"] * 2 + ["pca:10"] * 2
+    assert set(told["held_out"]) == {"predicted", "fitted"}
+    assert told["rows"][3]["accuracy"] > 0.6
+
+
+def test_all_digits_are_found_where_each_rules_one_cluster():
+    truth = np.array([0, 0, 1, 1, 2, 2])
+    assert mnist.finds_all(truth, np.array([2, 2, 0, 0, 1, 1]))
+    assert not mnist.finds_all(truth, np.array([0, 0, 0, 0, 1, 2]))
+
+
+@pytest.mark.parametrize("benchmark", [kdd, mnist])
+def test_a_missing_file_is_named(benchmark, tmp_path):
+    with pytest.raises(InputError, match=benchmark.FILE):
+        benchmark.run(str(tmp_path))
