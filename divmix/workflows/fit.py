@@ -154,12 +154,7 @@ def fit_table(
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
     monitor = Monitor(settings.time_budget, should_stop, progress, offset)
     with limited_threads(settings.threads, progress):
-        if settings.clusters == "auto":
-            progress.stage("choosing the number of clusters")
-            settings = settle_clusters(settings, rows, floor, monitor, notes)
-        if settings.alpha == "auto":
-            progress.stage("choosing alpha")
-            settings = settle_alpha(settings, rows, floor, monitor, notes)
+        settings = _settle(settings, rows, floor, monitor, notes)
         family = _family(rows, floor, settings, notes)
         monitor.trace.clear()  # the trace is that of the fit
         for note in notes:
@@ -254,6 +249,17 @@ def design_matrix(
         rows.log_jacobian[part], rows.complete[part] = done.log_jacobian, done.complete
         progress.rows(part.stop, n)
     return rows
+
+
+def _settle(settings: FitSettings, rows: Rows, floor, monitor: Monitor, notes: list[str]):
+    """The settings with a number of clusters and an alpha where they are "auto"."""
+    if settings.clusters == "auto":
+        monitor.progress.stage("choosing the number of clusters")
+        settings = settle_clusters(settings, rows, floor, monitor, notes)
+    if settings.alpha == "auto":
+        monitor.progress.stage("choosing alpha")
+        settings = settle_alpha(settings, rows, floor, monitor, notes)
+    return settings
 
 
 def _family(
