@@ -36,7 +36,6 @@ APART = 1e-3  # share of rows in common below which components are taken for sep
 
 ALPHAS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS = 3
-START_ALPHA = 0.1  # of the search before alpha is known
 START_ALPHA = 0.03  # of the search before alpha is known
 REFINE_ITERATIONS, REFINE_TOLERANCE = 100, 1e-4
 
@@ -216,7 +215,8 @@ def candidate_families(settings: FitSettings, floor: np.ndarray) -> list[Gaussia
     covariances = (settings.covariance,)
     if settings.covariance == "auto":
         covariances = ("full", "diag") if len(floor) <= MOST_FULL_COLUMNS else ("diag",)
-    return [make_family(settings.family, covariance, floor) for covariance in covariances]
+    family = "gaussian" if settings.family == "auto" else settings.family
+    return [make_family(family, covariance, floor) for covariance in covariances]
 
 
 def choose_clusters(
