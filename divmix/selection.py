@@ -211,11 +211,16 @@ def settle_alpha(settings: FitSettings, rows, floor: np.ndarray, monitor, notes:
 
 
 def candidate_families(settings: FitSettings, floor: np.ndarray) -> list[Gaussian]:
-    """The families among which BIC may choose: with --covariance auto, full and diagonal."""
+    """The families among which BIC may choose: with --covariance auto, full and diagonal.
+
+    Student-t components are full where they can be: diagonal ones fill a cluster of an embedding
+    with many, 396 where there are ten digits.
+    """
+    family = "gaussian" if settings.family == "auto" else settings.family
     covariances = (settings.covariance,)
     if settings.covariance == "auto":
-        covariances = ("full", "diag") if len(floor) <= MOST_FULL_COLUMNS else ("diag",)
-    family = "gaussian" if settings.family == "auto" else settings.family
+        both = ("full",) if family == "student" else ("full", "diag")
+        covariances = both if len(floor) <= MOST_FULL_COLUMNS else ("diag",)
     return [make_family(family, covariance, floor) for covariance in covariances]
 
 

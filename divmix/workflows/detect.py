@@ -20,7 +20,7 @@ from divmix.fitting.monitor import Monitor
 from divmix.model.calibration import HELD_OUT, TRAINING, Calibration
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
-from divmix.settings import DetectSettings, DetectTableSettings, TableSettings
+from divmix.settings import DetectSettings, DetectTableSettings, FitSettings, TableSettings
 from divmix.tables import arrays
 from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 from divmix.tables.reading import open_table, reading_options
@@ -32,6 +32,7 @@ from divmix.workflows.resources import limited_threads
 # Rows kept from the density, to calibrate it: one half of a small table, since the number of these
 # rows bounds how small a p-value can be, and a fifth of a large one.
 LARGE_SHARE, SMALL_SHARE, ENOUGH_HELD_OUT, MOST_HELD_OUT = 0.2, 0.5, 10_000, 50_000
+JOINT_CLUSTERS = 10  # of the mixture that an encoder is trained along with
 TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column
 
 
@@ -149,7 +150,8 @@ def fit_density(
     progress, notes = progress or Progress(), [] if notes is None else notes
     tables = tables or DetectTableSettings()
     generator = np.random.default_rng(settings.seed)
-    preprocessing, rows = prepare(table, tables, generator, progress, locate)
+    joint = FitSettings(clusters=JOINT_CLUSTERS, seed=settings.seed)
+    preprocessing, rows = prepare(table, tables, generator, progress, locate, joint)
     mixed = settings.training == "mixed" or (settings.training == "auto" and itself)
     used = np.flatnonzero(rows.row_weights > 0)
     held_out = np.sort(generator.permutation(used)[: _held_out(len(used))])
