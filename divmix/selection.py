@@ -33,6 +33,9 @@ SAMPLES = (8_000, 24_000)  # rows: many tell apart what few do not
 FEW_ROWS, PATHS_OF_FEW = 2_000, 3  # a path on few rows costs little and depends on its start
 CLEARLY = 10.0  # difference of BIC: very strong evidence to Kass and Raftery (1995)
 APART = 1e-3  # share of rows in common below which components are taken for separate groups
+# On the embedding of a graph of neighbours: share of the mean size below which a component is a
+# splinter of a cluster. Clusters there are no ellipses, and BIC fills in their outskirts.
+SPLINTER = 0.2
 
 ALPHAS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS = 3
@@ -166,17 +169,20 @@ def densities(components: Components, X: np.ndarray, family: Gaussian):
     return log_density, joint
 
 
-def settle_clusters(settings: FitSettings, rows, floor: np.ndarray, monitor, notes: list[str]):
+def settle_clusters(
+    settings: FitSettings, rows, floor: np.ndarray, monitor, notes: list[str], splinter: float = 0.0
+):
     """The settings with the number of clusters that BIC chooses; a note says why.
 
-    rows has X (n, d) and row_weights (n,), floor (d,) is the smallest variance of each column.
-    Raises FitError.
+    rows has X (n, d) and row_weights (n,), floor (d,) is the smallest variance of each column;
+    components below `splinter` of the mean size are not counted. Raises FitError.
     """
     families = candidate_families(settings, floor)
     generator = np.random.default_rng(settings.seed)
     path = choose_clusters(rows.X, rows.row_weights, families, generator, monitor)
-    notes.append(explain(path))
-    return replace(settings, clusters=path.chosen.k)
+    k = count_clusters(path.chosen, splinter)
+    notes.append(explain(path, k))
+    return replace(settings, clusters=k)
 
 
 def settle_alpha(settings: FitSettings, rows, floor: np.ndarray, monitor, notes: list[str]):
@@ -269,8 +275,17 @@ def look_for_best(
         m = wanted
 
 
-def explain(path: Path) -> str:
-    """A sentence on the chosen candidate, and on groups far from each other."""
+def count_clusters(candidate: Candidate, splinter: float) -> int:
+    """Components whose weight is at least `splinter` of the mean of those that count."""
+    weights, counted = candidate.components.weights, 0
+    while counted != len(weights):
+        counted = len(weights)
+        weights = weights[weights >= splinter / counted]
+    return counted
+
+
+def explain(path: Path, k: int | None = None) -> str:
+    """A sentence on the chosen candidate, of which k components count, and on groups apart."""
     chosen, best = path.chosen, path.best
     if chosen.k == best.k:
         reason = f"{best.k} clusters have the lowest BIC on {path.sample.rows:,} rows"
@@ -281,6 +296,8 @@ def explain(path: Path) -> str:
         second = min(others, key=lambda candidate: candidate.bic)
         gap = second.bic - chosen.bic
         reason += f", {abs(gap):.3g} {'below' if gap > 0 else 'above'} that of {second.k}"
+    if k is not None and k < chosen.k:
+        return f"{reason}; {k} of them are larger than splinters"
     groups = count_groups(path)
     if 1 < groups < chosen.k:
         reason += f"; they form {groups} groups that share next to no rows (see -k {groups})"

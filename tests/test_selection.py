@@ -15,6 +15,7 @@ from divmix.selection import (
     assess,
     candidate_families,
     choose_clusters,
+    count_clusters,
     densities,
     draw_rows,
     explain,
@@ -104,6 +105,15 @@ def test_a_slightly_lower_bic_is_no_reason_for_one_more_cluster():
         path.candidates[k] = Candidate(components, 0.0, bic, bic)
     assert path.best.k == 4
     assert path.chosen.k == 3
+
+
+def test_splinters_of_a_cluster_are_not_counted():
+    weights = np.array([0.4, 0.3, 0.2, 0.04, 0.03, 0.02, 0.01])
+    candidate = Candidate(Components(weights, *[None] * 2), 0.0, 0.0, 0.0)
+    assert count_clusters(candidate, 0.0) == 7
+    assert count_clusters(candidate, 0.1) == 6  # 0.01 is less than a tenth of 1 / 7
+    # Without it and the next ones the mean is larger: 0.03 and 0.04 are splinters of 1 / 5, 1 / 4.
+    assert count_clusters(candidate, 0.2) == 3
 
 
 def test_criteria_are_those_of_their_definition():

@@ -20,7 +20,7 @@ from divmix.fitting.methods import Fitted
 from divmix.fitting.monitor import Monitor
 from divmix.model.mixture import Mixture, Scores, blank
 from divmix.progress import Progress, TraceRow
-from divmix.selection import settle_alpha, settle_clusters
+from divmix.selection import SPLINTER, settle_alpha, settle_clusters
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 from divmix.tables.reading import open_table, reading_options
@@ -154,7 +154,7 @@ def fit_table(
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
     monitor = Monitor(settings.time_budget, should_stop, progress, offset)
     with limited_threads(settings.threads, progress):
-        settings = _settle(settings, rows, floor, monitor, notes)
+        settings = _settle(settings, rows, floor, monitor, notes, splinter(preprocessing.encoder))
         family = _family(rows, floor, settings, notes)
         monitor.trace.clear()  # the trace is that of the fit
         for note in notes:
@@ -230,6 +230,11 @@ def choose_family(family: str, encoder: encoders.Chain | None) -> str:
     return "student" if encoder is not None and encoder.has_far_rows else "gaussian"
 
 
+def splinter(encoder: encoders.Chain | None) -> float:
+    """Share of the mean size of a cluster below which `-k auto` counts none."""
+    return SPLINTER if encoder is not None and encoder.has_far_rows else 0.0
+
+
 def design_matrix(
     table: pa.Table, preprocessing: Preprocessing, progress: Progress, locate: Locate = row_name
 ) -> Rows:
@@ -251,11 +256,13 @@ def design_matrix(
     return rows
 
 
-def _settle(settings: FitSettings, rows: Rows, floor, monitor: Monitor, notes: list[str]):
+def _settle(
+    settings: FitSettings, rows: Rows, floor, monitor: Monitor, notes: list[str], splinter: float
+):
     """The settings with a number of clusters and an alpha where they are "auto"."""
     if settings.clusters == "auto":
         monitor.progress.stage("choosing the number of clusters")
-        settings = settle_clusters(settings, rows, floor, monitor, notes)
+        settings = settle_clusters(settings, rows, floor, monitor, notes, splinter)
     if settings.alpha == "auto":
         monitor.progress.stage("choosing alpha")
         settings = settle_alpha(settings, rows, floor, monitor, notes)

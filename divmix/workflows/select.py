@@ -17,7 +17,7 @@ from divmix.settings import FitSettings, TableSettings
 from divmix.tables.preprocessing import Locate, row_name
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output
-from divmix.workflows.fit import choose_family, floor_of, prepare
+from divmix.workflows.fit import choose_family, floor_of, prepare, splinter
 from divmix.workflows.resources import limited_threads
 from divmix.workflows.run_folder import write_table
 
@@ -108,11 +108,11 @@ def select_table(
         held_out, stability = _resample(path, lowest, highest, generator, monitor, progress)
     if monitor.stop_reason():
         return None
-    n = len(X)
+    n, chosen = len(X), selection.count_clusters(path.chosen, splinter(preprocessing.encoder))
     return {
-        "clusters": path.chosen.k,
+        "clusters": chosen,
         "covariance": path.sample.family.structure.name,
-        "reason": selection.explain(path),
+        "reason": selection.explain(path, chosen),
         "rows_looked_at": n,
         "rows": [
             {
@@ -122,7 +122,7 @@ def select_table(
                 "bic": candidate.bic - 2 * n * offset,
                 "icl": candidate.icl - 2 * n * offset,
                 "stability": _mean(stability.get(k)),
-                "chosen": k == path.chosen.k,
+                "chosen": k == chosen,
             }
             for k, candidate in sorted(path.candidates.items())
         ],
