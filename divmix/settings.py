@@ -99,7 +99,8 @@ class TableSettings(Settings):
         None, section="Encoder", metavar="CHAIN",
         help="Embed the rows first: deskew, pca:E, spectral:E, umap:E, autoencoder:E or "
              "joint:E (an autoencoder trained along with the mixture) for E features, several with "
-             "commas between, or images for deskew,pca:50,spectral:15. "
+             "commas between, or images for deskew,pca:50,spectral:15. Pictures: autoencoder:E:conv "
+             "convolves, :moved trains on pictures moved a little. "
              "Densities are then those of the embedding.")
     image: str | None = option(
         None, section="Encoder", metavar="HxW",

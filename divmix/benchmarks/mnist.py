@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from divmix import encoders
+from divmix.benchmarks.deep_peers import PEERS
 from divmix.errors import InputError
 from divmix.fitting.choices import variance_floor
 from divmix.fitting.monitor import Monitor
@@ -34,7 +36,7 @@ PUBLISHED = {  # accuracy, NMI
 }
 SPECTRAL = "pca:50,spectral:15"
 DEFAULT_ALPHA = FitSettings(clusters=DIGITS).alpha
-NEEDS = {"umap": "umap", "autoencoder": "torch", "joint": "torch"}
+NEEDS = {"umap": "umap"} | dict.fromkeys(("autoencoder", "joint", *PEERS), "torch")
 
 
 class Head(NamedTuple):
@@ -77,10 +79,16 @@ ROWS = [
     Row("pca:50,umap:10", (MIXTURE,)),
 ]
 DEEP_ROWS = [
-    Row("pca:50,autoencoder:10", (K_MEANS, MIXTURE, PLAIN_MIXTURE)),
-    Row("pca:50,joint:10", (K_MEANS, MIXTURE)),
-    Row("pca:50,joint:10", (PLAIN_MIXTURE,), alpha=0),
-    Row("pca:50,autoencoder:10,spectral:15", (MIXTURE,)),
+    Row("autoencoder:10", (K_MEANS, MIXTURE, PLAIN_MIXTURE)),
+    Row("autoencoder:10:conv", (K_MEANS, MIXTURE)),
+    Row("dec:10", (K_MEANS, MIXTURE)),
+    Row("joint:10", (MIXTURE,)),
+    Row("joint:10:conv", (MIXTURE,)),
+    Row("dec:10:moved", (K_MEANS, MIXTURE)),
+    Row("joint:10:moved", (MIXTURE,)),
+    Row("still:10:moved", (MIXTURE,)),
+    Row("joint:10:moved", (PLAIN_MIXTURE,), alpha=0),
+    Row("joint:10:conv:moved", (MIXTURE,)),
 ]
 
 
@@ -135,12 +143,23 @@ def read(data: str) -> pa.Table:
 def embed(
     table: pa.Table, encoder: str, seed: int, alpha: float = DEFAULT_ALPHA
 ) -> tuple[np.ndarray, str]:
-    """The embedding (n, e) of pictures, and the family of components that suits it."""
-    tables = TableSettings(encoder=encoder, image=IMAGE, truth=LABEL)
+    """The embedding (n, e) of pictures, and the family of components that suits it.
+
+    The last encoder may be one of `deep_peers`, which the package does not offer.
+    """
+    known, _, last = encoder.rpartition(",")
+    name, *arguments = last.split(":")
+    peer = PEERS.get(name)
+    tables = TableSettings(encoder=(known or None) if peer else encoder, image=IMAGE, truth=LABEL)
     settings = FitSettings(clusters=DIGITS, seed=seed, alpha=alpha)
-    preparation, rows = prepare(
-        table, tables, np.random.default_rng(seed), Progress(), settings=settings)
-    return rows.X, choose_family("auto", preparation.encoder)
+    generator = np.random.default_rng(seed)
+    preparation, rows = prepare(table, tables, generator, Progress(), settings=settings)
+    if not peer:
+        return rows.X, choose_family("auto", preparation.encoder)
+    size = tables.image_size(table.num_columns - 1)
+    learning = encoders.Learning(generator, Progress(), size, clusters=DIGITS, alpha=alpha)
+    made = peer.learn(rows.X, tuple(arguments), learning)
+    return np.ascontiguousarray(made.transform(rows.X)), "gaussian"
 
 
 def fit_embedding(Z: np.ndarray, settings: FitSettings) -> Fit:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from divmix.encoders.autoencoder import BATCH_ROWS, NOISE, Autoencoder, check_loss
+from divmix.encoders.autoencoder import Autoencoder
 from divmix.encoders.encoder import Learning
+from divmix.encoders.training import Training, check_loss
 from divmix.errors import UsageError
 from divmix.families import Components, Gaussian, make_family
 from divmix.families.structure import Base
@@ -39,44 +40,44 @@ class Joint(Autoencoder):
     name = "joint"
 
     @classmethod
-    def refine(cls, torch, network, rows, device, generator, learning: Learning) -> None:
+    def refine(cls, training: Training, learning: Learning) -> None:
         """Epochs of the network and steps of the components in turn. Raises FitError."""
-        encode = network[0]
-        codes = _codes(torch, encode, rows, device)
+        torch, (encode, decode) = training.torch, training.network
+        codes = training.codes()
         family, components = _start(codes, learning)
-        optimizer = torch.optim.AdamW(
-            network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        optimizer = training.optimizer(LEARNING_RATE, WEIGHT_DECAY)
         for done in range(ROUNDS):
-            components = move(family, components, codes, learning.alpha)
-            log_joint = _log_joint(torch, components, device)
+            components = cls.move(family, components, codes, learning.alpha)
+            log_joint = _log_joint(torch, components, training.device)
             with torch.no_grad():
                 target = sharpened(torch, torch.softmax(
-                    log_joint(torch.from_numpy(codes).float().to(device)), 1))
-            for part in torch.randperm(len(rows), generator=generator).split(BATCH_ROWS):
-                clean = rows[part].to(device)
-                noise = torch.randn(clean.shape, generator=generator).to(device)
-                z = encode(clean + NOISE * noise)
+                    log_joint(torch.from_numpy(codes).float().to(training.device)), 1))
+            for part in training.batches(torch.arange(len(codes))):
+                clean, noisy = training.pair(part)
+                z = encode(noisy)
                 joint = log_joint(z)
                 energy = -torch.logsumexp(joint, 1).mean() / z.shape[1]
                 refined = -(target[part] * torch.log_softmax(joint, 1)).sum(1).mean()
-                loss = (torch.nn.functional.mse_loss(network[1](z), clean)
+                loss = (torch.nn.functional.mse_loss(decode(z), clean)
                         + ENERGY_WEIGHT * energy + ASSIGNMENT_WEIGHT * refined)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
             check_loss(float(loss.detach()), done)
-            codes = _codes(torch, encode, rows, device)
+            codes = training.codes()
             learning.progress.rows(done + 1, ROUNDS)
 
-
-def move(family: Gaussian, components: Components, codes: np.ndarray, alpha: float) -> Components:
-    """Particle steps of the components on codes (n, e): drive and repulsion, alpha its weight."""
-    data_term = InMemory(codes, np.ones(len(codes)), family)
-    base = Base(BASE_ALPHA * len(codes) / components.count)
-    step = local_step(family, alpha, base=base)
-    for _ in range(PARTICLE_STEPS):
-        components = step(components, data_term(components), None).components
-    return components
+    @staticmethod
+    def move(
+        family: Gaussian, components: Components, codes: np.ndarray, alpha: float
+    ) -> Components:
+        """Particle steps of the components on codes (n, e): drive, and repulsion by alpha."""
+        data_term = InMemory(codes, np.ones(len(codes)), family)
+        base = Base(BASE_ALPHA * len(codes) / components.count)
+        step = local_step(family, alpha, base=base)
+        for _ in range(PARTICLE_STEPS):
+            components = step(components, data_term(components), None).components
+        return components
 
 
 def sharpened(torch, responsibilities):
@@ -96,12 +97,6 @@ def _start(codes: np.ndarray, learning: Learning) -> tuple[Gaussian, Components]
     fitted = diversified(
         InMemory(codes, weights, family), family, settings, learning.generator, Monitor())
     return family, fitted.components
-
-
-def _codes(torch, encode, rows, device) -> np.ndarray:
-    with torch.no_grad():
-        parts = [encode(part.to(device)).cpu().numpy() for part in rows.split(16 * BATCH_ROWS)]
-    return np.ascontiguousarray(np.concatenate(parts), dtype=np.float64)
 
 
 def _log_joint(torch, components: Components, device):

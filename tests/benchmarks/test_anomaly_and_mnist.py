@@ -71,6 +71,19 @@ def test_mnist_bench_measures_heads_on_embeddings(tmp_path, monkeypatch):
     assert told["rows"][3]["accuracy"] > 0.6
 
 
+@pytest.mark.parametrize("chain", ["pca:20,dec:5", "deskew,still:5:moved"])
+def test_mnist_bench_embeds_by_the_peers_of_joint_training(chain, monkeypatch):
+    pytest.importorskip("torch", reason="the extra deep is not installed")
+    digits = load_digits()
+    columns = {f"p{j}": digits.data[:500, j].astype(np.uint8) for j in range(64)}
+    monkeypatch.setattr(mnist, "IMAGE", "8x8")
+    table = pa.table(columns | {"label": digits.target[:500]})
+    Z, family = mnist.embed(table, chain, 0)
+    assert Z.shape == (500, 5) and family == "gaussian"
+    clusters = mnist.MIXTURE.clusters(Z, 0, family)
+    assert mnist.agreement(digits.target[:500], clusters)["accuracy"] > 0.5
+
+
 def test_all_digits_are_found_where_each_rules_one_cluster():
     truth = np.array([0, 0, 1, 1, 2, 2])
     assert mnist.finds_all(truth, np.array([2, 2, 0, 0, 1, 1]))

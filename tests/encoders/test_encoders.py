@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits, make_moons
 from divmix.encoders import Chain, Learning, learn, parse
 from divmix.encoders.deskew import Deskew
 from divmix.encoders.neighbours import NEIGHBOURS
-from divmix.errors import InputError, MissingExtraError, UsageError
+from divmix.errors import FitError, InputError, MissingExtraError, UsageError
 from divmix.metrics import clustering_metrics
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
@@ -212,6 +212,63 @@ class TestAutoencoder:
         documents, arrays = made.to_parts()
         np.testing.assert_array_equal(Chain.from_parts(documents, arrays).transform(X), first)
 
+    @pytest.mark.parametrize("image", [(8, 8), (4, 16), (7, 9)])
+    def test_numpy_convolves_as_pytorch_does(self, torch, image):
+        from divmix.encoders import network
+
+        features = image[0] * image[1]
+        made = network.build(torch, features, 3, image)
+        layers = network.layers_of(torch, made)
+        rows = np.random.default_rng(0).normal(size=(5, features))
+        with torch.no_grad():
+            codes = made[0](torch.from_numpy(rows).float())
+            rebuilt = made[1](codes).numpy()
+        own = network.forward(rows, layers[:3], image)
+        np.testing.assert_allclose(own, codes.numpy(), atol=1e-5)
+        np.testing.assert_allclose(network.forward(own, layers[3:]), rebuilt, atol=1e-5)
+        network.check(layers, features, image)
+        with pytest.raises(ValueError):
+            network.check(layers, features + 1, (1, features + 1))
+
+    def test_convolutions_on_moved_pictures_are_stored_and_repeat(self):
+        X = DIGITS.data[:200]
+        made, first = learn("autoencoder:3:conv:moved:errors", X, learning(4, (8, 8)))
+        _, second = learn("autoencoder:3:conv:moved:errors", X, learning(4, (8, 8)))
+        assert first.shape == (200, 5)
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(Chain.from_parts(*made.to_parts()).transform(X), first)
+
+    def test_pictures_move_by_little_and_keep_their_background(self, torch):
+        from divmix.encoders import training
+
+        pictures = torch.zeros((50, 28 * 28))
+        pictures.reshape(50, 28, 28)[:, 10:18, 10:18] = 1.0
+        background = torch.full((28 * 28,), 0.5)
+        generator = torch.Generator().manual_seed(0)
+        move = training._mover(torch, (28, 28), background, generator)
+        moved = (move(pictures + background) - background).reshape(50, 28, 28)
+        assert torch.abs(moved[:, :4]).max() < 1e-5  # the frame stays empty
+        mass = moved.sum((1, 2))
+        assert torch.all(torch.abs(mass - 64) < 2)
+        across = (moved.sum(1) @ torch.arange(28.0)) / mass
+        assert 0.5 < across.std() < 2 and torch.abs(across - 13.5).max() < 2.1
+
+    @pytest.mark.parametrize("chain", ["autoencoder:3:conv", "pca:20,joint:3:moved"])
+    def test_words_about_pictures_need_pixels(self, chain):
+        with pytest.raises(UsageError, match="needs the pixels of pictures"):
+            learn(chain, DIGITS.data[:100], learning(image=(8, 8) if "pca" in chain else None))
+
+    def test_an_unknown_word_is_told(self):
+        with pytest.raises(UsageError, match="no such word"):
+            learn("autoencoder:3:errors:deep", DIGITS.data[:100], learning())
+
+    def test_a_loss_that_is_no_number_is_told(self, torch, monkeypatch):
+        from divmix.encoders import training
+
+        monkeypatch.setattr(training, "NOISE", np.inf)
+        with pytest.raises(FitError, match="loss is nan after epoch 1"):
+            learn("autoencoder:3", DIGITS.data[:300], learning())
+
     def test_detect_scores_its_features_and_names_them(self):
         generator = np.random.default_rng(1)
         X = generator.normal(size=(1_000, 2)) @ generator.normal(size=(2, 8))
@@ -244,7 +301,7 @@ class TestAutoencoder:
         assert [encoder.name for encoder in again.encoders] == ["pca", "joint"]
 
     def test_joint_training_moves_components_apart_not_together(self):
-        from divmix.encoders.joint import move
+        from divmix.encoders.joint import Joint
         from divmix.families import Components, make_family
 
         generator = np.random.default_rng(0)
@@ -252,7 +309,7 @@ class TestAutoencoder:
         family = make_family("gaussian", "full", np.full(2, 1e-3))
         start = Components(np.array([0.5, 0.5]), np.array([[-0.2, 0.0], [0.2, 0.0]]),
                            np.repeat(np.eye(2)[None], 2, axis=0))
-        apart = [np.linalg.norm(np.diff(move(family, start, codes, alpha).means, axis=0))
+        apart = [np.linalg.norm(np.diff(Joint.move(family, start, codes, alpha).means, axis=0))
                  for alpha in (0.0, 0.5)]
         assert apart[1] > apart[0]
 
