@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from divmix.encoders.encoder import Encoder, Learning
-from divmix.errors import UsageError
+from divmix.errors import InputError, UsageError
 
 # Name -> module and class; a module is imported when its encoder is used.
 REGISTRY = {
@@ -93,7 +93,11 @@ def learn(text: str, X: np.ndarray, learning: Learning) -> tuple[Chain, np.ndarr
     encoders, rows = [], X
     for name, arguments in parse(text):
         learning.progress.stage(f"learning encoder {name}")
-        encoder = _encoder(name).learn(rows, arguments, learning)
+        try:
+            encoder = _encoder(name).learn(rows, arguments, learning)
+        except MemoryError as error:
+            raise InputError(f"--encoder {name}: {len(rows):,} rows need more memory than there is",
+                             hint="fit on fewer rows, and label the others by predict") from error
         encoders.append(encoder)
         rows = Chain((encoder,)).transform(rows)
     return Chain(tuple(encoders)), rows

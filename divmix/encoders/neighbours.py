@@ -6,9 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.errors import InputError
+from divmix.kernels.compile import threads
+from divmix.progress import Progress
 
 # By trials on pictures of digits, of 10, 20 and 30: the fewest find the clusters best.
 NEIGHBOURS = 10
+BLOCK = 4096  # rows looked up at a time, between which a signal is heard
 SCALE_NEIGHBOUR = 7  # its distance is a row's own scale (Zelnik-Manor and Perona 2004)
 
 
@@ -51,13 +54,23 @@ class Reference:
         return cls(rows, scale, embedding)
 
 
-def nearest(reference: np.ndarray, X: np.ndarray, k: int) -> Neighbours:
+def nearest(
+    reference: np.ndarray, X: np.ndarray, k: int, progress: Progress | None = None
+) -> Neighbours:
     """The k nearest reference rows (r, d) of rows X (n, d), exact."""
     from sklearn.neighbors import NearestNeighbors
+    from threadpoolctl import threadpool_limits
 
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(reference)
-    distance, index = search.kneighbors(np.ascontiguousarray(X, dtype=reference.dtype))
-    return Neighbours(index, distance.astype(np.float64))
+    near = Neighbours(np.empty((len(X), k), np.int64), np.empty((len(X), k)))
+    with threadpool_limits(threads(), user_api="openmp"):
+        for start in range(0, len(X), BLOCK):
+            rows = np.ascontiguousarray(X[start : start + BLOCK], dtype=reference.dtype)
+            part = slice(start, start + len(rows))
+            near.distance[part], near.index[part] = search.kneighbors(rows)
+            if progress is not None:
+                progress.rows(part.stop, len(X))
+    return near
 
 
 def own_scale(near: Neighbours) -> np.ndarray:

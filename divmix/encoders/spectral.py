@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from divmix.encoders import neighbours
+from divmix.encoders import memory, neighbours
 from divmix.encoders.encoder import Learning
 from divmix.encoders.neighbours import NEIGHBOURS, Reference
 from divmix.errors import InputError
@@ -36,8 +36,10 @@ class Spectral:
         if vectors >= len(X) - 1:
             raise InputError(f"--encoder spectral:{vectors} of {len(X)} rows",
                              hint="it needs more rows than eigenvectors")
+        memory.check_graph(f"{cls.name}:{vectors}", *X.shape, vectors)
         rows = np.ascontiguousarray(X, dtype=np.float32)
-        near = neighbours.nearest(rows, rows, NEIGHBOURS + 1)  # the first one is the row itself
+        # The first neighbour is the row itself.
+        near = neighbours.nearest(rows, rows, NEIGHBOURS + 1, learning.progress)
         scale = neighbours.own_scale(near)
         graph = _connected(_graph(near, scale), rows, learning)
         embedding = _eigenvectors(graph, vectors, learning.generator)

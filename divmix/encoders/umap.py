@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from divmix.encoders import neighbours
+from divmix.encoders import memory, neighbours
 from divmix.encoders.encoder import Learning
 from divmix.encoders.extras import extra
 from divmix.encoders.neighbours import NEIGHBOURS, Reference
@@ -28,6 +28,7 @@ class Umap:
         dimensions = whole_number(cls.name, arguments, DEFAULT)
         neighbours.check_rows(cls.name, len(X))
         umap = extra("umap", "manifold", "--encoder umap")
+        memory.check_graph(f"{cls.name}:{dimensions}", *X.shape, dimensions)
         rows = np.ascontiguousarray(X, dtype=np.float32)
         # Points as close as they like: clusters are to be dense, not pretty.
         model = umap.UMAP(n_components=dimensions, n_neighbors=NEIGHBOURS, min_dist=0.0, n_jobs=1,

@@ -22,6 +22,8 @@ def limited_threads(threads: int | None, progress: Progress) -> Iterator[None]:
 
     Says so when kernels are compiled, which happens once.
     """
+    import scipy.linalg  # noqa: F401  its BLAS can be bounded once it is loaded
+
     from divmix.kernels import compile as compiling
 
     compiling.set_threads(threads)

@@ -76,6 +76,17 @@ def test_a_signal_ends_a_fit_after_its_step_and_leaves_nothing(shell, table, tmp
     assert names(tmp_path) == ["table.csv"]
 
 
+def test_a_signal_while_an_encoder_learns_leaves_nothing(shell, table, tmp_path):
+    process = shell("fit", table, "--encoder", "spectral:1", *ENDLESS, "-v")
+    while "learning encoder spectral" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert stdout == "" and "Traceback" not in stderr
+    assert names(tmp_path) == ["table.csv"]
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_any_other_command_at_once(shell, fitted, tmp_path, number, code):
     process = shell("predict", fitted, "-", "-o", "out.csv", "-v", stdin=subprocess.PIPE)

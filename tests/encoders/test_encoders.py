@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from sklearn.datasets import load_digits, make_moons
 
-from divmix.encoders import Chain, Learning, learn, parse
+from divmix.encoders import Chain, Learning, learn, memory, neighbours, parse
 from divmix.encoders.deskew import Deskew
 from divmix.encoders.neighbours import NEIGHBOURS
 from divmix.errors import FitError, InputError, MissingExtraError, UsageError
@@ -160,6 +160,32 @@ def test_too_few_rows_for_a_graph_are_told():
     with pytest.raises(InputError, match="spectral of 8 rows") as caught:
         learn("spectral:3", DIGITS.data[:8], learning())
     assert str(NEIGHBOURS) in caught.value.hint
+
+
+def test_no_memory_for_the_graph_is_told_beforehand(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 100_000)
+    with pytest.raises(InputError, match="1,797 rows needs 0.00.* GB of memory, 0.0001 GB are free"):
+        learn("pca:10,spectral:6", DIGITS.data, learning())
+
+
+def test_memory_that_runs_out_while_learning_is_told(monkeypatch):
+    def run_out(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(neighbours, "nearest", run_out)
+    with pytest.raises(InputError, match="spectral: 300 rows need more memory than there is"):
+        learn("spectral:3", DIGITS.data[:300], learning())
+
+
+def test_free_memory_is_that_of_machine_or_container(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "GROUP", tmp_path)
+    alone = memory.available()
+    assert alone is None or alone > 10_000_000
+    for name, text in (("max", "9000"), ("current", "5000"), ("stat", "inactive_file 500\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert memory.available() == 4500
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory._of_group() is None
 
 
 @pytest.mark.parametrize("chain, module, extra", [

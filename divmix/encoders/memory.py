@@ -1,0 +1,52 @@
+"""Whether there is memory for a graph of neighbours, before the work begins."""
+
+from pathlib import Path
+
+from divmix.encoders.neighbours import NEIGHBOURS
+from divmix.errors import InputError
+
+BYTES_PER_EDGE = 90  # of the search and of the sparse matrices on the way to a symmetric graph
+GROUP = Path("/sys/fs/cgroup")
+
+
+def check_graph(name: str, rows: int, features: int, vectors: int) -> None:
+    """Raises InputError where a graph of `rows` rows and its eigenvectors cannot be held."""
+    lanczos = max(2 * (vectors + 1) + 1, 20)  # as many vectors as ARPACK works with
+    numbers = 0.5 * features + lanczos + 4 * vectors
+    needed = rows * (8 * numbers + BYTES_PER_EDGE * (NEIGHBOURS + 1))
+    there = available()
+    if there is not None and needed > there:
+        raise InputError(
+            f"--encoder {name}: the graph of {rows:,} rows needs {_gigabytes(needed)} of memory, "
+            f"{_gigabytes(there)} are free",
+            hint="fit on fewer rows, and label the others by predict")
+
+
+def available() -> int | None:
+    """Bytes that this process may still take; None where the system does not tell."""
+    free = [number for number in (_of_machine(), _of_group()) if number is not None]
+    return min(free) if free else None
+
+
+def _of_machine() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvail"))
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
+def _of_group() -> int | None:
+    """What the container's limit leaves, None where there is none."""
+    try:
+        limit, used = (int((GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        reclaimable = next(int(line.split()[1]) for line in
+                           (GROUP / "memory.stat").read_text().splitlines()
+                           if line.startswith("inactive_file"))
+        return max(limit - used + reclaimable, 0)
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
+def _gigabytes(number: float) -> str:
+    return f"{number / 1e9:.3g} GB"
