@@ -80,10 +80,8 @@ ROWS = [
 ]
 DEEP_ROWS = [
     Row("autoencoder:10", (K_MEANS, MIXTURE, PLAIN_MIXTURE)),
-    Row("autoencoder:10:conv", (K_MEANS, MIXTURE)),
     Row("dec:10", (K_MEANS, MIXTURE)),
     Row("joint:10", (MIXTURE,)),
-    Row("joint:10:conv", (MIXTURE,)),
     Row("dec:10:moved", (K_MEANS, MIXTURE)),
     Row("joint:10:moved", (MIXTURE,)),
     Row("still:10:moved", (MIXTURE,)),
