@@ -21,6 +21,7 @@ from divmix.fitting.data_term import InMemory
 from divmix.fitting.initialization import count_distinct
 from divmix.fitting.loop import climb
 from divmix.fitting.monitor import Monitor
+from divmix.fitting.noise import broad_component
 from divmix.fitting.steps import em_step
 from divmix.settings import FitSettings
 
@@ -150,7 +151,7 @@ class Path:
 
 def assess(components: Components, sample: InMemory) -> Candidate:
     """The criteria of a mixture on the rows of `sample`."""
-    log_density, log_responsibilities = densities(components, sample.X, sample.family)
+    log_density, log_responsibilities = densities(components, sample)
     n, weights = sample.rows, sample.row_weights * (sample.rows / sample.total_weight)
     total = float(weights @ log_density)
     each = (np.exp(log_responsibilities) * log_responsibilities).sum(axis=1)
@@ -159,10 +160,12 @@ def assess(components: Components, sample: InMemory) -> Candidate:
     return Candidate(components, total / n, bic, bic - 2 * float(weights @ each))
 
 
-def densities(components: Components, X: np.ndarray, family: Gaussian):
-    """log p(x) of rows X (n, d), (n,), and the logarithms of the responsibilities, (n, m)."""
-    joint = family.log_densities(X, components)
-    joint += np.log(np.maximum(components.weights, 1e-300))
+def densities(components: Components, sample: InMemory):
+    """log p(x) of all rows, (n,), and the logarithms of the responsibilities, (n, m).
+
+    Beside noise these are (n, m + 1).
+    """
+    joint = sample.log_densities(components)
     top = joint.max(axis=1)
     log_density = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
     joint -= log_density[:, None]
@@ -177,9 +180,8 @@ def settle_clusters(
     rows has X (n, d) and row_weights (n,), floor (d,) is the smallest variance of each column;
     components below `splinter` of the mean size are not counted. Raises FitError.
     """
-    families = candidate_families(settings, floor)
     generator = np.random.default_rng(settings.seed)
-    path = choose_clusters(rows.X, rows.row_weights, families, generator, monitor)
+    path = choose_clusters(candidate_terms(settings, rows, floor), generator, monitor)
     k = count_clusters(path.chosen, splinter)
     notes.append(explain(path, k))
     return replace(settings, clusters=k)
@@ -196,22 +198,17 @@ def settle_alpha(settings: FitSettings, rows, floor: np.ndarray, monitor, notes:
             f"--alpha auto is not available with --method {settings.method}",
             hint="give alpha as a number, or use --method diversified",
         )
-    families = candidate_families(settings, floor)
+    terms = candidate_terms(settings, rows, floor)
     means = np.stack([
-        held_out_by_alpha(
-            InMemory(rows.X, rows.row_weights, family),
-            settings,
-            np.random.default_rng(settings.seed),
-            monitor,
-        )
-        for family in families
+        held_out_by_alpha(term, settings, np.random.default_rng(settings.seed), monitor)
+        for term in terms
     ])
     which, best = np.unravel_index(means.argmax(), means.shape)
-    covariance = families[which].structure.name
+    covariance = terms[which].family.structure.name
     gain = means[which, best] - means[which, 0]
     told = f", {gain:.3g} nats per row above alpha 0" if best else ""
     notes.append(f"alpha {ALPHAS[best]:g}, the best held-out log-likelihood" + told)
-    if len(families) > 1:
+    if len(terms) > 1:
         notes.append(f"covariance {covariance}, the better held-out log-likelihood")
     return replace(settings, alpha=ALPHAS[best], covariance=covariance)
 
@@ -230,26 +227,34 @@ def candidate_families(settings: FitSettings, floor: np.ndarray) -> list[Gaussia
     return [make_family(family, covariance, floor) for covariance in covariances]
 
 
+def candidate_terms(settings: FitSettings, rows, floor: np.ndarray) -> list[InMemory]:
+    """All rows under each of the families, beside a broad component where --noise asks for one."""
+    terms = []
+    for family in candidate_families(settings, floor):
+        noise = broad_component(family, rows.X, rows.row_weights) if settings.noise else None
+        terms.append(InMemory(rows.X, rows.row_weights, family, noise=noise))
+    return terms
+
+
 def choose_clusters(
-    X: np.ndarray,
-    row_weights: np.ndarray,
-    families: Sequence[Gaussian],
-    generator: np.random.Generator,
-    monitor: Monitor,
+    terms: Sequence[InMemory], generator: np.random.Generator, monitor: Monitor
 ) -> Path:
-    """The path whose best candidate has as many components as rows X (n, d) have clusters.
+    """The path whose best candidate has as many components as the rows have clusters.
+
+    terms: the same rows, each under another family.
 
     Of a long table a sample of rows is looked at, then a larger one while that shows more clusters.
     Raises FitError.
     """
     path, wanted = None, LEAST_COMPONENTS
     for size in SAMPLES:
-        X_drawn, weights_drawn = draw_rows(X, row_weights, size, generator)
-        samples = [InMemory(X_drawn, weights_drawn, family) for family in families]
+        rows = draw_rows(terms[0], size, generator)
+        samples = [term.of(rows) for term in terms]
         known, path = path and path.best.k, look_for_best(samples, wanted, generator, monitor)
-        if len(X_drawn) < size or path.best.k == known:
+        if len(rows) < size or path.best.k == known:
             break
-        families = [path.sample.family]  # which of them is best shows on few rows
+        # Which family is best shows on few rows.
+        terms = [term for term in terms if term.family is path.sample.family]
         wanted = max(wanted, COMPONENTS_PER_CLUSTER * path.best.k)
     return path
 
@@ -326,7 +331,7 @@ def held_out_by_alpha(
     totals = np.zeros(len(ALPHAS))
     for part in range(FOLDS):
         own, held_out = fold != part, fold == part
-        training = InMemory(sample.X[own], sample.row_weights[own], family)
+        training = sample.of(own)
         m = settings.components or diversified.choose_components(
             family, training.rows, training.features, k
         )
@@ -344,14 +349,14 @@ def held_out_by_alpha(
                 max_iter=REFINE_ITERATIONS,
                 tol=REFINE_TOLERANCE,
             ).components
-            log_density, _ = densities(refined, sample.X[held_out], family)
+            log_density, _ = densities(refined, sample.of(held_out))
             totals[i] += sample.row_weights[held_out] @ log_density
     return totals / sample.total_weight
 
 
-def draw_rows(X: np.ndarray, row_weights: np.ndarray, size: int, generator: np.random.Generator):
-    """At most `size` random rows of positive weight in their order: X (n, d), row_weights (n,)."""
-    rows = np.flatnonzero(row_weights > 0)
+def draw_rows(term: InMemory, size: int, generator: np.random.Generator) -> np.ndarray:
+    """Index of at most `size` random rows of positive weight, ascending."""
+    rows = np.flatnonzero(term.row_weights > 0)
     if len(rows) > size:
         rows = np.sort(generator.choice(rows, size, replace=False, shuffle=False))
-    return X[rows], row_weights[rows]
+    return rows

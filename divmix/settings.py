@@ -154,6 +154,9 @@ class FitSettings(Settings):
         "auto", section="Model", choices=("auto", "kl", "overlap"),
         help="What a cluster of the diversified method is: kl one component (an ellipse), overlap "
              "a union of components of any shape; auto chooses by BIC.")
+    noise: bool = option(
+        False, section="Model",
+        help="Add a broad component for rows scattered among the clusters; their cluster is -1.")
     weights: str | None = option(
         None, section="Model", choices=("learned", "uniform"),
         help="Weights of the components. Default: the method's own.")

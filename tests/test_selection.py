@@ -13,7 +13,7 @@ from divmix.selection import (
     Candidate,
     Path,
     assess,
-    candidate_families,
+    candidate_terms,
     choose_clusters,
     count_clusters,
     densities,
@@ -23,6 +23,7 @@ from divmix.selection import (
     settle_alpha,
 )
 from divmix.settings import FitSettings
+from divmix.workflows.fit import Rows
 
 
 def blobs(centers, sizes, spread=1.0, seed=0):
@@ -36,11 +37,10 @@ def blobs(centers, sizes, spread=1.0, seed=0):
 
 
 def choose(X, seed=0, **settings):
-    families = candidate_families(
-        FitSettings(clusters="auto", **settings), np.full(X.shape[1], 1e-6)
-    )
-    generator = np.random.default_rng(seed)
-    return choose_clusters(X, np.ones(len(X)), families, generator, Monitor())
+    rows = Rows(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
+    settings = FitSettings(clusters="auto", **settings)
+    terms = candidate_terms(settings, rows, np.full(X.shape[1], 1e-6))
+    return choose_clusters(terms, np.random.default_rng(seed), Monitor())
 
 
 def gaussian(covariance, d):
@@ -158,10 +158,9 @@ def test_cover_has_a_candidate_for_each_number_and_no_other():
 def test_rows_of_no_weight_are_never_drawn():
     X = np.arange(40.0).reshape(20, 2)
     weights = np.tile([0.0, 1.0], 10)
-    drawn, kept = draw_rows(X, weights, 6, np.random.default_rng(0))
-    assert len(drawn) == 6 and (kept == 1).all()
-    assert set(drawn[:, 0]) <= set(X[1::2, 0])
-    assert (np.diff(drawn[:, 0]) > 0).all()
+    drawn = draw_rows(InMemory(X, weights, gaussian("diag", 2)), 6, np.random.default_rng(0))
+    assert len(drawn) == 6 and (weights[drawn] == 1).all()
+    assert (np.diff(drawn) > 0).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -186,7 +185,8 @@ def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
             np.random.default_rng(seed),
             Monitor(),
         )
-        scores[alpha] = densities(fitted.components, fresh, family)[0].mean()
+        scores[alpha] = densities(
+            fitted.components, InMemory(fresh, np.ones(len(fresh)), family))[0].mean()
     assert max(scores, key=scores.get) > 0
 
 

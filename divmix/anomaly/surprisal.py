@@ -54,7 +54,7 @@ def by_column(mixture: Mixture, X: np.ndarray) -> np.ndarray:
         return told
     for start in range(0, len(X), BLOCK):
         rows = slice(start, start + BLOCK)
-        told[rows] = _conditional(mixture.family, mixture.components, X[rows], parts)
+        told[rows] = _conditional(mixture.family, mixture.all_components, X[rows], parts)
     return told
 
 

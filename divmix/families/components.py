@@ -8,7 +8,7 @@ import numpy as np
 class Components(NamedTuple):
     """Parameters of m component densities in d dimensions.
 
-    weights      (m,)   mixing weights, non-negative, sum to 1
+    weights      (m,)   mixing weights, non-negative, sum to 1; to less beside a noise component
     means        (m, d)
     covariances  (m,) spherical, (m, d) diag, (1, d, d) tied, (m, d, d) full;
                  for the Student-t family the scale matrices
@@ -23,6 +23,11 @@ class Components(NamedTuple):
     @property
     def count(self) -> int:
         return len(self.weights)
+
+    def followed_by(self, other: "Components") -> "Components":
+        """These and then the others; each has its own covariance."""
+        return Components(*(None if one is None else np.concatenate([one, two])
+                            for one, two in zip(self, other)))
 
     def take(self, index: np.ndarray) -> "Components":
         """The components at `index`, in that order, their weights as they are."""

@@ -92,7 +92,8 @@ class Gaussian:
         covariances = self.structure.estimate(
             sums, means, components.covariances, self.floor, base
         )
-        weights = sums.mass / sums.mass.sum() if learn_weights else components.weights
+        total = sums.mass.sum() + sums.outside
+        weights = sums.mass / total if learn_weights else components.weights
         return components._replace(weights=weights, means=means, covariances=covariances)
 
     def gradient(self, sums, components: Components) -> np.ndarray:

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from divmix.families import Components, Gaussian
+from divmix.families.gaussian import SMALLEST_WEIGHT
+from divmix.fitting.noise import with_noise, without_last
 
 # With "auto" precision, rows are visited in float32 while an iteration still changes the
 # log-likelihood by more than this (nats per row): its error in float32 is of the order of 1e-8.
@@ -31,6 +33,7 @@ class InMemory:
 
     precision "float64", "float32" or "auto": float32 while components still travel far, so that
     the end of a climb, and with it the result, is that of float64. Sums are float64 in any case.
+    noise: a broad component beside those that are moved, or None.
     """
 
     def __init__(
@@ -39,10 +42,12 @@ class InMemory:
         row_weights: np.ndarray,
         family: Gaussian,
         precision: str = "float64",
+        noise: Components | None = None,
     ) -> None:
         self.X = X
         self.row_weights = row_weights
         self.family = family
+        self.noise = noise
         self.rows, self.features = X.shape
         self.total_weight = float(row_weights.sum())
         wanted = precision == "float32" or (precision == "auto" and X.size >= WORTH_A_COPY)
@@ -52,13 +57,31 @@ class InMemory:
 
     def __call__(self, components: Components):
         if self._coarse is None:
-            return self.family.sums(self.X, self.row_weights, components)
-        sums = self.family.sums(self._coarse, self.row_weights, components)
+            return self.visit(self.X, self.row_weights, components)
+        sums = self.visit(self._coarse, self.row_weights, components)
         log_likelihood = sums.log_likelihood / self.total_weight
         if abs(log_likelihood - self._last) < COARSE_ABOVE and not self._coarse_only:
             self._coarse = None
         self._last = log_likelihood
         return sums
+
+    def visit(self, X: np.ndarray, row_weights: np.ndarray, components: Components):
+        """Sums of the components over rows X (n, d)."""
+        if self.noise is None:
+            return self.family.sums(X, row_weights, components)
+        beside = with_noise(components, self.noise)
+        return without_last(self.family.sums(X, row_weights, beside))
+
+    def log_densities(self, components: Components) -> np.ndarray:
+        """log w_j p(x|theta_j) of all rows, (n, m); beside noise (n, m + 1)."""
+        beside = with_noise(components, self.noise)
+        joint = self.family.log_densities(self.X, beside)
+        return joint + np.log(np.maximum(beside.weights, SMALLEST_WEIGHT))
+
+    def of(self, rows: np.ndarray, family: Gaussian | None = None) -> "InMemory":
+        """Some of the rows, by index or mask, in float64."""
+        return InMemory(self.X[rows], self.row_weights[rows], family or self.family,
+                        noise=self.noise)
 
 
 class MiniBatch:
@@ -76,4 +99,4 @@ class MiniBatch:
         weights = self.full.row_weights[rows]
         # Scaled so that sums over a batch have the weight that sums over all rows lead to expect.
         weights = weights * (self.total_weight / max(weights.sum(), 1e-300))
-        return self.full.family.sums(self.full.X[rows], weights, components)
+        return self.full.visit(self.full.X[rows], weights, components)

@@ -25,6 +25,7 @@ from divmix.fitting.data_term import InMemory
 from divmix.fitting.hierarchy import Hierarchy, joined, matrices
 from divmix.fitting.loop import climb
 from divmix.fitting.monitor import Monitor
+from divmix.fitting.noise import absorption_costs, leaving_room
 from divmix.fitting.steps import em_step, local_step
 
 SAMPLE_ROWS, SAMPLE_ROWS_PER_CLUSTER = 4_000, 80  # rows that the relaxed mixture sees
@@ -102,6 +103,7 @@ class Search:
         components = initialization.start(
             self.family, X, row_weights, m, "kmeans++", self.generator
         )
+        components = leaving_room(components, self.sample.noise)
         return self.climb("relax", components, self.pooled(RELAXED_ALPHA), RELAX_ITERATIONS)
 
     def diversify(self, components: Components) -> Components:
@@ -130,12 +132,21 @@ class Search:
             if len(levels) > 1:
                 tree = reduction.merge_tree(*self.matrices(components))
             labels = reduction.cut(tree, kept)
+            merged = self.absorbed(self.merged(components, labels), tree.costs[m - kept - 1])
             iterations = LEVEL_ITERATIONS if kept > self.k else LAST_ITERATIONS
             components = self.climb(
-                "reduce", self.merged(components, labels), self.pooled(RELAXED_ALPHA), iterations
+                "reduce", merged, self.pooled(RELAXED_ALPHA), iterations
             )
             levels.append(self.level(components))
         return levels
+
+    def absorbed(self, components: Components, cost: float) -> Components:
+        """Without the components whose rows the noise takes at less than the cost of a merge."""
+        if self.sample.noise is None:
+            return components
+        costs = absorption_costs(self.family, components, self.sample.noise)
+        dearest = np.sort(costs)[::-1][: self.k]
+        return components.take(np.flatnonzero((costs >= cost) | (costs >= dearest[-1])))
 
     def level(self, components: Components) -> Level:
         """The components under the broad base alone, which leaves likelihoods comparable."""
@@ -213,7 +224,8 @@ class Search:
         if alive.sum() < self.k:
             return climbed
         kept = climbed.take(np.flatnonzero(alive))
-        return kept._replace(weights=kept.weights / kept.weights.sum())
+        share = climbed.weights.sum() / kept.weights.sum()
+        return kept._replace(weights=kept.weights * share)
 
     def pooled(self, alpha: float):
         """The base of alpha n / m rows for each of m components."""
@@ -242,10 +254,9 @@ class Search:
 
     def responsibilities(self, components: Components) -> np.ndarray:
         """(rows of the sample, m)."""
-        joint = self.family.log_densities(self.sample.X, components)
-        joint += np.log(np.maximum(components.weights, 1e-300))
+        joint = self.sample.log_densities(components)
         joint = np.exp(joint - joint.max(axis=1, keepdims=True))
-        return joint / joint.sum(axis=1, keepdims=True)
+        return (joint / joint.sum(axis=1, keepdims=True))[:, : components.count]
 
 
 def choose_components(family: Gaussian, rows: int, d: int, k: int) -> int:
@@ -262,7 +273,7 @@ def draw_sample(data_term: InMemory, k: int, generator: np.random.Generator) -> 
     rows = np.flatnonzero(data_term.row_weights > 0)
     if len(rows) > size:
         rows = np.sort(generator.choice(rows, size, replace=False, shuffle=False))
-    return InMemory(data_term.X[rows], data_term.row_weights[rows], data_term.family)
+    return data_term.of(rows)
 
 
 def weighted_covariance(X: np.ndarray, row_weights: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from divmix.fitting.data_term import InMemory, MiniBatch
 from divmix.fitting.hierarchy import Hierarchy, matrices
 from divmix.fitting.loop import climb
 from divmix.fitting.monitor import Monitor
+from divmix.fitting.noise import leaving_room
 from divmix.fitting.steps import em_step, local_step, published_step
 from divmix.settings import FitSettings
 
@@ -120,9 +121,10 @@ def _unions(data_term, components: Components, k: int) -> np.ndarray:
 
 def _start(data_term: InMemory, family, settings: FitSettings, generator) -> Components:
     m = _components(settings) or settings.clusters
-    return initialization.start(
+    components = initialization.start(
         family, data_term.X, data_term.row_weights, m, settings.init, generator
     )
+    return leaving_room(components, data_term.noise)
 
 
 def _components(settings: FitSettings) -> int | None:

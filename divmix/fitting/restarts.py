@@ -68,7 +68,7 @@ def fit(
 
 def _judge(fitted: Fitted, monitor: Monitor, data_term: InMemory) -> Run:
     family, components = data_term.family, fitted.components
-    sums = family.sums(data_term.X, data_term.row_weights, components)
+    sums = data_term.visit(data_term.X, data_term.row_weights, components)
     log_likelihood = sums.log_likelihood / data_term.total_weight
     parameters = family.n_parameters(components.count, data_term.features)
     penalty = parameters * np.log(data_term.rows) / (2 * data_term.rows)

@@ -17,6 +17,7 @@ class Sums(NamedTuple):
     first: np.ndarray  # (m, d) sum_i w_i r_ij u_ij x_i
     second: np.ndarray  # (m, d) or (m, d, d): the same with x_i^2, or x_i x_i^T
     log_scale: np.ndarray  # (m,) sum_i w_i r_ij (log u_ij - u_ij)
+    outside: float = 0.0  # mass that belongs to none of the m components
 
     def __add__(self, other: "Sums") -> "Sums":
         return Sums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))

@@ -10,18 +10,21 @@ from divmix.encoders import Chain, EncodedPreprocessing
 from divmix.errors import ModelFileError, UsageError
 from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
 from divmix.fitting.hierarchy import Hierarchy, MergeTree, joined
+from divmix.fitting.noise import with_noise
 from divmix.model.calibration import Calibration, blocks
 from divmix.model.model_file import read_model, write_model
 from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 
+NOISE, INCOMPLETE = -1, -2  # in place of a cluster
 BLOCK = 4096  # rows scored at a time: bounds the (rows, components) arrays
 
 
 class Scores(NamedTuple):
     """What a mixture says of n rows.
 
-    cluster (n,) int, -1 for an incomplete row; probability (n,) of that cluster; log_density (n,)
-    in nats and in the data's own units; posterior (n, k) or None. NaN for incomplete rows.
+    cluster (n,) int, or NOISE or INCOMPLETE; probability (n,) of that cluster or of noise;
+    log_density (n,) in nats and in the data's own units; posterior (n, k) or None. NaN for
+    incomplete rows.
     """
 
     cluster: np.ndarray
@@ -37,6 +40,7 @@ class Mixture:
     about holds what describes the fit and is not needed to score a row: settings, rows, input.
     Neither is the hierarchy, from which other numbers of clusters are cut; None where the method
     has no merge tree. calibration: what `detect` holds scores against, None for other models.
+    noise: one broad component that belongs to no cluster and has the weight they leave, or None.
     """
 
     family: Gaussian
@@ -46,6 +50,17 @@ class Mixture:
     about: dict[str, Any]
     hierarchy: Hierarchy | None = None
     calibration: Calibration | None = None
+    noise: Components | None = None
+
+    @property
+    def all_components(self) -> Components:
+        """The components and, as the last one, the noise."""
+        return with_noise(self.components, self.noise)
+
+    @property
+    def noise_weight(self) -> float:
+        """Mixing weight of the noise, 0 where there is none."""
+        return 0.0 if self.noise is None else float(self.all_components.weights[-1])
 
     @property
     def n_clusters(self) -> int:
@@ -128,24 +143,29 @@ class Mixture:
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """n rows of the design matrix (n, d) drawn from the mixture, and their clusters (n,)."""
-        weights = self.components.weights / self.components.weights.sum()
-        labels = generator.choice(self.components.count, n, p=weights)
-        return self.family.draw(self.components, labels, generator), self.clusters[labels]
+        components = self.all_components
+        labels = generator.choice(
+            components.count, n, p=components.weights / components.weights.sum())
+        clusters = np.append(self.clusters, NOISE)[labels]
+        return self.family.draw(components, labels, generator), clusters
 
     def _score_block(self, X: np.ndarray, posterior: bool) -> Scores:
-        log_weights = np.log(np.maximum(self.components.weights, 1e-300))
-        joint = log_weights + self.family.log_densities(X, self.components)
+        components = self.all_components
+        log_weights = np.log(np.maximum(components.weights, 1e-300))
+        joint = log_weights + self.family.log_densities(X, components)
         top = joint.max(axis=1)
         share = np.exp(joint - top[:, None])
         total = share.sum(axis=1)
         first = np.searchsorted(self.clusters, np.arange(self.n_clusters))
-        by_cluster = np.add.reduceat(share, first, axis=1) / total[:, None]
-        cluster = by_cluster.argmax(axis=1)
+        if self.noise is not None:
+            first = np.append(first, self.components.count)
+        shares = np.add.reduceat(share, first, axis=1) / total[:, None]
+        cluster = shares.argmax(axis=1)
         return Scores(
-            cluster,
-            np.minimum(by_cluster[np.arange(len(X)), cluster], 1.0),
+            np.where(cluster < self.n_clusters, cluster, NOISE),
+            np.minimum(shares[np.arange(len(X)), cluster], 1.0),
             top + np.log(total),
-            by_cluster if posterior else None,
+            shares[:, : self.n_clusters] if posterior else None,
         )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -157,7 +177,7 @@ class Mixture:
             "about": self.about,
         }
         arrays = {"floor": self.family.floor, "clusters": self.clusters}
-        arrays |= _arrays(self.components)
+        arrays |= _arrays(self.components) | _arrays(self.noise, "noise_")
         if self.hierarchy is not None:
             document["merge"] = self.hierarchy.criterion
             arrays |= {f"tree_{name}": v for name, v in self.hierarchy.tree._asdict().items()}
@@ -219,8 +239,10 @@ class Mixture:
             scores, typical = arrays["calibration_scores"], arrays["calibration_typical"]
             calibration = Calibration(scores, typical, document["calibration"])
             calibration.check(len(blocks(preprocessing)))
+        noise = _components(arrays, family, "noise_") if "noise_means" in arrays else None
         return cls(
-            family, components, clusters, preprocessing, document["about"], hierarchy, calibration
+            family, components, clusters, preprocessing, document["about"], hierarchy, calibration,
+            noise,
         )
 
 
@@ -265,7 +287,7 @@ def canonical_order(sizes: np.ndarray, clusters: np.ndarray, weights: np.ndarray
 
 def blank(scores: Scores, incomplete: np.ndarray) -> Scores:
     """The scores with nothing said of incomplete rows."""
-    scores.cluster[incomplete] = -1
+    scores.cluster[incomplete] = INCOMPLETE
     for values in (scores.probability, scores.log_density, scores.posterior):
         if values is not None:
             values[incomplete] = np.nan

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from divmix.errors import InputError
 from divmix.metrics import anomaly_metrics, clustering_metrics
+from divmix.model.mixture import NOISE
 from divmix.tables import arrays
 from divmix.tables.columns import as_text
 from divmix.tables.reading import open_table
@@ -48,8 +49,14 @@ def run_evaluate(
 def evaluate_clusters(
     table: pa.Table, truth: str | None, cluster: np.ndarray
 ) -> dict[str, Any] | None:
-    """Metrics of clusters (n,) against column `truth` of their table; None without such."""
-    return None if truth is None else clustering_metrics(_codes(table, truth, "table"), cluster)
+    """Metrics of clusters (n,) against column `truth` of their table; None without such.
+
+    Rows of noise count as a cluster of their own.
+    """
+    if truth is None:
+        return None
+    counted = np.where(cluster == NOISE, cluster.max(initial=-1) + 1, cluster)
+    return clustering_metrics(_codes(table, truth, "table"), counted)
 
 
 def _codes(table: pa.Table, name: str, where: str) -> np.ndarray:

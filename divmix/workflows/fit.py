@@ -11,14 +11,15 @@ import pyarrow as pa
 
 from divmix import encoders, report
 from divmix.errors import NotConvergedError, UsageError
-from divmix.families import Gaussian, make_family
+from divmix.families import Components, Gaussian, make_family
 from divmix.fitting import restarts
 from divmix.fitting.choices import choose_covariance, variance_floor
 from divmix.fitting.data_term import InMemory
 from divmix.fitting.diversified import draw_sample
 from divmix.fitting.methods import Fitted
 from divmix.fitting.monitor import Monitor
-from divmix.model.mixture import Mixture, Scores, blank
+from divmix.fitting.noise import broad_component, with_noise
+from divmix.model.mixture import NOISE, Mixture, Scores, blank
 from divmix.progress import Progress, TraceRow
 from divmix.selection import SPLINTER, settle_alpha, settle_clusters
 from divmix.settings import FitSettings, TableSettings
@@ -160,16 +161,18 @@ def fit_table(
         for note in notes:
             progress.note(note)
 
+        noise = broad_component(family, rows.X, rows.row_weights) if settings.noise else None
+
         def data_term() -> InMemory:
-            return InMemory(rows.X, rows.row_weights, family, settings.precision)
+            return InMemory(rows.X, rows.row_weights, family, settings.precision, noise)
 
         progress.stage("fitting")
         fitted, spread = restarts.fit(data_term, family, settings, monitor)
         if fitted.stop_reason == "interrupted":
             return None
-        gap = _gap(rows, family, fitted, settings, monitor) if settings.gap else None
+        gap = _gap(data_term(), fitted, settings, monitor) if settings.gap else None
         progress.stage("labelling rows")
-        mixture, scores = _label(fitted, family, rows, preprocessing)
+        mixture, scores = _label(fitted, family, noise, rows, preprocessing)
     log_likelihood = float(
         np.average(scores.log_density[rows.complete], weights=rows.row_weights[rows.complete])
     )
@@ -287,7 +290,19 @@ def _family(
             "--gap is not available with --family student",
             hint="its components have no lower limit of width: leave --gap out",
         )
+    if settings.noise:
+        _check_noise(settings, covariance)
     return make_family(settings.family, covariance, floor)
+
+
+def _check_noise(settings: FitSettings, covariance: str) -> None:
+    """Raises UsageError for settings that leave no room for a broad component."""
+    if covariance == "tied":
+        raise UsageError("--noise is not available with --covariance tied",
+                         hint="the broad component needs a spread of its own: use full or diag")
+    if settings.method == "nsvgd" or settings.weights == "uniform":
+        raise UsageError("--noise needs weights that are learned",
+                         hint="use --method diversified, the default, or em; --weights learned")
 
 
 def floor_of(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) -> np.ndarray:
@@ -302,28 +317,31 @@ def floor_of(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) ->
     return variance_floor(rows.X, rows.row_weights, settings.floor, indicator)
 
 
-def _gap(rows: Rows, family, fitted: Fitted, settings: FitSettings, monitor: Monitor) -> float:
+def _gap(data_term: InMemory, fitted: Fitted, settings: FitSettings, monitor: Monitor) -> float:
     """What the fit could still gain on the rows of the search; also for the last trace row."""
     from divmix.fitting.gap import remaining_gain
 
     monitor.progress.stage("bounding what could still be gained")
     generator = np.random.default_rng(settings.seed)
-    data_term = InMemory(rows.X, rows.row_weights, family)
     sample = draw_sample(data_term, settings.clusters, generator)
-    gap = remaining_gain(sample, fitted.components, generator)
+    gap = remaining_gain(sample, with_noise(fitted.components, data_term.noise), generator)
     if monitor.trace:
         monitor.trace[-1] = monitor.trace[-1]._replace(gap=gap)
     return gap
 
 
-def _label(fitted: Fitted, family: Gaussian, rows: Rows, preprocessing) -> tuple[Mixture, Scores]:
+def _label(
+    fitted: Fitted, family: Gaussian, noise: Components | None, rows: Rows, preprocessing
+) -> tuple[Mixture, Scores]:
     """The mixture with its clusters in canonical order, and the scores of the training rows."""
     k = int(fitted.clusters.max()) + 1
     mixture = Mixture(
-        family, fitted.components, fitted.clusters, preprocessing, {}, fitted.hierarchy
+        family, fitted.components, fitted.clusters, preprocessing, {}, fitted.hierarchy, noise=noise
     ).ordered(np.zeros(k))
     assigned = mixture.score(rows.X).cluster
-    mixture = mixture.ordered(np.bincount(assigned, weights=rows.row_weights, minlength=k))
+    own = assigned != NOISE
+    mixture = mixture.ordered(
+        np.bincount(assigned[own], weights=rows.row_weights[own], minlength=k))
     scores = mixture.score(rows.X)
     scores = scores._replace(log_density=scores.log_density + rows.log_jacobian)
     return mixture, blank(scores, ~rows.complete)

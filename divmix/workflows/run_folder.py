@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from divmix.errors import OutputError
-from divmix.model.mixture import Mixture, Scores
+from divmix.model.mixture import INCOMPLETE, Mixture, Scores
 from divmix.progress import TraceRow
 from divmix.tables import arrays
 from divmix.tables.writing import TableWriter, write_json
@@ -69,7 +69,10 @@ def write_table(path: str | Path, batches: Iterable[pa.RecordBatch], overwrite: 
 
 
 def assignments(scores: Scores, first_row: int = 0) -> Iterator[pa.RecordBatch]:
-    """`row, cluster, probability, log_density` for each row; empty cells for incomplete rows."""
+    """`row, cluster, probability, log_density` for each row; empty cells for incomplete rows.
+
+    Cluster -1 is noise.
+    """
     n = len(scores.cluster)
     for start in range(0, max(n, 1), BATCH_ROWS):
         rows = slice(start, min(start + BATCH_ROWS, n))
@@ -87,8 +90,8 @@ def score_batch(scores: Scores, first_row: int) -> pa.RecordBatch:
     if scores.posterior is not None:
         for j, probability in enumerate(scores.posterior.T):
             columns[f"probability_{j}"] = arrays.floats(probability)
-    if (scores.cluster < 0).any():
-        known = arrays.booleans(scores.cluster >= 0)
+    if (scores.cluster == INCOMPLETE).any():
+        known = arrays.booleans(scores.cluster != INCOMPLETE)
         for name in list(columns)[1:]:
             empty = pa.nulls(len(known), columns[name].type)
             columns[name] = pc.if_else(known, columns[name], empty)

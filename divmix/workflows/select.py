@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from divmix import selection
 from divmix.errors import UsageError
-from divmix.fitting.data_term import InMemory
 from divmix.fitting.initialization import count_distinct
 from divmix.fitting.monitor import Monitor
 from divmix.progress import Progress
@@ -96,19 +95,20 @@ def select_table(
     monitor = Monitor(None, should_stop, progress, offset)
     generator = np.random.default_rng(settings.seed)
     size = max(selection.SAMPLES[0], ROWS_PER_CLUSTER * highest)
-    X, weights = selection.draw_rows(rows.X, rows.row_weights, size, generator)
-    _check_range(X, lowest, highest)
+    terms = selection.candidate_terms(settings, rows, floor)
+    drawn = selection.draw_rows(terms[0], size, generator)
+    _check_range(rows.X[drawn], lowest, highest)
     with limited_threads(settings.threads, progress):
         progress.stage(f"from many components to {lowest}")
         paths = []
-        for family in selection.candidate_families(settings, floor):
-            paths.append(selection.Path(InMemory(X, weights, family), generator, monitor))
+        for term in terms:
+            paths.append(selection.Path(term.of(drawn), generator, monitor))
             paths[-1].cover(lowest, highest)
         path = min(paths, key=lambda path: path.best.bic)
         held_out, stability = _resample(path, lowest, highest, generator, monitor, progress)
     if monitor.stop_reason():
         return None
-    n, chosen = len(X), selection.count_clusters(path.chosen, splinter(preprocessing.encoder))
+    n, chosen = len(drawn), selection.count_clusters(path.chosen, splinter(preprocessing.encoder))
     return {
         "clusters": chosen,
         "covariance": path.sample.family.structure.name,
@@ -133,7 +133,7 @@ def _resample(path, lowest, highest, generator, monitor, progress):
     """For each k the log-likelihoods of held-out halves and the agreements of two halves."""
     from sklearn.metrics import adjusted_rand_score
 
-    sample, family = path.sample, path.sample.family
+    sample = path.sample
     held_out: dict[int, list[float]] = {}
     stability: dict[int, list[float]] = {}
     for split in range(SPLITS):
@@ -141,14 +141,11 @@ def _resample(path, lowest, highest, generator, monitor, progress):
         half = generator.permutation(sample.rows) % 2
         labels: list[dict[int, np.ndarray]] = []
         for own in (half == 0, half == 1):
-            training = InMemory(sample.X[own], sample.row_weights[own], family)
-            part = selection.Path(training, generator, monitor)
+            part = selection.Path(sample.of(own), generator, monitor)
             part.cover(lowest, highest)
             labels.append({})
             for k, candidate in part.candidates.items():
-                log_density, responsibilities = selection.densities(
-                    candidate.components, sample.X, family
-                )
+                log_density, responsibilities = selection.densities(candidate.components, sample)
                 others = np.average(log_density[~own], weights=sample.row_weights[~own])
                 held_out.setdefault(k, []).append(float(others))
                 labels[-1][k] = responsibilities.argmax(axis=1)

@@ -1,0 +1,61 @@
+"""A broad component for rows that belong to no cluster: it has a weight, and never moves.
+
+Components beside it have weights that sum to less than 1; the rest is its own. Banfield and Raftery
+(Biometrics 1993) take the uniform density over the table's box; a broad Gaussian is a density also
+beyond it.
+"""
+
+import numpy as np
+
+from divmix.families import Components, Gaussian
+from divmix.families.student import DOF_RANGE
+from divmix.kernels.sums import Sums
+
+START_WEIGHT = 0.05
+BREADTH = 1.0  # variance of the component in each column, in those of rows spread over its range
+
+
+def broad_component(family: Gaussian, X: np.ndarray, row_weights: np.ndarray) -> Components:
+    """One component of weight 1 about the middle of the box of rows X (n, d)."""
+    present = X[row_weights > 0]
+    low, high = present.min(axis=0), present.max(axis=0)
+    variances = BREADTH * (high - low) ** 2 / 12
+    made = family.start(np.ones(1), 0.5 * (low + high)[None], np.diag(variances))
+    return made if made.dof is None else made._replace(dof=np.full(1, DOF_RANGE[1]))
+
+
+def with_noise(components: Components, noise: Components | None) -> Components:
+    """The components and, as the last one, the noise with the weight they leave."""
+    if noise is None:
+        return components
+    left = max(1.0 - components.weights.sum(), 0.0)
+    return components.followed_by(noise._replace(weights=np.array([left])))
+
+
+def leaving_room(components: Components, noise: Components | None) -> Components:
+    """The components with START_WEIGHT left for the noise."""
+    if noise is None:
+        return components
+    return components._replace(weights=(1 - START_WEIGHT) * components.weights)
+
+
+def without_last(sums: Sums) -> Sums:
+    """The sums of the components; what the noise after them takes is `outside`."""
+    parts = (part[:-1] for part in sums[1:-1])
+    return Sums(sums.log_likelihood, *parts, outside=float(sums.mass[-1]))
+
+
+def absorption_costs(family: Gaussian, components: Components, noise: Components) -> np.ndarray:
+    """Log-likelihood (m,), nats per row, that is lost where the noise takes a component's rows.
+
+    w_j KL(component j || noise), both taken for Gaussians: comparable with the cost of a merge.
+    """
+    m, d = components.means.shape
+    own = family.structure.as_full(components.covariances, m, d)
+    broad = family.structure.as_full(noise.covariances, 1, d)[0]
+    gap = components.means - noise.means
+    precision = np.linalg.inv(broad)
+    apart = np.einsum("md,de,me->m", gap, precision, gap)
+    trace = np.einsum("de,med->m", precision, own)
+    log_dets = np.linalg.slogdet(broad)[1] - np.linalg.slogdet(own)[1]
+    return components.weights * 0.5 * (log_dets + trace + apart - d)
