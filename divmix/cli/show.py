@@ -87,6 +87,9 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
     how = "converged" if result["converged"] else f"not converged ({result['stop_reason']})"
     facts = [("log-likelihood", f"{result['log_likelihood']:.5f} nats per row after "
                                 f"{result['iterations']} iterations, {how}")]
+    if result.get("noise"):
+        facts.append(("noise", "{size:,} rows, {share:.1%} of all, belong to no cluster (-1)".format(
+            **result["noise"])))
     if result.get("gap") is not None:
         facts.append(("gap", f"at most {result['gap']:.4f} nats per row could still be gained"))
     if result.get("restarts"):

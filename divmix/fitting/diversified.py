@@ -25,7 +25,7 @@ from divmix.fitting.data_term import InMemory
 from divmix.fitting.hierarchy import Hierarchy, joined, matrices
 from divmix.fitting.loop import climb
 from divmix.fitting.monitor import Monitor
-from divmix.fitting.noise import absorption_costs, leaving_room
+from divmix.fitting.noise import denser_than_noise, leaving_room
 from divmix.fitting.steps import em_step, local_step
 
 SAMPLE_ROWS, SAMPLE_ROWS_PER_CLUSTER = 4_000, 80  # rows that the relaxed mixture sees
@@ -104,7 +104,16 @@ class Search:
             self.family, X, row_weights, m, "kmeans++", self.generator
         )
         components = leaving_room(components, self.sample.noise)
-        return self.climb("relax", components, self.pooled(RELAXED_ALPHA), RELAX_ITERATIONS)
+        relaxed = self.climb("relax", components, self.pooled(RELAXED_ALPHA), RELAX_ITERATIONS)
+        return relaxed if self.sample.noise is None else self.leave_to_noise(relaxed)
+
+    def leave_to_noise(self, components: Components) -> Components:
+        """Without the components that are no denser than noise, which has to win their rows."""
+        dense = denser_than_noise(self.family, components, self.sample.noise)
+        if dense.all() or dense.sum() < self.k:
+            return components
+        kept = components.take(np.flatnonzero(dense))
+        return self.climb("relax", kept, self.pooled(RELAXED_ALPHA), RELAX_ITERATIONS)
 
     def diversify(self, components: Components) -> Components:
         """Components that overlap share their drive and repel each other."""
@@ -132,21 +141,12 @@ class Search:
             if len(levels) > 1:
                 tree = reduction.merge_tree(*self.matrices(components))
             labels = reduction.cut(tree, kept)
-            merged = self.absorbed(self.merged(components, labels), tree.costs[m - kept - 1])
             iterations = LEVEL_ITERATIONS if kept > self.k else LAST_ITERATIONS
             components = self.climb(
-                "reduce", merged, self.pooled(RELAXED_ALPHA), iterations
+                "reduce", self.merged(components, labels), self.pooled(RELAXED_ALPHA), iterations
             )
             levels.append(self.level(components))
         return levels
-
-    def absorbed(self, components: Components, cost: float) -> Components:
-        """Without the components whose rows the noise takes at less than the cost of a merge."""
-        if self.sample.noise is None:
-            return components
-        costs = absorption_costs(self.family, components, self.sample.noise)
-        dearest = np.sort(costs)[::-1][: self.k]
-        return components.take(np.flatnonzero((costs >= cost) | (costs >= dearest[-1])))
 
     def level(self, components: Components) -> Level:
         """The components under the broad base alone, which leaves likelihoods comparable."""

@@ -23,7 +23,9 @@ def describe_model(model: str | Path) -> dict[str, Any]:
         "covariance": mixture.family.structure.name,
         "n_clusters": mixture.n_clusters,
         "n_components": components.count,
-        "parameters": mixture.family.n_parameters(*components.means.shape),
+        "noise": mixture.noise_weight if mixture.noise is not None else None,
+        "parameters": mixture.family.n_parameters(*components.means.shape)
+        + (mixture.noise is not None),
         "schema": [
             {"name": column.name, "kind": column.kind, "categories": list(column.categories)}
             for column in mixture.preprocessing.schema.columns

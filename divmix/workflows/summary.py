@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 import divmix
+from divmix.model.mixture import INCOMPLETE, NOISE
 from divmix.settings import FitSettings, TableSettings
 
 APART_COLUMNS = 3  # columns named to say what sets a cluster apart
@@ -43,14 +44,25 @@ def result(fit) -> dict[str, Any]:
         "n_components": fit.mixture.components.count,
         "family": fit.mixture.family.name,
         "covariance": fit.mixture.family.structure.name,
+        "noise": noise_summary(fit),
         "clusters": cluster_summaries(fit),
     }
+
+
+def noise_summary(fit) -> dict[str, float | int] | None:
+    """Rows and share of the noise, and its mixing weight; None where none was asked for."""
+    if fit.mixture.noise is None:
+        return None
+    own, known = fit.scores.cluster == NOISE, fit.scores.cluster != INCOMPLETE
+    share = fit.row_weights[own].sum() / fit.row_weights[known].sum()
+    return {"size": int(own.sum()), "share": float(share), "weight": fit.mixture.noise_weight}
 
 
 def cluster_summaries(fit) -> list[dict[str, Any]]:
     """Rows, share, mean probability of each cluster, and the columns that set it apart."""
     labels = fit.scores.cluster
     known = labels >= 0
+    total = fit.row_weights[labels != INCOMPLETE].sum()
     k = fit.mixture.n_clusters
     sizes = np.bincount(labels[known], minlength=k)
     shares = np.bincount(labels[known], weights=fit.row_weights[known], minlength=k)
@@ -60,7 +72,7 @@ def cluster_summaries(fit) -> list[dict[str, Any]]:
         {
             "cluster": c,
             "size": int(sizes[c]),
-            "share": float(shares[c] / shares.sum()),
+            "share": float(shares[c] / total),
             "mean_probability": float(certainty[c] / sizes[c]) if sizes[c] else None,
             "apart": apart[c],
         }
