@@ -21,6 +21,7 @@ import numpy as np
 from divmix.families import Components, Gaussian
 from divmix.families.structure import Base
 from divmix.fitting import initialization, reduction
+from divmix.fitting.births import birth, can_be_born
 from divmix.fitting.data_term import InMemory
 from divmix.fitting.hierarchy import Hierarchy, joined, matrices
 from divmix.fitting.loop import climb
@@ -33,6 +34,8 @@ COMPONENTS_PER_CLUSTER, LEAST_COMPONENTS, AT_LEAST_PER_CLUSTER = 6, 80, 3
 RELAXED_ALPHA = 0.3
 RELAX_ITERATIONS, DIVERSIFY_ITERATIONS, LEVEL_ITERATIONS = 15, 5, 5
 BROAD_ITERATIONS, LAST_ITERATIONS = 4, 20
+BIRTHS, BIRTH_ITERATIONS, SWAPS = 2, 2, 3
+LEAST_GAP = 0.01  # nats per row that a birth has to promise
 KEPT, KEPT_NEAR_K = 0.65, 0.85  # share of the components a level keeps; below 2k: the second
 UNION_STARTS = (3, np.inf)  # levels (components per cluster) whose unions start a k-mixture too
 START_ALPHA = 0.1  # the base in which the starts of the k-mixture compete
@@ -119,9 +122,14 @@ class Search:
         """Components that overlap share their drive and repel each other."""
         if self.alpha == 0:
             return components
+        for _ in range(BIRTHS if can_be_born(self.sample) else 0):
+            born, gap = birth(self.sample, components, self.generator)
+            if gap < LEAST_GAP or self.monitor.stop_reason():
+                break
+            components = self.climb("diversify", born, self.pooled(RELAXED_ALPHA), BIRTH_ITERATIONS)
         base = self.pooled(RELAXED_ALPHA)(components)
         step = local_step(self.family, self.alpha, learn_weights=True, base=base)
-        return climb(
+        return self.alive(climb(
             step,
             components,
             self.sample,
@@ -130,7 +138,7 @@ class Search:
             alpha=self.alpha,
             max_iter=DIVERSIFY_ITERATIONS,
             tol=SETTLED,
-        ).components
+        ).components)
 
     def thin_out(self, components: Components, tree: reduction.MergeTree) -> list[Level]:
         """Levels from the components of `tree` to k, each refitted; the richest first."""
@@ -176,9 +184,31 @@ class Search:
             self.climb("reduce", start, self.pooled(START_ALPHA), LAST_ITERATIONS)
             for start in starts
         ]
-        best = max(fitted, key=self.log_likelihood)
+        best = self.swapped(max(fitted, key=self.log_likelihood))
         levels[-1] = self.level(best)
         return levels[-1]
+
+    def swapped(self, components: Components) -> Components:
+        """k components after a birth and a merge, as long as that raises the log-likelihood."""
+        if not can_be_born(self.sample) or self.k < 2:
+            return components
+        known = self.log_likelihood(components)
+        for _ in range(SWAPS):
+            born, gap = birth(self.sample, components, self.generator)
+            if gap < LEAST_GAP or self.monitor.stop_reason():
+                break
+            base = self.pooled(START_ALPHA)
+            more = self.climb("reduce", born, base, LEVEL_ITERATIONS)
+            if more.count <= self.k:
+                break
+            tree = reduction.merge_tree(*self.matrices(more))
+            merged = self.merged(more, reduction.cut(tree, self.k))
+            other = self.climb("reduce", merged, base, LAST_ITERATIONS)
+            found = self.log_likelihood(other)
+            if found < known + SETTLED:
+                break
+            components, known = other, found
+        return components
 
     def consensus(self, levels: list[Level]) -> Reduced:
         """The unions at the level whose partition the other levels agree with most."""
@@ -220,11 +250,15 @@ class Search:
             max_iter=max_iter,
             tol=SETTLED,
         ).components
-        alive = climbed.weights * self.sample.rows > 1
-        if alive.sum() < self.k:
-            return climbed
-        kept = climbed.take(np.flatnonzero(alive))
-        share = climbed.weights.sum() / kept.weights.sum()
+        return self.alive(climbed)
+
+    def alive(self, components: Components) -> Components:
+        """Without the components that hold less than a row."""
+        alive = components.weights * self.sample.rows > 1
+        if alive.all() or alive.sum() < self.k:
+            return components
+        kept = components.take(np.flatnonzero(alive))
+        share = components.weights.sum() / kept.weights.sum()
         return kept._replace(weights=kept.weights * share)
 
     def pooled(self, alpha: float):

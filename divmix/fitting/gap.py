@@ -31,7 +31,7 @@ def remaining_gain(
     """
     X, family = sample.X, sample.family
     shares = sample.row_weights / sample.total_weight
-    broad = _broad_family(sample, components)
+    broad = broad_family(sample, components)
     fitted = family.log_densities(X, components)
     own = logsumexp(fitted + _log(components.weights))
     starts = starts_at_rows(X, sample.row_weights, own, broad, generator)
@@ -62,7 +62,7 @@ def _log(weights: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(weights, SMALLEST_WEIGHT))
 
 
-def _broad_family(sample: InMemory, components: Components) -> Gaussian:
+def broad_family(sample: InMemory, components: Components) -> Gaussian:
     """The family of the alternatives: floored as CELLS and NARROWEST tell."""
     family, shares = sample.family, sample.row_weights / sample.total_weight
     variances = shares @ (sample.X - shares @ sample.X) ** 2

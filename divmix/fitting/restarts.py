@@ -1,6 +1,7 @@
 """Several starts of a fit, of which the best is kept."""
 
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from divmix.families import Gaussian
 from divmix.fitting.data_term import InMemory
 from divmix.fitting.methods import METHODS, Fitted
 from divmix.fitting.monitor import Monitor
+from divmix.fitting.side_by_side import side_by_side
 from divmix.settings import FitSettings
 
 
@@ -37,27 +39,29 @@ class Run(NamedTuple):
 
 def fit(
     new_data_term: Callable[[], InMemory], family: Gaussian, settings: FitSettings, monitor: Monitor
-) -> tuple[Fitted, Spread | None]:
+) -> tuple[Fitted, Spread | None] | None:
     """The best of `settings.restarts` starts, whose trace alone the monitor keeps.
 
     A data term remembers the climb it serves, so each start has its own. The first start has the
-    random numbers of a fit without restarts. No spread is told of a single or interrupted start.
-    Raises FitError.
+    random numbers of a fit without restarts. No spread is told of a single start; None when a
+    signal ended the fit. Raises FitError.
     """
     method = METHODS[settings.method]
-    before, runs = list(monitor.trace), []
-    for number in range(settings.restarts):
+    if settings.restarts == 1:
+        generator = np.random.default_rng(settings.seed)
+        fitted = method(new_data_term(), family, settings, generator, monitor)
+        return None if fitted.stop_reason == "interrupted" else (fitted, None)
+
+    def start(number: int, own: Monitor) -> Run:
         generator = np.random.default_rng([settings.seed, number] if number else settings.seed)
         data_term = new_data_term()
-        if settings.restarts > 1:
-            monitor.progress.stage(f"fitting, start {number + 1} of {settings.restarts}")
-        monitor.trace = list(before)
-        fitted = method(data_term, family, settings, generator, monitor)
-        if settings.restarts == 1 or fitted.stop_reason == "interrupted":
-            return fitted, None
-        runs.append(_judge(fitted, monitor, data_term))
-        if fitted.stop_reason == "time_budget":
-            break
+        fitted = method(data_term, family, settings, generator, own)
+        return _judge(fitted, own, data_term)
+
+    try:
+        runs = side_by_side(start, settings.restarts, monitor)
+    except CancelledError:
+        return None
     best = min(runs, key=lambda run: run.bic)
     monitor.trace = best.trace
     told = np.array([run.log_likelihood for run in runs]) + monitor.offset

@@ -1,7 +1,7 @@
 """Rows in fixed chunks, on any number of threads, summed in order: same bits at any thread count."""
 
-import functools
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -15,6 +15,8 @@ Result = TypeVar("Result")
 # it costs nothing, to about 10 ms, so that Ctrl-C is not kept waiting.
 LEAST_WORK, MOST_WORK = 1 << 23, 1 << 26
 ENOUGH_CHUNKS = 64  # for many threads to share
+
+_own = threading.local()
 
 
 def row_chunks(n: int, work_per_row: int) -> list[tuple[int, int]]:
@@ -32,7 +34,7 @@ def map_in_order(task: Callable[..., Result], bounds: list[tuple[int, int]]) -> 
         for start, stop in bounds:
             yield task(start, stop)
         return
-    pool = _pool(count, os.getpid())
+    pool = _pool(count)
     futures = [pool.submit(task, start, stop) for start, stop in bounds]
     try:
         for future in futures:
@@ -42,7 +44,10 @@ def map_in_order(task: Callable[..., Result], bounds: list[tuple[int, int]]) -> 
             future.cancel()
 
 
-@functools.lru_cache(maxsize=1)
-def _pool(count: int, process: int) -> ThreadPoolExecutor:
-    """The threads; `process` because a forked child inherits the object but not its threads."""
-    return ThreadPoolExecutor(count, thread_name_prefix="divmix")
+def _pool(count: int) -> ThreadPoolExecutor:
+    """The calling thread's own pool, so that fits side by side share no queue; made anew in a
+    forked child, which inherits the object but not its threads."""
+    key = count, os.getpid()
+    if getattr(_own, "key", None) != key:
+        _own.key, _own.pool = key, ThreadPoolExecutor(count, thread_name_prefix="divmix")
+    return _own.pool

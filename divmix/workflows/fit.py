@@ -167,9 +167,10 @@ def fit_table(
             return InMemory(rows.X, rows.row_weights, family, settings.precision, noise)
 
         progress.stage("fitting")
-        fitted, spread = restarts.fit(data_term, family, settings, monitor)
-        if fitted.stop_reason == "interrupted":
+        kept = restarts.fit(data_term, family, settings, monitor)
+        if kept is None:
             return None
+        fitted, spread = kept
         gap = _gap(data_term(), fitted, settings, monitor) if settings.gap else None
         progress.stage("labelling rows")
         mixture, scores = _label(fitted, family, noise, rows, preprocessing)
