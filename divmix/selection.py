@@ -190,27 +190,32 @@ def settle_clusters(
 def settle_alpha(settings: FitSettings, rows, floor: np.ndarray, monitor, notes: list[str]):
     """The settings with the alpha of the best held-out log-likelihood; a note says so.
 
-    With --covariance auto, full or diagonal covariances are chosen in the same way. The number of
-    clusters is settled. Raises UsageError for a method without base measure, FitError.
+    Where they are "auto", full or diagonal covariances, and clusters of one component or of several,
+    are chosen in the same way. The number of clusters is settled. Raises UsageError for a method without base measure, FitError.
     """
     if settings.method != "diversified":
         raise UsageError(
             f"--alpha auto is not available with --method {settings.method}",
             hint="give alpha as a number, or use --method diversified",
         )
-    terms = candidate_terms(settings, rows, floor)
+    merges = ("kl", "overlap") if settings.merge == "auto" else (settings.merge,)
+    tried = [(term, merge) for term in candidate_terms(settings, rows, floor) for merge in merges]
     means = np.stack([
-        held_out_by_alpha(term, settings, np.random.default_rng(settings.seed), monitor)
-        for term in terms
+        held_out_by_alpha(
+            term, replace(settings, merge=merge), np.random.default_rng(settings.seed), monitor
+        )
+        for term, merge in tried
     ])
     which, best = np.unravel_index(means.argmax(), means.shape)
-    covariance = terms[which].family.structure.name
+    covariance, merge = tried[which][0].family.structure.name, tried[which][1]
     gain = means[which, best] - means[which, 0]
     told = f", {gain:.3g} nats per row above alpha 0" if best else ""
     notes.append(f"alpha {ALPHAS[best]:g}, the best held-out log-likelihood" + told)
-    if len(terms) > 1:
-        notes.append(f"covariance {covariance}, the better held-out log-likelihood")
-    return replace(settings, alpha=ALPHAS[best], covariance=covariance)
+    if len(tried) > 1:
+        shape = {"kl": "one component each", "overlap": "unions of components"}[merge]
+        notes.append(f"covariance {covariance}, clusters as {shape}: the best held-out "
+                     "log-likelihood")
+    return replace(settings, alpha=ALPHAS[best], covariance=covariance, merge=merge)
 
 
 def candidate_families(settings: FitSettings, floor: np.ndarray) -> list[Gaussian]:
@@ -335,7 +340,7 @@ def held_out_by_alpha(
         m = settings.components or diversified.choose_components(
             family, training.rows, training.features, k
         )
-        search = diversified.Search(training, k, START_ALPHA, generator, monitor)
+        search = diversified.Search(training, k, START_ALPHA, generator, monitor, settings.merge)
         start = search.reduce(max(m, k)).components
         for i, alpha in enumerate(ALPHAS):
             search.alpha = alpha

@@ -34,7 +34,8 @@ COMPONENTS_PER_CLUSTER, LEAST_COMPONENTS, AT_LEAST_PER_CLUSTER = 6, 80, 3
 RELAXED_ALPHA = 0.3
 RELAX_ITERATIONS, DIVERSIFY_ITERATIONS, LEVEL_ITERATIONS = 15, 5, 5
 BROAD_ITERATIONS, LAST_ITERATIONS = 4, 20
-BIRTHS, BIRTH_ITERATIONS, SWAPS = 2, 2, 3
+BIRTHS, BIRTH_ITERATIONS = 2, 2
+PLAIN_STARTS, PLAIN_ITERATIONS = 10, 100  # of fits for alpha 0
 LEAST_GAP = 0.01  # nats per row that a birth has to promise
 KEPT, KEPT_NEAR_K = 0.65, 0.85  # share of the components a level keeps; below 2k: the second
 UNION_STARTS = (3, np.inf)  # levels (components per cluster) whose unions start a k-mixture too
@@ -94,8 +95,9 @@ class Search:
         best = min(levels, key=lambda level: level.bic)
         ellipses = best.components.count <= self.k or last.bic <= best.bic + MARGIN
         if self.merge == "kl" or (self.merge == "auto" and ellipses):
-            clusters = np.arange(last.components.count)
-            return Reduced(last.components, clusters, Hierarchy("kl", tree, relaxed))
+            components = last.components if self.alpha else self.likeliest(last.components)
+            clusters = np.arange(components.count)
+            return Reduced(components, clusters, Hierarchy("kl", tree, relaxed))
         rich = [level for level in levels if level.components.count >= best.components.count]
         return self.consensus(rich)
 
@@ -184,31 +186,24 @@ class Search:
             self.climb("reduce", start, self.pooled(START_ALPHA), LAST_ITERATIONS)
             for start in starts
         ]
-        best = self.swapped(max(fitted, key=self.log_likelihood))
+        best = max(fitted, key=self.log_likelihood)
         levels[-1] = self.level(best)
         return levels[-1]
 
-    def swapped(self, components: Components) -> Components:
-        """k components after a birth and a merge, as long as that raises the log-likelihood."""
-        if not can_be_born(self.sample) or self.k < 2:
-            return components
-        known = self.log_likelihood(components)
-        for _ in range(SWAPS):
-            born, gap = birth(self.sample, components, self.generator)
-            if gap < LEAST_GAP or self.monitor.stop_reason():
-                break
-            base = self.pooled(START_ALPHA)
-            more = self.climb("reduce", born, base, LEVEL_ITERATIONS)
-            if more.count <= self.k:
-                break
-            tree = reduction.merge_tree(*self.matrices(more))
-            merged = self.merged(more, reduction.cut(tree, self.k))
-            other = self.climb("reduce", merged, base, LAST_ITERATIONS)
-            found = self.log_likelihood(other)
-            if found < known + SETTLED:
-                break
-            components, known = other, found
-        return components
+    def likeliest(self, components: Components) -> Components:
+        """The likeliest k components without a base, from these and from k-means."""
+        own = self.climb("reduce", components, lambda _: None, PLAIN_ITERATIONS)
+        return max([own, *self.plain()], key=self.log_likelihood)
+
+    def plain(self) -> list[Components]:
+        """k components from k-means, climbed without a base: plain maximum likelihood."""
+        fitted = []
+        for _ in range(PLAIN_STARTS):
+            start = initialization.from_k_means(
+                self.family, self.sample.X, self.sample.row_weights, self.k, self.generator)
+            start = leaving_room(start, self.sample.noise)
+            fitted.append(self.climb("reduce", start, lambda _: None, PLAIN_ITERATIONS))
+        return fitted
 
     def consensus(self, levels: list[Level]) -> Reduced:
         """The unions at the level whose partition the other levels agree with most."""

@@ -45,6 +45,21 @@ def from_centers(family: Gaussian, X, row_weights, centers: np.ndarray) -> Compo
     return family.start(shares / shares.sum(), centers.copy(), pooled)
 
 
+def from_k_means(family: Gaussian, X, row_weights, m: int, generator) -> Components:
+    """Components with the moments of m clusters by k-means from one start."""
+    from sklearn.cluster import KMeans
+
+    seed = int(generator.integers(2**31))
+    labels = KMeans(m, n_init=1, random_state=seed).fit_predict(X, sample_weight=row_weights)
+    weights = np.bincount(labels, weights=row_weights, minlength=m)
+    shares = np.eye(m)[labels] * row_weights[:, None] / np.maximum(weights, 1e-300)
+    means = shares.T @ X
+    apart = X - means[labels]
+    covariances = np.einsum("nm,nd,ne->mde", shares, apart, apart) + np.diag(family.floor)
+    made = family.start(weights / weights.sum(), means, np.eye(X.shape[1]))
+    return made._replace(covariances=family.structure.from_full(covariances))
+
+
 def nearest_center(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
     """Index of the nearest center (m, d) of each row, (n,)."""
     from sklearn.metrics import pairwise_distances_argmin
