@@ -177,8 +177,8 @@ class FitSettings(Settings):
         help="Stop after this long with the best found. Default: no limit.")
     restarts: int = option(
         1, section="Search", at_least=1,
-        help="Starts, one after the other, of which the best is kept: the lowest BIC, which is "
-             "the highest log-likelihood among fits of as many components.")
+        help="Starts, side by side on the threads there are, of which the best is kept: the lowest "
+             "BIC, which is the highest log-likelihood among fits of as many components.")
     gap: bool = option(
         False, section="Search",
         help="After the fit, bound what the best mixture of any number of components, none much "

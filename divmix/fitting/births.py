@@ -1,38 +1,41 @@
-"""Births: the component that a mixture lacks most, found by the certificate."""
-
-from typing import NamedTuple
+"""Births: the component that a mixture lacks most, found by the ascents of the certificate."""
 
 import numpy as np
 
 from divmix.families import Components
-from divmix.fitting.certificate import certify, starts_at_rows
+from divmix.fitting.certificate import ascended, starts_at_rows
 from divmix.fitting.data_term import InMemory
 from divmix.fitting.gap import broad_family, logsumexp
 
 ROWS, SCALES, STEPS = 20, 3, 8  # a quick search: a birth that is missed costs little
 
 
-class Birth(NamedTuple):
-    """Components with one more, and what the certificate says of those before, nats per row."""
+def birth(
+    sample: InMemory, components: Components, generator: np.random.Generator
+) -> Components | None:
+    """The components and a new one of mean weight, or None where none is worth its parameters.
 
-    components: Components
-    gap: float
-
-
-def birth(sample: InMemory, components: Components, generator: np.random.Generator) -> Birth:
-    """Add the component whose birth gains most at first, with the mean weight of the others.
-
-    Gaussian components, each with a covariance of its own.
+    Of the maxima of D(theta) = E_x[p(x|theta) / p(x)] the one whose birth raises the log-likelihood
+    most; the highest of them may stand on a single far row, which gains next to nothing. It is worth
+    its parameters where that gain exceeds their price in BIC. Gaussian components, each with a
+    covariance of its own.
     """
     X, row_weights = sample.X, sample.row_weights
     family = broad_family(sample, components)
     own = logsumexp(sample.log_densities(components))
     starts = starts_at_rows(X, row_weights, own, family, generator, rows=ROWS, scales=SCALES)
-    found = certify(X, row_weights, own, family, starts, steps=STEPS)
-    m, total = components.count, components.weights.sum()
-    newborn = found.component._replace(weights=np.full(1, total / (m + 1)))
+    candidates = ascended(X, row_weights, own, family, starts, steps=STEPS)
+    m, d = components.means.shape
+    weight = components.weights.sum() / (m + 1)
+    log_ratios = family.log_densities(X, candidates) - own[:, None]
+    gains = row_weights @ np.logaddexp(np.log1p(-weight), np.log(weight) + log_ratios)
+    best = int(gains.argmax())
+    price = 0.5 * (family.n_parameters(2, d) - family.n_parameters(1, d)) * np.log(sample.rows)
+    if gains[best] * sample.rows / sample.total_weight < price:
+        return None
+    newborn = candidates.take([best])._replace(weights=np.full(1, weight))
     others = components._replace(weights=components.weights * (m / (m + 1)))
-    return Birth(others.followed_by(newborn), found.gap)
+    return others.followed_by(newborn)
 
 
 def can_be_born(sample: InMemory) -> bool:

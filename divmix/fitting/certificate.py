@@ -51,15 +51,12 @@ def certify(
     `starts_at_rows` makes them. Gaussian, one covariance for each component (spherical, diag,
     full). Each ascent is an EM step and never lowers D.
     """
-    with np.errstate(divide="ignore"):  # a row of weight 0 has no part in D
-        log_row_shares = np.log(row_weights / row_weights.sum()) - log_density
+    log_row_shares = _log_row_shares(row_weights, log_density)
     block = max(BLOCK_NUMBERS // len(X), 1)
     best = Certificate(-np.inf, starts.take([0]))
     for start in range(0, starts.count, block):
         candidates = starts.take(np.arange(start, min(start + block, starts.count)))
-        for _ in range(steps):
-            _, shares = _ratios(X, log_row_shares, family, candidates)
-            candidates = _climb(X, shares, family, candidates)
+        candidates = _ascended(X, log_row_shares, family, candidates, steps)
         log_ratios, _ = _ratios(X, log_row_shares, family, candidates)
         winner = int(log_ratios.argmax())
         with np.errstate(over="ignore"):  # a row of density 0 leaves no finite bound
@@ -67,6 +64,14 @@ def certify(
         if ratio > best.ratio:
             best = Certificate(ratio, candidates.take([winner])._replace(weights=np.ones(1)))
     return best
+
+
+def ascended(
+    X: np.ndarray, row_weights: np.ndarray, log_density: np.ndarray, family: Gaussian,
+    starts: Components, *, steps: int,
+) -> Components:
+    """`starts` after so many ascents of D each; arguments as those of `certify`."""
+    return _ascended(X, _log_row_shares(row_weights, log_density), family, starts, steps)
 
 
 def starts_at_rows(
@@ -100,6 +105,19 @@ def starts_at_rows(
     ]
     arrays = zip(*(components[:3] for components in each), strict=True)
     return Components(*(np.concatenate(parts) for parts in arrays))
+
+
+def _log_row_shares(row_weights: np.ndarray, log_density: np.ndarray) -> np.ndarray:
+    """log of the share of each row in D, less that of the component's density there, (n,)."""
+    with np.errstate(divide="ignore"):  # a row of weight 0 has no part in D
+        return np.log(row_weights / row_weights.sum()) - log_density
+
+
+def _ascended(X, log_row_shares, family, candidates, steps: int) -> Components:
+    for _ in range(steps):
+        _, shares = _ratios(X, log_row_shares, family, candidates)
+        candidates = _climb(X, shares, family, candidates)
+    return candidates
 
 
 def _ratios(X, log_row_shares, family, candidates):

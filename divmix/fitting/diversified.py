@@ -34,9 +34,9 @@ COMPONENTS_PER_CLUSTER, LEAST_COMPONENTS, AT_LEAST_PER_CLUSTER = 6, 80, 3
 RELAXED_ALPHA = 0.3
 RELAX_ITERATIONS, DIVERSIFY_ITERATIONS, LEVEL_ITERATIONS = 15, 5, 5
 BROAD_ITERATIONS, LAST_ITERATIONS = 4, 20
-BIRTHS, BIRTH_ITERATIONS = 2, 2
-PLAIN_STARTS, PLAIN_ITERATIONS = 10, 100  # of fits for alpha 0
-LEAST_GAP = 0.01  # nats per row that a birth has to promise
+BIRTH_ITERATIONS = 2
+PLAIN_STARTS, PLAIN_ITERATIONS = 30, 100  # of fits for alpha 0
+SEARCHES, FEW_ROWS = 5, 2_500  # of so few rows the search is repeated, to be agreed on
 KEPT, KEPT_NEAR_K = 0.65, 0.85  # share of the components a level keeps; below 2k: the second
 UNION_STARTS = (3, np.inf)  # levels (components per cluster) whose unions start a k-mixture too
 START_ALPHA = 0.1  # the base in which the starts of the k-mixture compete
@@ -101,6 +101,28 @@ class Search:
         rich = [level for level in levels if level.components.count >= best.components.count]
         return self.consensus(rich)
 
+    def agreed(self, m: int) -> Reduced:
+        """The reduction that agrees most with others, on few rows: there the result depends on
+        where the components start. Of a long table, and for alpha 0, the only one."""
+        repeated = self.alpha > 0 and self.sample.rows <= FEW_ROWS
+        found = [self.reduce(m)]
+        while repeated and len(found) < SEARCHES and not self.monitor.stop_reason():
+            found.append(self.reduce(m))
+        return self.choose(found)
+
+    def choose(self, found: list[Reduced]) -> Reduced:
+        """Of ellipses the likeliest, of unions those that agree with others; by majority."""
+        ellipses = [one for one in found if one.ellipses]
+        if 2 * len(ellipses) > len(found):
+            return max(ellipses, key=lambda one: self.log_likelihood(one.components))
+        unions = [one for one in found if not one.ellipses]
+        return unions[reduction.medoid_partition([self.partition(one) for one in unions])]
+
+    def partition(self, reduced: Reduced) -> np.ndarray:
+        """The cluster of each row, (rows of the sample,)."""
+        shares = self.responsibilities(reduced.components)
+        return (shares @ np.eye(reduced.clusters.max() + 1)[reduced.clusters]).argmax(axis=1)
+
     def relax(self, m: int) -> Components:
         """Many components that know nothing of k."""
         X, row_weights = self.sample.X, self.sample.row_weights
@@ -124,10 +146,8 @@ class Search:
         """Components that overlap share their drive and repel each other."""
         if self.alpha == 0:
             return components
-        for _ in range(BIRTHS if can_be_born(self.sample) else 0):
-            born, gap = birth(self.sample, components, self.generator)
-            if gap < LEAST_GAP or self.monitor.stop_reason():
-                break
+        born = birth(self.sample, components, self.generator) if can_be_born(self.sample) else None
+        if born is not None:  # one: further ones brought nothing in trials
             components = self.climb("diversify", born, self.pooled(RELAXED_ALPHA), BIRTH_ITERATIONS)
         base = self.pooled(RELAXED_ALPHA)(components)
         step = local_step(self.family, self.alpha, learn_weights=True, base=base)
@@ -191,31 +211,24 @@ class Search:
         return levels[-1]
 
     def likeliest(self, components: Components) -> Components:
-        """The likeliest k components without a base, from these and from k-means."""
-        own = self.climb("reduce", components, lambda _: None, PLAIN_ITERATIONS)
-        return max([own, *self.plain()], key=self.log_likelihood)
-
-    def plain(self) -> list[Components]:
-        """k components from k-means, climbed without a base: plain maximum likelihood."""
-        fitted = []
-        for _ in range(PLAIN_STARTS):
+        """Plain maximum likelihood: k components without a base, from these and from k-means."""
+        fitted = [self.climb("reduce", components, lambda _: None, PLAIN_ITERATIONS)]
+        while len(fitted) <= PLAIN_STARTS and not self.monitor.stop_reason():
             start = initialization.from_k_means(
                 self.family, self.sample.X, self.sample.row_weights, self.k, self.generator)
             start = leaving_room(start, self.sample.noise)
             fitted.append(self.climb("reduce", start, lambda _: None, PLAIN_ITERATIONS))
-        return fitted
+        return max(fitted, key=self.log_likelihood)
 
     def consensus(self, levels: list[Level]) -> Reduced:
         """The unions at the level whose partition the other levels agree with most."""
         trees = [self.overlaps(level.components) for level in levels]
         cuts = [reduction.cut(tree, self.k) for tree in trees]
-        partitions = [
-            self.responsibilities(level.components) @ np.eye(self.k)[clusters]
-            for level, clusters in zip(levels, cuts)
+        found = [
+            Reduced(level.components, clusters, Hierarchy("overlap", tree))
+            for level, clusters, tree in zip(levels, cuts, trees)
         ]
-        chosen = reduction.medoid_partition([part.argmax(axis=1) for part in partitions])
-        hierarchy = Hierarchy("overlap", trees[chosen])
-        return Reduced(levels[chosen].components, cuts[chosen], hierarchy)
+        return found[reduction.medoid_partition([self.partition(one) for one in found])]
 
     def overlaps(self, components: Components) -> reduction.MergeTree:
         """The order in which overlapping components unite."""

@@ -39,7 +39,7 @@ def diversified(data_term: InMemory, family: Gaussian, settings: FitSettings, ge
     k, d = settings.clusters, data_term.features
     m = _components(settings) or search.choose_components(family, sample.rows, d, k)
     phases = search.Search(sample, k, settings.alpha, generator, monitor, settings.merge)
-    reduced = phases.reduce(m)
+    reduced = phases.agreed(m)
     base = phases.final_base(reduced.components, data_term.total_weight)
     learn_weights = settings.weights != "uniform"
     components = reduced.components if learn_weights else _equal_weights(reduced.components)

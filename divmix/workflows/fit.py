@@ -149,7 +149,7 @@ def fit_table(
     if preprocessing.encoder is not None:
         notes.append(f"encoder {tables.encoder}: densities are those of its "
                      f"{preprocessing.n_features} features")
-    settings = replace(settings, family=choose_family(settings.family, preprocessing.encoder))
+    settings = suited(settings, preprocessing.encoder)
     floor = floor_of(rows, preprocessing, settings)
     # Densities are told in the data's own units, the fit works in those of the design matrix.
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
@@ -232,6 +232,14 @@ def choose_family(family: str, encoder: encoders.Chain | None) -> str:
     if family != "auto":
         return family
     return "student" if encoder is not None and encoder.has_far_rows else "gaussian"
+
+
+def suited(settings: FitSettings, encoder: encoders.Chain | None) -> FitSettings:
+    """The settings with what suits the encoder where they are "auto"."""
+    merge = settings.merge
+    if merge == "auto" and encoder is not None and encoder.has_far_rows:
+        merge = "kl"  # a graph's embedding draws each cluster together
+    return replace(settings, family=choose_family(settings.family, encoder), merge=merge)
 
 
 def splinter(encoder: encoders.Chain | None) -> float:
