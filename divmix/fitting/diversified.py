@@ -200,8 +200,9 @@ class Search:
             nearest = int(np.abs(np.log(counts / wanted)).argmin())
             if counts[nearest] > self.k:
                 components = levels[nearest].components
-                unions = reduction.cut(self.overlaps(components), self.k)
-                starts.append(self.merged(components, unions))
+                for share in (LEAST_SHARE, 0.0):
+                    unions = reduction.cut(self.overlaps(components, share), self.k)
+                    starts.append(self.merged(components, unions))
         fitted = [
             self.climb("reduce", start, self.pooled(START_ALPHA), LAST_ITERATIONS)
             for start in starts
@@ -230,8 +231,10 @@ class Search:
         ]
         return found[reduction.medoid_partition([self.partition(one) for one in found])]
 
-    def overlaps(self, components: Components) -> reduction.MergeTree:
-        """The order in which overlapping components unite."""
+    def overlaps(
+        self, components: Components, share: float = LEAST_SHARE
+    ) -> reduction.MergeTree:
+        """The order in which overlapping components unite; those below `share` of 1 / k first."""
         shared = reduction.shared_mass(
             self.responsibilities(components), self.sample.row_weights
         )
@@ -240,7 +243,7 @@ class Search:
             *self.matrices(components),
             criterion="overlap",
             shared=shared,
-            smallest=max(LEAST_SHARE / self.k, LEAST_ROWS * (d + 1) / n),
+            smallest=max(share / self.k, LEAST_ROWS * (d + 1) / n),
         )
 
     # what the phases stand on
