@@ -145,19 +145,21 @@ def full_scatter(sums, means: np.ndarray) -> np.ndarray:
 def floor_eigenvalues(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray:
     """Covariances (c, d, d) raised where a direction is narrower than the floor (d,).
 
-    In units in which the floor is 1 every eigenvalue becomes at least 1. Only the matrices that
-    need it are decomposed.
+    In units in which the floor is 1 every eigenvalue becomes at least 1. Matrices are decomposed
+    only where one of them needs it.
     """
-    root = np.sqrt(floor)
+    units = np.sqrt(np.outer(floor, floor))
+    scaled = covariances / units
+    try:
+        np.linalg.cholesky(scaled - np.eye(len(floor)))
+        return covariances.copy()
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(scaled)
+    narrow = values[:, 0] < 1
+    values, vectors = np.maximum(values[narrow], 1.0), vectors[narrow]
+    raised = (vectors * values[:, None, :]) @ vectors.transpose(0, 2, 1)
     result = covariances.copy()
-    for j, covariance in enumerate(covariances):
-        scaled = covariance / np.outer(root, root)
-        try:
-            np.linalg.cholesky(scaled - np.eye(len(floor)))
-        except np.linalg.LinAlgError:
-            values, vectors = np.linalg.eigh(scaled)
-            raised = (vectors * np.maximum(values, 1.0)) @ vectors.T
-            result[j] = 0.5 * (raised + raised.T) * np.outer(root, root)
+    result[narrow] = 0.5 * (raised + raised.transpose(0, 2, 1)) * units
     return result
 
 
