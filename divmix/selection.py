@@ -191,7 +191,8 @@ def settle_alpha(settings: FitSettings, rows, floor: np.ndarray, monitor, notes:
     """The settings with the alpha of the best held-out log-likelihood; a note says so.
 
     Where they are "auto", full or diagonal covariances, and clusters of one component or of several,
-    are chosen in the same way. The number of clusters is settled. Raises UsageError for a method without base measure, FitError.
+    are chosen in the same way. The number of clusters is settled. Raises UsageError for a method
+    without base measure, FitError.
     """
     if settings.method != "diversified":
         raise UsageError(

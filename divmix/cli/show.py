@@ -1,5 +1,6 @@
 """Results for the eye: JSON, documents as text, and the closing summary of a fit."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -34,7 +35,13 @@ def print_json(document: dict[str, Any]) -> None:
 def console(stderr: bool = False) -> Console:
     """A console on stdout or stderr that cuts nothing off where the output is not a terminal."""
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, width=None if terminal else WIDE, highlight=False)
+    return _Console(stderr=stderr, width=None if terminal else WIDE, highlight=False)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `exits`, which knows the code of a closed pipe; Rich would exit with 1."""
+        raise BrokenPipeError(errno.EPIPE, "the reader has left")
 
 
 def print_document(out: Console, document: dict[str, Any], indent: int = 0) -> None:

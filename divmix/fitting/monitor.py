@@ -12,8 +12,8 @@ from divmix.progress import Progress, TraceRow
 class Monitor:
     """Records every iteration, tells the user, and knows what may end the whole fit.
 
-    time_budget is in seconds; should_stop is asked before every iteration. `offset` is added to the log-likelihoods: what
-    brings them from the units of the design matrix to those of the data.
+    time_budget is in seconds; should_stop is asked before every iteration. `offset` is added to the
+    log-likelihoods: what brings them from the units of the design matrix to those of the data.
     """
 
     def __init__(

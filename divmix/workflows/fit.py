@@ -81,8 +81,8 @@ def run_fit(
     """Fit the tables in `sources` and write the run folder `output`.
 
     `figures` "png" or "svg" also draws the clusters. Returns the document of run.json, or None
-    when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError, FitError, OutputError, and NotConvergedError after
-    writing.
+    when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
+    FitError, OutputError, and NotConvergedError after writing.
     """
     progress = progress or Progress()
     started = time.monotonic()

@@ -64,6 +64,15 @@ def test_a_full_disk_is_two_lines(shell, fitted):
     assert process.wait() == 2
 
 
+def test_a_document_into_a_closed_pipe_is_silent(shell, fitted):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = shell("describe", fitted, stdout=writer)
+    os.close(writer)
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_fit_after_its_step_and_leaves_nothing(shell, table, tmp_path, number,
                                                                code):

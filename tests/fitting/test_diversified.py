@@ -1,6 +1,7 @@
 """The search of the default method: births, deaths, agreement, plain maximum likelihood."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.datasets import make_blobs
 from sklearn.mixture import GaussianMixture
@@ -82,11 +83,9 @@ def test_for_alpha_0_no_start_of_scikit_learn_is_likelier(covariance, seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_clusters_of_very_unequal_size_are_found(seed):
-    import pyarrow as pa
-
     generator = np.random.default_rng(seed)
     centers, sizes = [(0, 0), (10, 0), (0, 10), (10, 10)], [2000, 2000, 20, 20]
     X = np.vstack([generator.normal(c, 1.0, (n, 2)) for c, n in zip(centers, sizes)])
-    cluster = fit_table(
-        pa.table({"x": X[:, 0].copy(), "y": X[:, 1].copy()}), FitSettings(clusters=4, seed=seed)).scores.cluster
+    table = pa.table({"x": X[:, 0].copy(), "y": X[:, 1].copy()})
+    cluster = fit_table(table, FitSettings(clusters=4, seed=seed)).scores.cluster
     assert clustering_metrics(np.repeat(np.arange(4), sizes), cluster)["ari"] > 0.99
