@@ -20,9 +20,9 @@ def clustering_metrics(truth: np.ndarray, cluster: np.ndarray) -> dict[str, floa
     if not len(truth):
         return {"rows": 0}
     return {
-        "rows": int(len(truth)),
-        "classes": int(len(np.unique(truth))),
-        "clusters": int(len(np.unique(cluster))),
+        "rows": len(truth),
+        "classes": len(np.unique(truth)),
+        "clusters": len(np.unique(cluster)),
         "ari": float(metrics.adjusted_rand_score(truth, cluster)),
         "nmi": float(metrics.normalized_mutual_info_score(truth, cluster)),
         "ami": float(metrics.adjusted_mutual_info_score(truth, cluster)),
@@ -75,6 +75,10 @@ def anomaly_metrics(
         precision, recall, f1, _ = metrics.precision_recall_fscore_support(
             anomaly, flagged, average="binary", zero_division=0.0
         )
-        told |= {"flagged": int(flagged.sum()), "precision": float(precision),
-                 "recall": float(recall), "f1": float(f1)}
+        told |= {
+            "flagged": int(flagged.sum()),
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+        }
     return told

@@ -38,8 +38,13 @@ def clusters_figure(X: np.ndarray, clusters: np.ndarray, path: Path, *, overwrit
     for cluster in range(-1 if (labels < 0).any() else 0, k):
         own = labels == cluster
         colour = "0.7" if cluster < 0 else colours[cluster]
-        axes.scatter(*places[own].T, s=4, color=[colour], linewidths=0,
-                     label="none" if cluster < 0 else f"{cluster}")
+        axes.scatter(
+            *places[own].T,
+            s=4,
+            color=[colour],
+            linewidths=0,
+            label="none" if cluster < 0 else f"{cluster}",
+        )
     shares = [*plane.explained_variance_ratio_, 0.0]
     axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
     axes.set_ylabel(f"second ({shares[1]:.0%})")

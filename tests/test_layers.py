@@ -6,8 +6,11 @@ from pathlib import Path
 import divmix
 
 PACKAGE = Path(divmix.__file__).parent
-LAYERS = ["errors", "settings", "progress", "kernels", "families", "tables", "fitting", "encoders", "model",
-          "anomaly", "metrics", "selection", "report", "workflows", "benchmarks", "cli", "__main__"]
+LAYERS = [
+    "errors", "progress", "metrics", "settings", "kernels", "families", "rows", "particles", "engine",
+    "merging", "certificate", "search", "methods", "choosing", "core", "tables", "design", "encoders",
+    "model", "anomaly", "report", "workflows", "benchmarks", "cli", "__main__",
+]  # fmt: skip
 
 
 def imported_layers(source):

@@ -24,6 +24,7 @@ def console_steps():
 
 def same_up_to_digits(shown, printed):
     """Words equal, numbers within 1 %: other processors round in other places."""
+
     def words(text):
         return NUMBER.sub("#", " ".join(text.split()))
 
@@ -56,8 +57,12 @@ def test_the_tour_prints_what_the_readme_shows(folder):
     for command, shown in steps:
         # What a fit says on a terminal is silence here: see tests/cli/test_terminal.py for it.
         done = subprocess.run(
-            ["bash", "-c", command], cwd=folder, env=environment, text=True,
-            capture_output=True, timeout=300,
+            ["bash", "-c", command],
+            cwd=folder,
+            env=environment,
+            text=True,
+            capture_output=True,
+            timeout=300,
         )
         told = done.stdout + done.stderr
         if shown.startswith("Error:"):
@@ -71,8 +76,12 @@ def test_the_tour_prints_what_the_readme_shows(folder):
 def test_the_python_example_runs(folder):
     code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        text=True, capture_output=True, timeout=300,
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert re.match(r"-\d+\.\d+ \[", done.stdout)

@@ -8,10 +8,10 @@ Student-t components, in excess of what is typical of it.
 
 import numpy as np
 
+from divmix.design.preprocessing import Preprocessing
 from divmix.families import Components, Gaussian
 from divmix.model.calibration import blocks
 from divmix.model.mixture import BLOCK, Mixture
-from divmix.tables.preprocessing import Preprocessing
 
 # Nats for a value that no training row had, in a column that was constant or of categories: it
 # stands for infinity, but two such values still count more than one, and tables hold numbers.
@@ -77,16 +77,17 @@ def _conditional(family: Gaussian, components: Components, X, parts) -> np.ndarr
     return told
 
 
-def because(
-    mixture: Mixture, X: np.ndarray, wires: np.ndarray, typical: np.ndarray
-) -> list[str]:
+def because(mixture: Mixture, X: np.ndarray, wires: np.ndarray, typical: np.ndarray) -> list[str]:
     """The columns to blame for each row and their shares: `src_bytes 62%, flag 21%`.
 
     X (n, d), wires (n, columns), typical (columns,) conditional surprisals of known rows.
     """
     preparation = mixture.preprocessing
-    names = preparation.feature_names if preparation.encoder else [
-        column.name for column in preparation.columns]
+    names = (
+        preparation.feature_names
+        if preparation.encoder
+        else [column.name for column in preparation.columns]
+    )
     excess = np.maximum(by_column(mixture, X) - typical, 0.0)
     excess = np.where(wires.any(axis=1)[:, None], np.where(wires, TRIPWIRE, 0.0), excess)
     totals = excess.sum(axis=1)

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from divmix.benchmarks import anomaly_peers
 from divmix.benchmarks.labelled import LABEL, find_sets
+from divmix.design.preprocessing import Preprocessing
 from divmix.metrics import anomaly_metrics
 from divmix.progress import Progress
 from divmix.settings import DetectSettings, TableSettings
-from divmix.tables.preprocessing import Preprocessing
 from divmix.tables.reading import open_table
 from divmix.workflows.detect import fit_density, score_rows
 from divmix.workflows.fit import design_matrix
@@ -43,8 +43,11 @@ def run(
     Peers see the columns standardised. Raises InputError for a folder without labelled tables.
     """
     progress = progress or Progress()
-    left_out = [f"{name}: {NEEDS[name]} is not installed" for name in PEERS
-                if name in NEEDS and not find_spec(NEEDS[name])]
+    left_out = [
+        f"{name}: {NEEDS[name]} is not installed"
+        for name in PEERS
+        if name in NEEDS and not find_spec(NEEDS[name])
+    ]
     peers = [name for name in PEERS if name not in NEEDS or find_spec(NEEDS[name])]
     rows, seconds = [], dict.fromkeys(["divmix", *peers], 0.0)
     for path in find_sets(data, sets):
@@ -56,20 +59,28 @@ def run(
         for seed in range(seeds):
             for name in seconds:
                 started = time.perf_counter()
-                scores = own_scores(table, seed) if name == "divmix" else (
-                    peer_scores(name, table, seed))
+                scores = (
+                    own_scores(table, seed)
+                    if name == "divmix"
+                    else (peer_scores(name, table, seed))
+                )
                 seconds[name] += (time.perf_counter() - started) / seeds
                 found[name].append(anomaly_metrics(truth, scores))
         for measure in ("auroc", "average_precision"):
-            rows.append({"set": path.stem, "rows": table.num_rows, "measure": measure} | {
-                name: round(float(np.mean([one[measure] for one in each])), 4)
-                for name, each in found.items()})
+            rows.append(
+                {"set": path.stem, "rows": table.num_rows, "measure": measure}
+                | {
+                    name: round(float(np.mean([one[measure] for one in each])), 4)
+                    for name, each in found.items()
+                }
+            )
         progress.note(f"{path.stem}: " + ", ".join(f"{n} {rows[-2][n]}" for n in seconds))
     return {
         "title": f"Anomaly scores, fitted on all rows without labels, mean of {seeds} seeds",
         "rows": rows,
-        "means": [_mean(rows, measure, list(seconds)) for measure in
-                  ("auroc", "average_precision")],
+        "means": [
+            _mean(rows, measure, list(seconds)) for measure in ("auroc", "average_precision")
+        ],
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "left_out": left_out,
     }
@@ -90,4 +101,5 @@ def peer_scores(name: str, table: pa.Table, seed: int) -> np.ndarray:
 def _mean(rows, measure: str, names: list[str]) -> dict[str, Any]:
     of_measure = [row for row in rows if row["measure"] == measure]
     return {"measure": measure, "sets": len(of_measure)} | {
-        name: round(float(np.mean([row[name] for row in of_measure])), 4) for name in names}
+        name: round(float(np.mean([row[name] for row in of_measure])), 4) for name in names
+    }

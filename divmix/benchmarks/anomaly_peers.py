@@ -11,8 +11,7 @@ FEW, SEVERAL = 1, 8  # components of the mixtures
 def mahalanobis(X: np.ndarray, seed: int) -> Scorer:
     """Squared distance from the mean in the covariance of the rows, by its pseudo-inverse."""
     mean, precision = X.mean(axis=0), np.linalg.pinv(np.cov(X.T), hermitian=True)
-    return lambda rows: np.einsum("ij,jk,ik->i", rows - mean, precision, rows - mean,
-                                  optimize=True)
+    return lambda rows: np.einsum("ij,jk,ik->i", rows - mean, precision, rows - mean, optimize=True)
 
 
 def isolation_forest(X: np.ndarray, seed: int) -> Scorer:

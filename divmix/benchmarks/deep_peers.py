@@ -24,15 +24,17 @@ class Dec(Autoencoder):
         torch, network = training.torch, training.network
         seed = int(learning.generator.integers(2**31))
         found = KMeans(learning.clusters, n_init=20, random_state=seed).fit(training.codes())
-        centers = torch.tensor(found.cluster_centers_, dtype=torch.float32,
-                               device=training.device, requires_grad=True)
+        centers = torch.tensor(
+            found.cluster_centers_, dtype=torch.float32, device=training.device, requires_grad=True
+        )
 
         def assignments(z):
             kernel = 1 / (1 + torch.cdist(z, centers).square())
             return kernel / kernel.sum(1, keepdim=True)
 
-        optimizer = torch.optim.AdamW([*network[0].parameters(), centers], LEARNING_RATE,
-                                      weight_decay=WEIGHT_DECAY)
+        optimizer = torch.optim.AdamW(
+            [*network[0].parameters(), centers], LEARNING_RATE, weight_decay=WEIGHT_DECAY
+        )
         for done in range(ROUNDS):
             with torch.no_grad():
                 codes = torch.from_numpy(training.codes()).float().to(training.device)

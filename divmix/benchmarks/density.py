@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from divmix.benchmarks.labelled import LABEL, find_sets, read_set, warm_up
 from divmix.benchmarks.peers import bayesian_mixture, gaussian_mixture_by_bic
+from divmix.design.preprocessing import Preprocessing
 from divmix.progress import Progress
 from divmix.settings import FitSettings, TableSettings
-from divmix.tables.preprocessing import Preprocessing
 from divmix.workflows.fit import design_matrix, fit_table
 
 ALPHAS: tuple[float | str, ...] = (0, 0.01, 0.03, 0.1, 0.3, 1, "auto")

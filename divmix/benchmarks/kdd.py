@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from divmix.anomaly.density import distinct
 from divmix.benchmarks import anomaly_peers
+from divmix.design.preprocessing import Preprocessing
 from divmix.errors import InputError
-from divmix.fitting.density import distinct
 from divmix.metrics import anomaly_metrics
 from divmix.progress import Progress
 from divmix.settings import DetectSettings, DetectTableSettings
-from divmix.tables.preprocessing import Preprocessing
 from divmix.tables.reading import open_table
 from divmix.workflows.audit import row_digests
 from divmix.workflows.detect import fit_density, score_rows
@@ -84,8 +84,10 @@ def run(
                     for name, figures in peer_figures(part, seed).items():
                         found.setdefault(name, []).append(figures)
             for name, each in found.items():
-                rows.append({"method": name, "contamination": contamination, "seeds": len(each)}
-                            | _means(each))
+                rows.append(
+                    {"method": name, "contamination": contamination, "seeds": len(each)}
+                    | _means(each)
+                )
                 progress.note(f"{contamination:g} {name}: F1 {rows[-1]['f1']}")
     return {
         "title": "KDD Cup 1999 (10 %): normal connections among attacks",
@@ -122,8 +124,9 @@ def own_figures(part: Split, seed: int, encoder: str | None = None) -> dict[str,
     tables = DetectTableSettings(encoder=encoder)
     mixture = fit_density(part.training, DetectSettings(seed=seed), tables, itself=False)
     rule = ("alpha_level", ALPHA_LEVEL)
-    known, new = (score_rows(mixture, table.to_batches(65_536), rule)
-                  for table in (part.training, part.test))
+    known, new = (
+        score_rows(mixture, table.to_batches(65_536), rule) for table in (part.training, part.test)
+    )
     seconds = time.perf_counter() - started
     flagged = new.p_value <= ALPHA_LEVEL
     return figures(part, known.score, new.score, flagged) | {"seconds": seconds}
@@ -133,8 +136,12 @@ def peer_figures(part: Split, seed: int) -> dict[str, dict[str, float]]:
     """The same of other detectors, on the columns as divmix prepares them."""
     preprocessing = Preprocessing.learn(part.training, DetectTableSettings())
     X = design_matrix(part.training, preprocessing, Progress()).X
-    X_test = np.concatenate([preprocessing.transform(batch, unknown="ignore").X
-                             for batch in part.test.to_batches(65_536)])
+    X_test = np.concatenate(
+        [
+            preprocessing.transform(batch, unknown="ignore").X
+            for batch in part.test.to_batches(65_536)
+        ]
+    )
     told = {}
     for name, fit in PEERS.items():
         started = time.perf_counter()
@@ -153,8 +160,9 @@ def figures(part: Split, known: np.ndarray, new: np.ndarray, flagged) -> dict[st
     protocol = anomaly_metrics(part.anomaly, new, by_rule)
     fresh = ~part.seen
     unseen = anomaly_metrics(part.anomaly[fresh], new[fresh], flagged[fresh])
-    return {name: protocol[name] for name in
-            ("f1", "precision", "recall", "auroc", "average_precision")} | {
+    return {
+        name: protocol[name] for name in ("f1", "precision", "recall", "auroc", "average_precision")
+    } | {
         "f1_training": anomaly_metrics(part.anomaly, new, flagged)["f1"],
         "auroc_unseen": unseen.get("auroc", np.nan),  # where only one kind of rows is left
         "f1_unseen": unseen["f1"],

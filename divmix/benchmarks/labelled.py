@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from divmix.design.preprocessing import Preprocessing
 from divmix.errors import InputError
 from divmix.progress import Progress
 from divmix.settings import FitSettings, TableSettings
-from divmix.tables.preprocessing import Preprocessing
 from divmix.tables.reading import open_table
 from divmix.workflows.fit import design_matrix, fit_table
 

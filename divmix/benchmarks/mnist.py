@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from divmix import encoders
 from divmix.benchmarks.deep_peers import PEERS
+from divmix.choosing.clusters import SPLINTER, settle_clusters
+from divmix.choosing.covariance import variance_floor
+from divmix.engine.monitor import Monitor
 from divmix.errors import InputError
-from divmix.fitting.choices import variance_floor
-from divmix.fitting.monitor import Monitor
 from divmix.metrics import clustering_metrics
 from divmix.progress import Progress
-from divmix.selection import SPLINTER, settle_clusters
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.reading import open_table
 from divmix.workflows.fit import Fit, Rows, choose_family, fit_table, prepare
@@ -31,8 +31,11 @@ TEST_ROWS = 10_000  # the last ones
 HEAD_SEEDS, K_AUTO_SEEDS = 20, 5
 SLOW_SEEDS = 1  # of umap and the autoencoder, which take minutes each
 PUBLISHED = {  # accuracy, NMI
-    "DEC": (0.844, 0.816), "JULE": (0.964, 0.913), "DEPICT": (0.965, 0.917),
-    "nonlinear SVGD": (0.974, 0.933), "N2D": (0.979, 0.942),
+    "DEC": (0.844, 0.816),
+    "JULE": (0.964, 0.913),
+    "DEPICT": (0.965, 0.917),
+    "nonlinear SVGD": (0.974, 0.933),
+    "N2D": (0.979, 0.942),
 }
 SPECTRAL = "pca:50,spectral:15"
 DEFAULT_ALPHA = FitSettings(clusters=DIGITS).alpha
@@ -111,8 +114,9 @@ def run(
     with limited_threads(None, progress):
         for row in ROWS + (DEEP_ROWS if deep else []):
             chain = row.chain
-            lacking = [module for name, module in NEEDS.items()
-                       if name in chain and not find_spec(module)]
+            lacking = [
+                module for name, module in NEEDS.items() if name in chain and not find_spec(module)
+            ]
             if lacking:
                 left_out.append(f"{chain}: {lacking[0]} is not installed")
                 continue
@@ -124,8 +128,10 @@ def run(
         document |= on_one_embedding(table, truth, progress)
         if subset is None:
             document["held_out"] = held_out(table, truth, progress)
-    published = [{"method": name, "accuracy": accuracy, "nmi": nmi}
-                 for name, (accuracy, nmi) in PUBLISHED.items()]
+    published = [
+        {"method": name, "accuracy": accuracy, "nmi": nmi}
+        for name, (accuracy, nmi) in PUBLISHED.items()
+    ]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return document | {"published": published, "peak_mb": round(peak), "left_out": left_out}
 
@@ -180,7 +186,8 @@ def measure(table, truth, row: Row, seeds: int, progress) -> list[dict[str, Any]
             clusters = head.clusters(Z, seed, family)
             seconds = time.perf_counter() - started
             found[head.name].append(
-                agreement(truth, clusters) | {"embedding": embedding, "clusters": seconds})
+                agreement(truth, clusters) | {"embedding": embedding, "clusters": seconds}
+            )
     told = []
     for name, each in found.items():
         told.append({"encoder": encoder, "head": name, "seeds": seeds} | _summary(each))
@@ -201,10 +208,14 @@ def _summary(each: list[dict[str, float]]) -> dict[str, float]:
     told = {}
     for name in ("accuracy", "nmi", "nmi_geometric", "ari"):
         values = [one[name] for one in each]
-        told |= {name: round(float(np.mean(values)), 4),
-                 f"worst_{name}": round(float(np.min(values)), 4)}
-    seconds = {f"{name}_seconds": round(float(np.median([one[name] for one in each])), 1)
-               for name in ("embedding", "clusters")}
+        told |= {
+            name: round(float(np.mean(values)), 4),
+            f"worst_{name}": round(float(np.min(values)), 4),
+        }
+    seconds = {
+        f"{name}_seconds": round(float(np.median([one[name] for one in each])), 1)
+        for name in ("embedding", "clusters")
+    }
     return told | seconds
 
 
@@ -212,9 +223,14 @@ def on_one_embedding(table, truth: np.ndarray, progress) -> dict[str, Any]:
     """How often a head finds all ten digits on one embedding, and what `-k auto` counts there."""
     progress.stage("heads on one embedding")
     Z, family = embed(table, f"deskew,{SPECTRAL}", 0)
-    share = {head.name: float(np.mean([
-        finds_all(truth, head.clusters(Z, seed, family)) for seed in range(HEAD_SEEDS)]))
-        for head in (MIXTURE, PLAIN_MIXTURE, K_MEANS)}
+    share = {
+        head.name: float(
+            np.mean(
+                [finds_all(truth, head.clusters(Z, seed, family)) for seed in range(HEAD_SEEDS)]
+            )
+        )
+        for head in (MIXTURE, PLAIN_MIXTURE, K_MEANS)
+    }
     counted = [k_auto(Z, family, seed) for seed in range(K_AUTO_SEEDS)]
     return {"all_digits_found": share | {"seeds": HEAD_SEEDS}, "k_auto": counted}
 
@@ -244,5 +260,7 @@ def held_out(table: pa.Table, truth: np.ndarray, progress) -> dict[str, float]:
     predicted = fit_table(known, settings, tables).mixture.score_batch(new).cluster
     fitted = fit_table(table, settings, tables).scores.cluster[-TEST_ROWS:]
     last = truth[-TEST_ROWS:]
-    return {"predicted": round(agreement(last, predicted)["accuracy"], 4),
-            "fitted": round(agreement(last, fitted)["accuracy"], 4)}
+    return {
+        "predicted": round(agreement(last, predicted)["accuracy"], 4),
+        "fitted": round(agreement(last, fitted)["accuracy"], 4),
+    }

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from divmix.engine.loop import Step, climb
+from divmix.engine.monitor import Monitor
+from divmix.engine.steps import em_step, published_step
 from divmix.families import Components, make_family
-from divmix.fitting.data_term import InMemory
-from divmix.fitting.loop import Step, climb
-from divmix.fitting.monitor import Monitor
-from divmix.fitting.steps import em_step, published_step
 from divmix.progress import Progress
+from divmix.rows.memory import InMemory
 
 CENTERS = np.linspace(-20.0, 20.0, 5)
 POINTS = 2_000
@@ -68,7 +68,10 @@ def _methods(family, seed: int) -> list[tuple[str, list[tuple[Step, float]]]]:
         ("gradient ascent", [particles(0.0, NO_SHARING)]),
         ("kernel, no repulsion", [particles(0.0, "median")]),
         *((f"nsvgd, alpha {alpha:g}", [particles(alpha, "median")]) for alpha in ALPHAS),
-        *((f"nsvgd, alpha {alpha:g}, then EM", [particles(alpha, "median"), em]) for alpha in ALPHAS),
+        *(
+            (f"nsvgd, alpha {alpha:g}, then EM", [particles(alpha, "median"), em])
+            for alpha in ALPHAS
+        ),
         ("nsvgd, local bandwidth, alpha 1", [particles(1.0, "local")]),
         ("nsvgd, local bandwidth, alpha 1, then EM", [particles(1.0, "local"), em]),
     ]

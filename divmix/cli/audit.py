@@ -5,17 +5,23 @@ import click
 from divmix.cli import options
 
 
-@click.command("audit", cls=options.Command, short_help="Check new rows against training rows.",
-               example="divmix audit sample_data/wine.csv sample_data/wine.csv")
+@click.command(
+    "audit",
+    cls=options.Command,
+    short_help="Check new rows against training rows.",
+    example="divmix audit sample_data/wine.csv sample_data/wine.csv",
+)
 @click.argument("train")
 @click.argument("new")
 @click.option("--truth", metavar="COL", help="Column of NEW with known classes.")
-@click.option("--anomaly", metavar="VALUE",
-              help="The class that stands for an anomaly.  [default: 1 or true]")
+@click.option(
+    "--anomaly", metavar="VALUE", help="The class that stands for an anomaly.  [default: 1 or true]"
+)
 @click.option("--exclude", default="", metavar="A,B", help="Columns to leave out, such as an id.")
 @options.as_json
-def command(train: str, new: str, truth: str | None, anomaly: str | None, exclude: str,
-            as_json: bool) -> None:
+def command(
+    train: str, new: str, truth: str | None, anomaly: str | None, exclude: str, as_json: bool
+) -> None:
     """Duplicates, leaks, new categories and columns out of range between TRAIN and NEW.
 
     A row of NEW that stands in TRAIN tells nothing about a model. With --truth it is also told

@@ -20,17 +20,27 @@ BENCHMARKS = {
     "density": "held-out log-likelihood over alpha, beside scikit-learn",
 }
 HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
-    f"{name:<12}{what}" for name, what in BENCHMARKS.items())
+    f"{name:<12}{what}" for name, what in BENCHMARKS.items()
+)
 
 
-@click.command("bench", cls=options.Command, short_help="Re-run a published table.", help=HELP,
-               example="divmix bench toy --seeds 5")
+@click.command(
+    "bench",
+    cls=options.Command,
+    short_help="Re-run a published table.",
+    help=HELP,
+    example="divmix bench toy --seeds 5",
+)
 @click.argument("name", type=click.Choice(list(BENCHMARKS)))
-@click.option("--seeds", type=click.IntRange(1), metavar="N",
-              help="Runs of each method; density: splits.")
-@click.option("--data", metavar="FOLDER",
-              help="Folder of the tables: Parquet files with a column 'label' (suite, robustness, "
-                   "density: 0 = noise; anomaly: 1 = anomaly), or the file of kdd or mnist.")
+@click.option(
+    "--seeds", type=click.IntRange(1), metavar="N", help="Runs of each method; density: splits."
+)
+@click.option(
+    "--data",
+    metavar="FOLDER",
+    help="Folder of the tables: Parquet files with a column 'label' (suite, robustness, "
+    "density: 0 = noise; anomaly: 1 = anomaly), or the file of kdd or mnist.",
+)
 @click.option("--sets", metavar="A,B", help="The same: only these tables of the folder.")
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
 @click.option("--quick", is_flag=True, help="speed, kdd: fewer rows.")
@@ -38,15 +48,31 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
 @click.option("--deep", is_flag=True, help="kdd, mnist: also with an autoencoder, by PyTorch.")
 @options.as_json
 @options.quiet
-def command(name: str, seeds: int | None, data: str | None, sets: str | None, peers: str | None,
-            quick: bool, subset: str | None, deep: bool, as_json: bool, quiet: bool) -> None:
+def command(
+    name: str,
+    seeds: int | None,
+    data: str | None,
+    sets: str | None,
+    peers: str | None,
+    quick: bool,
+    subset: str | None,
+    deep: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     from divmix.cli import terminal
     from divmix.cli.show import show
 
     run = import_module(f"divmix.benchmarks.{name}").run
-    given = {"seeds": seeds, "data": data, "sets": tuple(sets.split(",")) if sets else None,
-             "peers": tuple(peers.split(",")) if peers else None, "quick": quick or None,
-             "subset": subset, "deep": deep or None}
+    given = {
+        "seeds": seeds,
+        "data": data,
+        "sets": tuple(sets.split(",")) if sets else None,
+        "peers": tuple(peers.split(",")) if peers else None,
+        "quick": quick or None,
+        "subset": subset,
+        "deep": deep or None,
+    }
     given = {option: value for option, value in given.items() if value is not None}
     known = inspect.signature(run).parameters
     for option in given.keys() - known.keys():

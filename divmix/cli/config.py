@@ -36,8 +36,9 @@ def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any
         try:
             values = document["settings"] | {"data": document["input"]["names"]}
         except (KeyError, TypeError) as error:
-            raise UsageError(f"--config {path} is no run.json: it lacks settings or input",
-                             hint=EXAMPLE) from error
+            raise UsageError(
+                f"--config {path} is no run.json: it lacks settings or input", hint=EXAMPLE
+            ) from error
     known = {param.name for param in ctx.command.params if isinstance(param, SettingOption)}
     for name in values:
         if name not in known | {"data"}:
@@ -47,5 +48,10 @@ def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any
 
 
 config_option = click.option(
-    "--config", type=click.Path(path_type=Path), is_eager=True, callback=read_config,
-    metavar="FILE", help="Take settings from a JSON file; the run.json of a run repeats that run.")
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    callback=read_config,
+    metavar="FILE",
+    help="Take settings from a JSON file; the run.json of a run repeats that run.",
+)

@@ -7,29 +7,65 @@ import click
 from divmix.cli import options
 
 
-@click.command("cut", cls=options.Command,
-               short_help="Read another number of clusters from a model.",
-               example="divmix cut wine.divmix -k 2 -o wine2.divmix --data sample_data/wine.csv")
+@click.command(
+    "cut",
+    cls=options.Command,
+    short_help="Read another number of clusters from a model.",
+    example="divmix cut wine.divmix -k 2 -o wine2.divmix --data sample_data/wine.csv",
+)
 @click.argument("model")
-@click.option("-k", "--clusters", type=click.IntRange(1), required=True, metavar="N",
-              help="Clusters to return, at most as many as the merge tree has components.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR",
-              help="The folder to write: model.divmix, components.csv and, with --data, the "
-                   "assignments.")
-@click.option("--data", multiple=True, metavar="FILE",
-              help="Table whose rows are labelled too; can be given several times.")
-@click.option("--format", "assignments_format", type=click.Choice(["csv", "parquet"]),
-              default="csv", help="Format of the assignments.  [default: csv]")
-@click.option("--unknown", type=click.Choice(["error", "ignore"]), default="error",
-              help="A category that the model never saw: refuse the table, or take the row as "
-                   "having none.  [default: error]")
+@click.option(
+    "-k",
+    "--clusters",
+    type=click.IntRange(1),
+    required=True,
+    metavar="N",
+    help="Clusters to return, at most as many as the merge tree has components.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The folder to write: model.divmix, components.csv and, with --data, the assignments.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="FILE",
+    help="Table whose rows are labelled too; can be given several times.",
+)
+@click.option(
+    "--format",
+    "assignments_format",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    help="Format of the assignments.  [default: csv]",
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(["error", "ignore"]),
+    default="error",
+    help="A category that the model never saw: refuse the table, or take the row as "
+    "having none.  [default: error]",
+)
 @options.force
 @options.as_json
 @options.quiet
 @options.verbose
-def command(model: str, clusters: int, output: Path, data: tuple[str, ...],
-            assignments_format: str, unknown: str, force: bool, as_json: bool, quiet: bool,
-            verbose: bool) -> None:
+def command(
+    model: str,
+    clusters: int,
+    output: Path,
+    data: tuple[str, ...],
+    assignments_format: str,
+    unknown: str,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
     """Cut the merge tree of MODEL at N clusters and write that model, without a fit.
 
     MODEL is a model.divmix or a run folder of the method diversified. Where its clusters are
@@ -41,7 +77,15 @@ def command(model: str, clusters: int, output: Path, data: tuple[str, ...],
     from divmix.workflows.cut import run_cut
 
     with terminal.progress(quiet, verbose) as progress:
-        done = run_cut(model, clusters, output, sources=data, overwrite=force,
-                       assignments_format=assignments_format, unknown=unknown, progress=progress)
+        done = run_cut(
+            model,
+            clusters,
+            output,
+            sources=data,
+            overwrite=force,
+            assignments_format=assignments_format,
+            unknown=unknown,
+            progress=progress,
+        )
     if as_json:
         show.print_json(done)

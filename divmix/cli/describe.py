@@ -5,8 +5,12 @@ import click
 from divmix.cli import options
 
 
-@click.command("describe", cls=options.Command, short_help="Show what a model holds.",
-               example="divmix describe wine.divmix")
+@click.command(
+    "describe",
+    cls=options.Command,
+    short_help="Show what a model holds.",
+    example="divmix describe wine.divmix",
+)
 @click.argument("model")
 @options.as_json
 def command(model: str, as_json: bool) -> None:

@@ -11,24 +11,49 @@ from divmix.settings import DetectSettings, DetectTableSettings
 
 
 @options.setting_options(DetectSettings, DetectTableSettings)
-@click.command("detect", cls=options.Command, short_help="Find the rows unlike the others.",
-               example="divmix detect sample_data/wine.csv --exclude class -o scores.csv")
+@click.command(
+    "detect",
+    cls=options.Command,
+    short_help="Find the rows unlike the others.",
+    example="divmix detect sample_data/wine.csv --exclude class -o scores.csv",
+)
 @click.argument("data", nargs=-1, required=True)
-@click.option("--score", multiple=True, metavar="NEW",
-              help="The table to score, where it is not DATA itself; may be given several times.")
-@click.option("--model", metavar="MODEL",
-              help="Score DATA by a model that detect --run has written; nothing is fitted.")
-@click.option("--run", type=click.Path(path_type=Path), metavar="DIR",
-              help="Also write a run folder, whose model scores new rows later.")
+@click.option(
+    "--score",
+    multiple=True,
+    metavar="NEW",
+    help="The table to score, where it is not DATA itself; may be given several times.",
+)
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="Score DATA by a model that detect --run has written; nothing is fitted.",
+)
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write a run folder, whose model scores new rows later.",
+)
 @options.table_output("-")
 @options.force
 @options.as_json
 @options.quiet
 @options.verbose
 @click.pass_context
-def command(ctx: click.Context, data: tuple[str, ...], score: tuple[str, ...], model: str | None,
-            run: Path | None, output: str, force: bool, as_json: bool, quiet: bool, verbose: bool,
-            **values: object) -> None:
+def command(
+    ctx: click.Context,
+    data: tuple[str, ...],
+    score: tuple[str, ...],
+    model: str | None,
+    run: Path | None,
+    output: str,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **values: object,
+) -> None:
     """Score, p-value, flag and reason for each row, by a density of DATA.
 
     score is -log density in nats, in the units of the prepared columns. p_value is how rarely a
@@ -41,12 +66,22 @@ def command(ctx: click.Context, data: tuple[str, ...], score: tuple[str, ...], m
 
     written = None if output == "-" and as_json else output
     looked_at = not quiet and (verbose or sys.stderr.isatty())
-    with terminal.progress(quiet, verbose) as progress, (
-            GracefulStop(progress.stopping)) as should_stop:
+    with (
+        terminal.progress(quiet, verbose) as progress,
+        GracefulStop(progress.stopping) as should_stop,
+    ):
         found = run_detect(
-            data, options.collect(ctx, DetectSettings), options.collect(ctx, DetectTableSettings),
-            written, score=score, model=model, run=run, overwrite=force, progress=progress,
-            should_stop=should_stop)
+            data,
+            options.collect(ctx, DetectSettings),
+            options.collect(ctx, DetectTableSettings),
+            written,
+            score=score,
+            model=model,
+            run=run,
+            overwrite=force,
+            progress=progress,
+            should_stop=should_stop,
+        )
     if as_json:
         show.print_json(found)
     if looked_at:

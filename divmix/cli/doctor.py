@@ -5,8 +5,12 @@ import click
 from divmix.cli import options
 
 
-@click.command("doctor", cls=options.Command, short_help="Check versions, threads and cache.",
-               example="divmix doctor")
+@click.command(
+    "doctor",
+    cls=options.Command,
+    short_help="Check versions, threads and cache.",
+    example="divmix doctor",
+)
 @options.as_json
 def command(as_json: bool) -> None:
     """Show versions, threads, the cache folder, the CPU and the installed extras."""

@@ -5,20 +5,32 @@ import click
 from divmix.cli import options
 
 
-@click.command("evaluate", cls=options.Command, short_help="Compare clusters with known classes.",
-               example="divmix evaluate labels.csv --truth class --data sample_data/wine.csv")
+@click.command(
+    "evaluate",
+    cls=options.Command,
+    short_help="Compare clusters with known classes.",
+    example="divmix evaluate labels.csv --truth class --data sample_data/wine.csv",
+)
 @click.argument("table")
 @click.option("--truth", required=True, metavar="COL", help="Column with the known classes.")
-@click.option("--data", metavar="FILE",
-              help="Table that holds the truth, row by row. Default: TABLE itself.")
-@click.option("--prediction", default="cluster", metavar="COL",
-              help="Column with the clusters.  [default: cluster]")
-@click.option("--anomaly", metavar="VALUE",
-              help="For a TABLE from detect: the class that stands for an anomaly.  "
-                   "[default: 1 or true]")
+@click.option(
+    "--data", metavar="FILE", help="Table that holds the truth, row by row. Default: TABLE itself."
+)
+@click.option(
+    "--prediction",
+    default="cluster",
+    metavar="COL",
+    help="Column with the clusters.  [default: cluster]",
+)
+@click.option(
+    "--anomaly",
+    metavar="VALUE",
+    help="For a TABLE from detect: the class that stands for an anomaly.  [default: 1 or true]",
+)
 @options.as_json
-def command(table: str, truth: str, data: str | None, prediction: str, anomaly: str | None,
-            as_json: bool) -> None:
+def command(
+    table: str, truth: str, data: str | None, prediction: str, anomaly: str | None, as_json: bool
+) -> None:
     """Compare the clusters in TABLE with known classes, or the scores of detect with anomalies.
 
     Prints the adjusted Rand index, normalised and adjusted mutual information, and the accuracy

@@ -41,23 +41,36 @@ def _explain(error: BaseException) -> tuple[int, str, str]:
     if isinstance(error, click.ClickException):
         return USAGE, _line(error.format_message()), _usage_hint(error)
     if _out_of_memory(error):
-        return INPUT, "out of memory", (
-            "use fewer rows, columns or components, or a machine with more memory")
+        return (
+            INPUT,
+            "out of memory",
+            ("use fewer rows, columns or components, or a machine with more memory"),
+        )
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else _line(error)
         return USAGE, what, "check that the path is writable and that the disk has room"
-    return INTERNAL, f"internal error: {type(error).__name__}: {_line(error)}", (
-        "this is a fault of divmix: run again with --debug and report what it prints")
+    return (
+        INTERNAL,
+        f"internal error: {type(error).__name__}: {_line(error)}",
+        ("this is a fault of divmix: run again with --debug and report what it prints"),
+    )
 
 
 def _out_of_memory(error: BaseException | None) -> bool:
     """Also where a library that could not be loaded or a thread not started says so in words."""
     if error is None:
         return False
-    words = ("cannot allocate memory", "failed to map segment", "can't start new thread",
-             "failed to launch worker thread")
-    return (isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
-            or _out_of_memory(error.__cause__ or error.__context__))
+    words = (
+        "cannot allocate memory",
+        "failed to map segment",
+        "can't start new thread",
+        "failed to launch worker thread",
+    )
+    return (
+        isinstance(error, MemoryError)
+        or any(word in str(error).lower() for word in words)
+        or _out_of_memory(error.__cause__ or error.__context__)
+    )
 
 
 def _line(text: object) -> str:

@@ -12,24 +12,51 @@ from divmix.settings import FitSettings, TableSettings
 
 
 @options.setting_options(FitSettings, TableSettings)
-@click.command("fit", cls=options.Command, short_help="Fit a mixture to a table.",
-               example="divmix fit sample_data/wine.csv -k 3 --truth class")
+@click.command(
+    "fit",
+    cls=options.Command,
+    short_help="Fit a mixture to a table.",
+    example="divmix fit sample_data/wine.csv -k 3 --truth class",
+)
 @click.argument("data", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
-              help="The run folder. Default: the name of DATA with .divmix, where you stand.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run folder. Default: the name of DATA with .divmix, where you stand.",
+)
 @options.force
-@click.option("--format", "assignments_format", type=click.Choice(["csv", "parquet"]),
-              default="csv", help="Format of the assignments.  [default: csv]")
-@click.option("--figures", type=click.Choice(["png", "svg"]),
-              help="Also draw the clusters, on two principal components.")
+@click.option(
+    "--format",
+    "assignments_format",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    help="Format of the assignments.  [default: csv]",
+)
+@click.option(
+    "--figures",
+    type=click.Choice(["png", "svg"]),
+    help="Also draw the clusters, on two principal components.",
+)
 @options.as_json
 @options.quiet
 @options.verbose
 @config_option
 @click.pass_context
-def command(ctx: click.Context, data: tuple[str, ...], output: Path | None, force: bool,
-            assignments_format: str, figures: str | None, as_json: bool, quiet: bool, verbose: bool,
-            config: Path | None, **values: object) -> None:
+def command(
+    ctx: click.Context,
+    data: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    assignments_format: str,
+    figures: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    config: Path | None,
+    **values: object,
+) -> None:
     """Fit a diversified mixture to DATA and write a run folder.
 
     DATA is a CSV file (.csv, .tsv, .txt, also .gz and .zst), Parquet, Arrow, several files, a
@@ -46,10 +73,17 @@ def command(ctx: click.Context, data: tuple[str, ...], output: Path | None, forc
     showing = terminal.progress(quiet, verbose, settings.time_budget)
     with showing as progress, GracefulStop(progress.stopping) as should_stop:
         run = run_fit(
-            data, settings, options.collect(ctx, TableSettings), output,
-            overwrite=force, assignments_format=assignments_format, figures=figures,
+            data,
+            settings,
+            options.collect(ctx, TableSettings),
+            output,
+            overwrite=force,
+            assignments_format=assignments_format,
+            figures=figures,
             progress=progress,
-            origins=options.origins(ctx, FitSettings, TableSettings), should_stop=should_stop)
+            origins=options.origins(ctx, FitSettings, TableSettings),
+            should_stop=should_stop,
+        )
     if as_json:
         show.print_json(run)
     if looked_at:

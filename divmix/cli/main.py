@@ -11,8 +11,19 @@ from click.shell_completion import shell_complete
 from divmix import __version__
 from divmix.cli import exits, signals
 
-COMMANDS = ("fit", "predict", "detect", "audit", "evaluate", "select", "describe", "cut", "sample",
-            "bench", "doctor")
+COMMANDS = (
+    "fit",
+    "predict",
+    "detect",
+    "audit",
+    "evaluate",
+    "select",
+    "describe",
+    "cut",
+    "sample",
+    "bench",
+    "doctor",
+)
 
 
 class LazyGroup(click.Group):
@@ -24,8 +35,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         return import_module(f"divmix.cli.{name}").command if name in COMMANDS else None
 
-    def main(self, args: list[str] | None = None, prog_name: str | None = None,
-             **extra: Any) -> NoReturn:
+    def main(
+        self, args: list[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
         """Run one command line and leave with its exit code."""
         if instruction := os.environ.get("_DIVMIX_COMPLETE"):
             sys.exit(shell_complete(self, {}, "divmix", "_DIVMIX_COMPLETE", instruction))
@@ -43,10 +55,13 @@ class LazyGroup(click.Group):
         sys.exit(code)
 
 
-@click.group(cls=LazyGroup, context_settings=dict(
-    auto_envvar_prefix="DIVMIX", max_content_width=100, help_option_names=["-h", "--help"]))
-@click.version_option(__version__, prog_name="divmix",
-                      message="%(prog)s %(version)s")
+@click.group(
+    cls=LazyGroup,
+    context_settings=dict(
+        auto_envvar_prefix="DIVMIX", max_content_width=100, help_option_names=["-h", "--help"]
+    ),
+)
+@click.version_option(__version__, prog_name="divmix", message="%(prog)s %(version)s")
 def cli() -> None:
     """Diversified mixture models from the command line.
 

@@ -28,9 +28,16 @@ class Command(click.Command):
     def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.example = example
-        self.params.append(click.Option(
-            ["--debug"], is_flag=True, is_eager=True, expose_value=False, callback=_remember_debug,
-            help="Show the traceback of an error."))
+        self.params.append(
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_remember_debug,
+                help="Show the traceback of an error.",
+            )
+        )
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"Example: {self.example}\n\n")
@@ -64,7 +71,8 @@ class SettingOption(click.Option):
             required=setting.default is MISSING,
             metavar=None if bool in kinds else _metavar(setting, kinds),
             help=_help(setting),
-            **{} if setting.default is MISSING else {"default": setting.default})
+            **{} if setting.default is MISSING else {"default": setting.default},
+        )
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         source = ctx.get_parameter_source(self.name)
@@ -83,7 +91,7 @@ class SettingOption(click.Option):
         if source is ParameterSource.ENVIRONMENT:
             label = f"{ctx.auto_envvar_prefix}_{self.name.upper()}={value}"
         elif source is ParameterSource.DEFAULT_MAP:
-            label = f"{ctx.params.get('config')}: \"{self.name}\": {json.dumps(value)}"
+            label = f'{ctx.params.get("config")}: "{self.name}": {json.dumps(value)}'
         return settings.convert(self.owner, self.setting, value, label)
 
 
@@ -104,10 +112,12 @@ def _metavar(setting: Field, kinds: tuple[type, ...]) -> str:
 
 def _help(setting: Field) -> str:
     rules, default = setting.metadata, setting.default
-    told = default is not MISSING and isinstance(default, (str, int, float)) and not (
-        isinstance(default, bool))
-    facts = [f"default: {default}" if told else "",
-             settings.limits(setting), rules["unit"] or ""]
+    told = (
+        default is not MISSING
+        and isinstance(default, (str, int, float))
+        and not (isinstance(default, bool))
+    )
+    facts = [f"default: {default}" if told else "", settings.limits(setting), rules["unit"] or ""]
     facts = "; ".join(fact for fact in facts if fact)
     return f"{rules['help']}  [{facts}]" if facts else rules["help"]
 
@@ -117,40 +127,62 @@ def setting_options(*owners: type, only: Mapping[type, Collection[str]] = {}) ->
 
     `only` names the settings that a command has options for, where it does not need all.
     """
+
     def decorate(command: Command) -> Command:
-        made = [SettingOption(owner, setting) for owner in owners for setting in fields(owner)
-                if owner not in only or setting.name in only[owner]]
+        made = [
+            SettingOption(owner, setting)
+            for owner in owners
+            for setting in fields(owner)
+            if owner not in only or setting.name in only[owner]
+        ]
         model = [option for option in made if option.section == "Model"]
         others = [option for option in made if option.section != "Model"]
         others.sort(key=lambda option: option.section)
         command.params[:] = model + command.params + others
         return command
+
     return decorate
 
 
 def collect(ctx: click.Context, owner: type, **given: Any) -> Any:
     """The settings of one dataclass from the options of this command, and those `given`."""
-    return owner(**given, **{setting.name: ctx.params[setting.name] for setting in fields(owner)
-                             if setting.name in ctx.params})
+    return owner(
+        **given,
+        **{
+            setting.name: ctx.params[setting.name]
+            for setting in fields(owner)
+            if setting.name in ctx.params
+        },
+    )
 
 
 def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
     """Where the value of each setting came from: flag, environment, config or default."""
-    return {setting.name: ORIGINS[ctx.get_parameter_source(setting.name)]
-            for owner in owners for setting in fields(owner)}
+    return {
+        setting.name: ORIGINS[ctx.get_parameter_source(setting.name)]
+        for owner in owners
+        for setting in fields(owner)
+    }
 
 
 force = click.option("--force", is_flag=True, help="Overwrite what exists.")
-as_json = click.option("--json", "as_json", is_flag=True,
-                       help="Print the result as one JSON object on stdout.")
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout."
+)
 quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-verbose = click.option("-v", "--verbose", is_flag=True,
-                       help="Say what is done, also where stderr is not a terminal.")
+verbose = click.option(
+    "-v", "--verbose", is_flag=True, help="Say what is done, also where stderr is not a terminal."
+)
 
 
 def table_output(default: str | None) -> Callable:
     """-o of the commands that write one table."""
     return click.option(
-        "-o", "--output", default=default, required=default is None, metavar="FILE",
+        "-o",
+        "--output",
+        default=default,
+        required=default is None,
+        metavar="FILE",
         help="The table to write: .csv, .csv.gz, .parquet or .arrow; - is CSV on stdout."
-             + (f"  [default: {default}]" if default else ""))
+        + (f"  [default: {default}]" if default else ""),
+    )

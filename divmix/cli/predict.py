@@ -5,21 +5,40 @@ import click
 from divmix.cli import options
 
 
-@click.command("predict", cls=options.Command, short_help="Label the rows of new data.",
-               example="divmix predict wine.divmix sample_data/wine.csv -o labels.csv")
+@click.command(
+    "predict",
+    cls=options.Command,
+    short_help="Label the rows of new data.",
+    example="divmix predict wine.divmix sample_data/wine.csv -o labels.csv",
+)
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
 @options.table_output("-")
 @options.force
-@click.option("--probabilities", is_flag=True,
-              help="Also a column for each cluster with the row's probability of being in it.")
-@click.option("--unknown", type=click.Choice(["error", "ignore"]), default="error",
-              help="A category that the model never saw: refuse the table, or take the row as "
-                   "having none.  [default: error]")
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="Also a column for each cluster with the row's probability of being in it.",
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(["error", "ignore"]),
+    default="error",
+    help="A category that the model never saw: refuse the table, or take the row as "
+    "having none.  [default: error]",
+)
 @options.quiet
 @options.verbose
-def command(model: str, data: tuple[str, ...], output: str, force: bool, probabilities: bool,
-            unknown: str, quiet: bool, verbose: bool) -> None:
+def command(
+    model: str,
+    data: tuple[str, ...],
+    output: str,
+    force: bool,
+    probabilities: bool,
+    unknown: str,
+    quiet: bool,
+    verbose: bool,
+) -> None:
     """Cluster, probability and log-density of each row of DATA, in batches of constant memory.
 
     MODEL is a model.divmix or a run folder. DATA as for fit; its columns are matched by name.
@@ -29,5 +48,12 @@ def command(model: str, data: tuple[str, ...], output: str, force: bool, probabi
 
     with terminal.progress(quiet, verbose) as progress:
         progress.stage("labelling " + ", ".join(data))
-        run_predict(model, data, output, overwrite=force, unknown=unknown,
-                    probabilities=probabilities, progress=progress)
+        run_predict(
+            model,
+            data,
+            output,
+            overwrite=force,
+            unknown=unknown,
+            probabilities=probabilities,
+            progress=progress,
+        )

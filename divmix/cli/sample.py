@@ -5,15 +5,30 @@ import click
 from divmix.cli import options
 
 
-@click.command("sample", cls=options.Command, short_help="Draw new rows from a model.",
-               example="divmix sample wine.divmix -n 100 -o new.csv")
+@click.command(
+    "sample",
+    cls=options.Command,
+    short_help="Draw new rows from a model.",
+    example="divmix sample wine.divmix -n 100 -o new.csv",
+)
 @click.argument("model")
-@click.option("-n", "--rows", type=click.IntRange(1), required=True, metavar="N",
-              help="Rows to draw.  [at least 1]")
+@click.option(
+    "-n",
+    "--rows",
+    type=click.IntRange(1),
+    required=True,
+    metavar="N",
+    help="Rows to draw.  [at least 1]",
+)
 @options.table_output("-")
 @options.force
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N",
-              help="Start of the random numbers.  [default: 0]")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Start of the random numbers.  [default: 0]",
+)
 def command(model: str, rows: int, output: str, force: bool, seed: int) -> None:
     """Draw new rows with the columns of the table that MODEL was fitted to.
 

@@ -23,20 +23,41 @@ class Range(click.ParamType):
 
 
 @options.setting_options(
-    FitSettings, TableSettings, only={FitSettings: ("family", "covariance", "seed", "threads")})
-@click.command("select", cls=options.Command, short_help="Compare numbers of clusters.",
-               example="divmix select sample_data/wine.csv -k 2:8 --exclude class")
+    FitSettings, TableSettings, only={FitSettings: ("family", "covariance", "seed", "threads")}
+)
+@click.command(
+    "select",
+    cls=options.Command,
+    short_help="Compare numbers of clusters.",
+    example="divmix select sample_data/wine.csv -k 2:8 --exclude class",
+)
 @click.argument("data", nargs=-1, required=True)
-@click.option("-k", "--clusters", "ks", type=Range(), default="2:20", metavar="N:M",
-              help="Fewest and most clusters to look at.  [default: 2:20]")
+@click.option(
+    "-k",
+    "--clusters",
+    "ks",
+    type=Range(),
+    default="2:20",
+    metavar="N:M",
+    help="Fewest and most clusters to look at.  [default: 2:20]",
+)
 @options.table_output("-")
 @options.force
 @options.as_json
 @options.quiet
 @options.verbose
 @click.pass_context
-def command(ctx: click.Context, data: tuple[str, ...], ks: tuple[int, int], output: str,
-            force: bool, as_json: bool, quiet: bool, verbose: bool, **values: object) -> None:
+def command(
+    ctx: click.Context,
+    data: tuple[str, ...],
+    ks: tuple[int, int],
+    output: str,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **values: object,
+) -> None:
     """One line for each number of clusters of DATA, the choice by BIC marked.
 
     log_likelihood and held_out (by the mixture of one half of the rows for the other) are nats per
@@ -49,12 +70,20 @@ def command(ctx: click.Context, data: tuple[str, ...], ks: tuple[int, int], outp
 
     for_the_eye = output == "-" and not as_json and sys.stdout.isatty()
     written = None if output == "-" and (as_json or for_the_eye) else output
-    with terminal.progress(quiet, verbose) as progress, (
-            GracefulStop(progress.stopping)) as should_stop:
+    with (
+        terminal.progress(quiet, verbose) as progress,
+        GracefulStop(progress.stopping) as should_stop,
+    ):
         document = run_select(
-            data, *ks, options.collect(ctx, FitSettings, clusters="auto"),
-            options.collect(ctx, TableSettings), written,
-            overwrite=force, progress=progress, should_stop=should_stop)
+            data,
+            *ks,
+            options.collect(ctx, FitSettings, clusters="auto"),
+            options.collect(ctx, TableSettings),
+            written,
+            overwrite=force,
+            progress=progress,
+            should_stop=should_stop,
+        )
         if not for_the_eye and document is not None:
             progress.note(document["reason"])
     if as_json or for_the_eye:

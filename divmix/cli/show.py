@@ -28,8 +28,15 @@ def show(document: dict[str, Any], as_json: bool) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """Print a document on stdout as one JSON object; NumPy's numbers become plain ones."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False,
-                          default=lambda value: value.tolist()))
+    click.echo(
+        json.dumps(
+            document,
+            indent=2,
+            ensure_ascii=False,
+            allow_nan=False,
+            default=lambda value: value.tolist(),
+        )
+    )
 
 
 def console(stderr: bool = False) -> Console:
@@ -92,21 +99,39 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
     _print_clusters(out, result["clusters"], f"{output}/components.csv has them all")
     out.print()
     how = "converged" if result["converged"] else f"not converged ({result['stop_reason']})"
-    facts = [("log-likelihood", f"{result['log_likelihood']:.5f} nats per row after "
-                                f"{result['iterations']} iterations, {how}")]
+    facts = [
+        (
+            "log-likelihood",
+            f"{result['log_likelihood']:.5f} nats per row after "
+            f"{result['iterations']} iterations, {how}",
+        )
+    ]
     if result.get("noise"):
-        facts.append(("noise", "{size:,} rows, {share:.1%} of all, belong to no cluster (-1)".format(
-            **result["noise"])))
+        facts.append(
+            (
+                "noise",
+                "{size:,} rows, {share:.1%} of all, belong to no cluster (-1)".format(
+                    **result["noise"]
+                ),
+            )
+        )
     if result.get("gap") is not None:
         facts.append(("gap", f"at most {result['gap']:.4f} nats per row could still be gained"))
     if result.get("restarts"):
-        facts.append(("starts", "{starts}: log-likelihood best {best:.5f}, median {median:.5f}, "
-                                "worst {worst:.5f}".format(**result["restarts"])))
+        facts.append(
+            (
+                "starts",
+                "{starts}: log-likelihood best {best:.5f}, median {median:.5f}, "
+                "worst {worst:.5f}".format(**result["restarts"]),
+            )
+        )
     if result["evaluation"]:
         facts.append(("against truth", _scores(result["evaluation"])))
     facts += [("note", note) for note in run["notes"]]
-    facts += [("wrote", f"{output}/"),
-              ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv")]
+    facts += [
+        ("wrote", f"{output}/"),
+        ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv"),
+    ]
     for name, value in facts:
         out.print(Text(f"  {name:<14}  {value}"))
 
@@ -115,8 +140,10 @@ def print_detection(found: dict[str, Any]) -> None:
     """What detect found, on stderr."""
     out, rule = console(stderr=True), found["rule"]
     flagged = f"{found['flagged']:,} of {found['rows']:,} rows"
-    facts = [("flagged", f"{flagged} by --{rule['name'].replace('_', '-')} {rule['level']:g}"),
-             ("calibrated by", found["calibrated_by"])]
+    facts = [
+        ("flagged", f"{flagged} by --{rule['name'].replace('_', '-')} {rule['level']:g}"),
+        ("calibrated by", found["calibrated_by"]),
+    ]
     facts += [("note", note) for note in found["notes"]]
     for name, value in facts:
         out.print(Text(f"  {name:<14}  {value}"))
@@ -125,20 +152,39 @@ def print_detection(found: dict[str, Any]) -> None:
 def print_model(document: dict[str, Any]) -> None:
     """A model for the eye on stdout: columns, the settings that matter, clusters, components."""
     out = console()
-    shown = {name: value for name, value in document.items()
-             if name not in ("settings", "schema", "clusters", "components", "merge_tree")}
-    settings = {name: value for name, value in document["settings"].items()
-                if value not in (None, [], False)}
-    columns = [f"{column['name']} ({len(column['categories'])} categories)"
-               if column["categories"] else column["name"] for column in document["schema"]]
+    shown = {
+        name: value
+        for name, value in document.items()
+        if name not in ("settings", "schema", "clusters", "components", "merge_tree")
+    }
+    settings = {
+        name: value
+        for name, value in document["settings"].items()
+        if value not in (None, [], False)
+    }
+    columns = [
+        f"{column['name']} ({len(column['categories'])} categories)"
+        if column["categories"]
+        else column["name"]
+        for column in document["schema"]
+    ]
     print_document(out, shown | {"columns": columns, "settings": settings})
     out.print(Text("clusters", style="bold"))
     _print_clusters(out, document["clusters"], "--json has them all")
     components = document["components"]
     out.print(Text("components: mean and spread of each column", style="bold"))
-    out.print(table([{"column": name} | {
-        f"component {c['component']}": f"{c['mean'][name]:.4g} ±{c['spread'][name]:.3g}"
-        for c in components[:MOST_COMPONENTS]} for name in components[0]["mean"]]))
+    out.print(
+        table(
+            [
+                {"column": name}
+                | {
+                    f"component {c['component']}": f"{c['mean'][name]:.4g} ±{c['spread'][name]:.3g}"
+                    for c in components[:MOST_COMPONENTS]
+                }
+                for name in components[0]["mean"]
+            ]
+        )
+    )
     if len(components) > MOST_COMPONENTS:
         out.print(f"  ... and {len(components) - MOST_COMPONENTS} more; --json has them all")
     if document.get("merge_tree"):
@@ -147,14 +193,31 @@ def print_model(document: dict[str, Any]) -> None:
 
 def _print_merges(out: Console, criterion: str, components: int, merges: list) -> None:
     """The last merges, from the most clusters to one."""
-    out.print(Text(f"merge tree by {criterion} over {components} components: what joins, at what "
-                   "cost; divmix cut -k reads another number of clusters from it", style="bold"))
-    sides = [" + ".join(f"{share:.1%} ({count})"
-                        for share, count in zip(merge["weights"], merge["components"]))
-             for merge in merges]
-    out.print(table([{"clusters": f"{merge['clusters'] + 1} to {merge['clusters']}",
-                      "cost": merge["cost"], "share of each side (components)": side}
-                     for merge, side in zip(merges, sides)][-MOST_MERGES:]))
+    out.print(
+        Text(
+            f"merge tree by {criterion} over {components} components: what joins, at what "
+            "cost; divmix cut -k reads another number of clusters from it",
+            style="bold",
+        )
+    )
+    sides = [
+        " + ".join(
+            f"{share:.1%} ({count})" for share, count in zip(merge["weights"], merge["components"])
+        )
+        for merge in merges
+    ]
+    out.print(
+        table(
+            [
+                {
+                    "clusters": f"{merge['clusters'] + 1} to {merge['clusters']}",
+                    "cost": merge["cost"],
+                    "share of each side (components)": side,
+                }
+                for merge, side in zip(merges, sides)
+            ][-MOST_MERGES:]
+        )
+    )
     if len(merges) > MOST_MERGES:
         out.print(f"  {len(merges) - MOST_MERGES} merges before these; --json has them all")
 
@@ -167,8 +230,11 @@ def _print_clusters(out: Console, clusters: list[dict[str, Any]], where: str) ->
 
 def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
     """One line of the table: what there is of rows, share, weight and probability, in words."""
-    formats = {"share": ("share", "{:6.1%}"), "weight": ("weight", "{:.4f}"),
-               "mean_probability": ("probability", "{:.3f}")}
+    formats = {
+        "share": ("share", "{:6.1%}"),
+        "weight": ("weight", "{:.4f}"),
+        "mean_probability": ("probability", "{:.3f}"),
+    }
     line = {"cluster": cluster["cluster"]}
     if "size" in cluster:
         line["rows"] = cluster["size"]
@@ -177,10 +243,14 @@ def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
             line[title] = "-" if cluster[name] is None else style.format(cluster[name])
     line["what sets it apart"] = ", ".join(
         f"{column['column']} {column['mean']:.4g} ({column['difference']:+.1f} sd)"
-        for column in cluster["apart"])
+        for column in cluster["apart"]
+    )
     return line
 
 
 def _scores(evaluation: dict[str, Any]) -> str:
-    return ", ".join(f"{name.upper() if len(name) == 3 else name.replace('_', ' ')} {value:.3f}"
-                     for name, value in evaluation.items() if isinstance(value, float))
+    return ", ".join(
+        f"{name.upper() if len(name) == 3 else name.replace('_', ' ')} {value:.3f}"
+        for name, value in evaluation.items()
+        if isinstance(value, float)
+    )

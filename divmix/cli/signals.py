@@ -26,8 +26,11 @@ def _raise(number: int, frame: object) -> None:
 @contextmanager
 def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
     # A signal that was ignored from the start (nohup, a background job) stays ignored.
-    former = {number: signal.signal(number, handler) for number in SIGNALS
-              if signal.getsignal(number) is not signal.SIG_IGN}
+    former = {
+        number: signal.signal(number, handler)
+        for number in SIGNALS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:

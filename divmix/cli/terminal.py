@@ -25,8 +25,9 @@ class Silent(Progress):
 
 
 @contextmanager
-def progress(quiet: bool, verbose: bool,
-             time_budget: float | None = None) -> Iterator["Bar | Lines | Silent"]:
+def progress(
+    quiet: bool, verbose: bool, time_budget: float | None = None
+) -> Iterator["Bar | Lines | Silent"]:
     """A listener for a workflow: a bar on a terminal, plain lines with -v, else silence."""
     if quiet or not (sys.stderr.isatty() or verbose):
         yield Silent()
@@ -43,9 +44,14 @@ def _display() -> "Display":
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Display
 
-    return Display(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20),
-                   TextColumn("{task.fields[facts]}"), console=Console(stderr=True),
-                   transient=True)
+    return Display(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[facts]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
 
 
 class Bar(Progress):
@@ -62,8 +68,12 @@ class Bar(Progress):
 
     def iteration(self, row: TraceRow, limit: int) -> None:
         self._display.update(
-            self._task, description=row.phase, completed=row.iteration + 1, total=limit,
-            facts=f"{self._changes.describe(row, limit)}  {self._time_left(row, limit)}")
+            self._task,
+            description=row.phase,
+            completed=row.iteration + 1,
+            total=limit,
+            facts=f"{self._changes.describe(row, limit)}  {self._time_left(row, limit)}",
+        )
 
     def rows(self, done: int, total: int | None) -> None:
         facts = f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows"
@@ -127,5 +137,4 @@ class Changes:
         """`12/500  log-likelihood -3.14159 (+2.1e-04)`."""
         change = "" if self._last is None else f" ({row.log_likelihood - self._last:+.1e})"
         self._last = row.log_likelihood
-        return (f"{row.iteration + 1}/{limit}  "
-                f"log-likelihood {row.log_likelihood:.5f}{change}")
+        return f"{row.iteration + 1}/{limit}  log-likelihood {row.log_likelihood:.5f}{change}"

@@ -52,8 +52,9 @@ class Autoencoder:
         background = torch.from_numpy((-center / scale).astype(np.float32))
         image = learning.image if "conv" in words else None
         with trainings.one_thread(torch):
-            training = trainings.begin(torch, rows, codes, background, learning,
-                                       image=image, moved="moved" in words)
+            training = trainings.begin(
+                torch, rows, codes, background, learning, image=image, moved="moved" in words
+            )
             trainings.train(training, learning)
             cls.refine(training, learning)
         layers = networks.layers_of(torch, training.network)
@@ -95,8 +96,10 @@ class Autoencoder:
 
     @classmethod
     def from_parts(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        layers = tuple(Layer(arrays[f"weights_{place}"], arrays[f"bias_{place}"])
-                       for place in range(document["layers"]))
+        layers = tuple(
+            Layer(arrays[f"weights_{place}"], arrays[f"bias_{place}"])
+            for place in range(document["layers"])
+        )
         image = tuple(map(int, document["image"])) if document.get("image") else None
         networks.check(layers, len(arrays["center"]), image)
         return cls(arrays["center"], arrays["scale"], layers, bool(document["errors"]), image)
@@ -109,18 +112,22 @@ def _arguments(name: str, arguments: tuple[str, ...]) -> tuple[int, set[str]]:
     count = next((i for i, argument in enumerate(arguments) if argument in WORDS), len(arguments))
     words = set(arguments[count:])
     if not words <= WORDS:
-        raise UsageError(f"--encoder {':'.join([name, *arguments])}: there is no such word",
-                         hint=f"{name}:{DEFAULT} may be followed by {', '.join(sorted(WORDS))}, "
-                              f"such as {name}:{DEFAULT}:conv")
+        raise UsageError(
+            f"--encoder {':'.join([name, *arguments])}: there is no such word",
+            hint=f"{name}:{DEFAULT} may be followed by {', '.join(sorted(WORDS))}, "
+            f"such as {name}:{DEFAULT}:conv",
+        )
     return whole_number(name, arguments[:count], DEFAULT), words
 
 
 def _check(name: str, X: np.ndarray, codes: int, pictured: set[str], learning: Learning) -> None:
     d = X.shape[1]
     if codes >= d:
-        raise UsageError(f"--encoder {name}:{codes} of {d} features",
-                         hint="codes are to be fewer than features")
+        raise UsageError(
+            f"--encoder {name}:{codes} of {d} features", hint="codes are to be fewer than features"
+        )
     if pictured and (learning.image is None or np.prod(learning.image) != d):
         raise UsageError(
             f"--encoder {name}:{codes}:{min(pictured)} needs the pixels of pictures",
-            hint="give --image HxW, and no encoder before it but deskew")
+            hint="give --image HxW, and no encoder before it but deskew",
+        )

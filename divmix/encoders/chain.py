@@ -63,8 +63,11 @@ class Chain:
         encoders = []
         for place, document in enumerate(documents):
             prefix = f"encoder_{place}_"
-            own = {name.removeprefix(prefix): array for name, array in arrays.items()
-                   if name.startswith(prefix)}
+            own = {
+                name.removeprefix(prefix): array
+                for name, array in arrays.items()
+                if name.startswith(prefix)
+            }
             encoders.append(_encoder(document["name"]).from_parts(document, own))
         if not encoders:
             raise ValueError("it has no encoder")
@@ -78,8 +81,10 @@ def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
         name, *arguments = part.strip().split(":")
         if name not in REGISTRY:
             known = ", ".join([*REGISTRY, *PRESETS])
-            raise UsageError(f"--encoder {text}: there is no encoder '{name}'",
-                             hint=f"encoders are {known}; a chain is written deskew,pca:50")
+            raise UsageError(
+                f"--encoder {text}: there is no encoder '{name}'",
+                hint=f"encoders are {known}; a chain is written deskew,pca:50",
+            )
         steps.append((name, tuple(arguments)))
     return steps
 
@@ -96,8 +101,10 @@ def learn(text: str, X: np.ndarray, learning: Learning) -> tuple[Chain, np.ndarr
         try:
             encoder = _encoder(name).learn(rows, arguments, learning)
         except MemoryError as error:
-            raise InputError(f"--encoder {name}: {len(rows):,} rows need more memory than there is",
-                             hint="fit on fewer rows, and label the others by predict") from error
+            raise InputError(
+                f"--encoder {name}: {len(rows):,} rows need more memory than there is",
+                hint="fit on fewer rows, and label the others by predict",
+            ) from error
         encoders.append(encoder)
         rows = Chain((encoder,)).transform(rows)
     return Chain(tuple(encoders)), rows
@@ -108,8 +115,10 @@ def whole_number(name: str, arguments: tuple[str, ...], default: int) -> int:
     if not arguments:
         return default
     if len(arguments) > 1 or not arguments[0].isdecimal() or int(arguments[0]) < 1:
-        raise UsageError(f"--encoder {':'.join([name, *arguments])}: {name} takes one whole number",
-                         hint=f"such as {name}:{default}")
+        raise UsageError(
+            f"--encoder {':'.join([name, *arguments])}: {name} takes one whole number",
+            hint=f"such as {name}:{default}",
+        )
     return int(arguments[0])
 
 

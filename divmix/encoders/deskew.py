@@ -22,11 +22,14 @@ class Deskew:
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
         if arguments:
-            raise UsageError(f"--encoder deskew:{':'.join(arguments)}: deskew takes no argument",
-                             hint="write deskew")
+            raise UsageError(
+                f"--encoder deskew:{':'.join(arguments)}: deskew takes no argument",
+                hint="write deskew",
+            )
         if learning.image is None:
-            raise UsageError("--encoder deskew needs the size of the pictures",
-                             hint="such as --image 28x28")
+            raise UsageError(
+                "--encoder deskew needs the size of the pictures", hint="such as --image 28x28"
+            )
         return cls(*learning.image)
 
     @property

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from divmix.design.preprocessing import ColumnSummary, Locate, Preprocessing, Transformed, row_name
 from divmix.encoders.chain import Chain
 from divmix.errors import UsageError
-from divmix.tables.preprocessing import ColumnSummary, Locate, Preprocessing, Transformed, row_name
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,13 @@ class EncodedPreprocessing(Preprocessing):
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, encoder: Chain) -> "EncodedPreprocessing":
-        return cls(preprocessing.columns, preprocessing.weight, preprocessing.missing,
-                   preprocessing.header, encoder)
+        return cls(
+            preprocessing.columns,
+            preprocessing.weight,
+            preprocessing.missing,
+            preprocessing.header,
+            encoder,
+        )
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -38,8 +43,15 @@ class EncodedPreprocessing(Preprocessing):
         """Without the encoders."""
         return Preprocessing(self.columns, self.weight, self.missing, self.header)
 
-    def transform(self, batch, *, unknown: str = "error", first_row: int = 0,
-                  locate: Locate = row_name, out: np.ndarray | None = None) -> Transformed:
+    def transform(
+        self,
+        batch,
+        *,
+        unknown: str = "error",
+        first_row: int = 0,
+        locate: Locate = row_name,
+        out: np.ndarray | None = None,
+    ) -> Transformed:
         """The embedding of a batch; the Jacobian is left out, where there may be none."""
         done = self.plain.transform(batch, unknown=unknown, first_row=first_row, locate=locate)
         X = self.encoder.transform(done.X)
@@ -50,8 +62,10 @@ class EncodedPreprocessing(Preprocessing):
 
     def inverse(self, X: np.ndarray) -> pa.Table:
         """Raises UsageError: rows of an embedding are no rows of the table."""
-        raise UsageError("the model is one of an embedding, which cannot be turned back into rows",
-                         hint="fit without --encoder to draw rows")
+        raise UsageError(
+            "the model is one of an embedding, which cannot be turned back into rows",
+            hint="fit without --encoder to draw rows",
+        )
 
     def column_summary(self, means: np.ndarray, variances: np.ndarray) -> ColumnSummary:
         """Mean and spread of the features of the embedding."""

@@ -11,5 +11,7 @@ def extra(module: str, name: str, needed_by: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise MissingExtraError(f"{needed_by} needs {module}, which is not installed",
-                                hint=f"pip install 'divmix[{name}]'") from error
+        raise MissingExtraError(
+            f"{needed_by} needs {module}, which is not installed",
+            hint=f"pip install 'divmix[{name}]'",
+        ) from error

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from divmix.choosing.covariance import variance_floor
 from divmix.encoders.autoencoder import Autoencoder
 from divmix.encoders.encoder import Learning
 from divmix.encoders.training import Training, check_loss
+from divmix.engine.monitor import Monitor
+from divmix.engine.steps import local_step
 from divmix.errors import UsageError
 from divmix.families import Components, Gaussian, make_family
 from divmix.families.structure import Base
-from divmix.fitting.choices import variance_floor
-from divmix.fitting.data_term import InMemory
-from divmix.fitting.methods import diversified
-from divmix.fitting.monitor import Monitor
-from divmix.fitting.steps import local_step
+from divmix.methods import diversified
+from divmix.rows.memory import InMemory
 from divmix.settings import FitSettings
 
 # By trials on 10,000 pictures of digits, within .003 in accuracy of each other: energy alone,
@@ -50,16 +50,23 @@ class Joint(Autoencoder):
             components = cls.move(family, components, codes, learning.alpha)
             log_joint = _log_joint(torch, components, training.device)
             with torch.no_grad():
-                target = sharpened(torch, torch.softmax(
-                    log_joint(torch.from_numpy(codes).float().to(training.device)), 1))
+                target = sharpened(
+                    torch,
+                    torch.softmax(
+                        log_joint(torch.from_numpy(codes).float().to(training.device)), 1
+                    ),
+                )
             for part in training.batches(torch.arange(len(codes))):
                 clean, noisy = training.pair(part)
                 z = encode(noisy)
                 joint = log_joint(z)
                 energy = -torch.logsumexp(joint, 1).mean() / z.shape[1]
                 refined = -(target[part] * torch.log_softmax(joint, 1)).sum(1).mean()
-                loss = (torch.nn.functional.mse_loss(decode(z), clean)
-                        + ENERGY_WEIGHT * energy + ASSIGNMENT_WEIGHT * refined)
+                loss = (
+                    torch.nn.functional.mse_loss(decode(z), clean)
+                    + ENERGY_WEIGHT * energy
+                    + ASSIGNMENT_WEIGHT * refined
+                )
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -88,19 +95,23 @@ def sharpened(torch, responsibilities):
 
 def _start(codes: np.ndarray, learning: Learning) -> tuple[Gaussian, Components]:
     if learning.clusters is None:
-        raise UsageError("--encoder joint needs a number of clusters to train for",
-                         hint="fit with -k N; autoencoder:E needs none")
+        raise UsageError(
+            "--encoder joint needs a number of clusters to train for",
+            hint="fit with -k N; autoencoder:E needs none",
+        )
     weights = np.ones(len(codes))
     floor = variance_floor(codes, weights, FLOOR, np.zeros(codes.shape[1], bool))
     family = make_family("gaussian", "full", floor)
     settings = FitSettings(clusters=learning.clusters, alpha=learning.alpha, merge="kl")
     fitted = diversified(
-        InMemory(codes, weights, family), family, settings, learning.generator, Monitor())
+        InMemory(codes, weights, family), family, settings, learning.generator, Monitor()
+    )
     return family, fitted.components
 
 
 def _log_joint(torch, components: Components, device):
     """log w_j p(z | theta_j) as a function of codes (n, e) that gradients flow through, (n, k)."""
+
     def tensor(values: np.ndarray):
         return torch.tensor(values, dtype=torch.float32, device=device)
 

@@ -19,7 +19,8 @@ def check_graph(name: str, rows: int, features: int, vectors: int) -> None:
         raise InputError(
             f"--encoder {name}: the graph of {rows:,} rows needs {_gigabytes(needed)} of memory, "
             f"{_gigabytes(there)} are free",
-            hint="fit on fewer rows, and label the others by predict")
+            hint="fit on fewer rows, and label the others by predict",
+        )
 
 
 def available() -> int | None:
@@ -40,9 +41,11 @@ def _of_group() -> int | None:
     """What the container's limit leaves, None where there is none."""
     try:
         limit, used = (int((GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        reclaimable = next(int(line.split()[1]) for line in
-                           (GROUP / "memory.stat").read_text().splitlines()
-                           if line.startswith("inactive_file"))
+        reclaimable = next(
+            int(line.split()[1])
+            for line in (GROUP / "memory.stat").read_text().splitlines()
+            if line.startswith("inactive_file")
+        )
         return max(limit - used + reclaimable, 0)
     except (OSError, ValueError, StopIteration):
         return None

@@ -48,8 +48,11 @@ class Reference:
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Reference":
         """Raises KeyError, ValueError."""
         rows, scale, embedding = (arrays[name] for name in ("rows", "scale", "embedding"))
-        if not (rows.ndim == embedding.ndim == 2 and len(rows) == len(embedding)
-                and scale.shape == (len(rows),)):
+        if not (
+            rows.ndim == embedding.ndim == 2
+            and len(rows) == len(embedding)
+            and scale.shape == (len(rows),)
+        ):
             raise ValueError("the arrays of its encoder do not fit together")
         return cls(rows, scale, embedding)
 
@@ -89,5 +92,7 @@ def kernel(near: Neighbours, own: np.ndarray, scale: np.ndarray) -> np.ndarray:
 def check_rows(name: str, rows: int) -> None:
     """Raises InputError where there are too few rows for a graph of neighbours."""
     if rows <= NEIGHBOURS:
-        raise InputError(f"--encoder {name} of {rows} rows",
-                         hint=f"its graph joins {NEIGHBOURS} neighbours: it needs more rows")
+        raise InputError(
+            f"--encoder {name} of {rows} rows",
+            hint=f"its graph joins {NEIGHBOURS} neighbours: it needs more rows",
+        )

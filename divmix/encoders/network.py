@@ -46,20 +46,31 @@ def _dense(torch, widths: list[int]):
 
 def layers_of(torch, network) -> tuple[Layer, ...]:
     """The layers of a trained network in float64, in the order they are applied."""
+
     def array(tensor) -> np.ndarray:
         return tensor.detach().cpu().numpy().astype(np.float64)
 
     return tuple(
-        Layer(np.ascontiguousarray(array(one.weight).T if one.weight.ndim == 2
-                                   else array(one.weight)), array(one.bias))
-        for one in network.modules() if hasattr(one, "weight"))
+        Layer(
+            np.ascontiguousarray(
+                array(one.weight).T if one.weight.ndim == 2 else array(one.weight)
+            ),
+            array(one.bias),
+        )
+        for one in network.modules()
+        if hasattr(one, "weight")
+    )
 
 
 def forward(rows: np.ndarray, layers, image: tuple[int, int] | None = None) -> np.ndarray:
     """Rows (n, in) through the layers: each is rectified, the last one is linear."""
     if layers[0].convolves:
-        rows = np.concatenate([_convolved(rows[start : start + BLOCK], layers, image)
-                               for start in range(0, len(rows) or 1, BLOCK)])
+        rows = np.concatenate(
+            [
+                _convolved(rows[start : start + BLOCK], layers, image)
+                for start in range(0, len(rows) or 1, BLOCK)
+            ]
+        )
         layers = [layer for layer in layers if not layer.convolves]
     for place, (weights, bias) in enumerate(layers):
         rows = rows @ weights + bias
@@ -83,7 +94,9 @@ def check(layers: tuple[Layer, ...], features: int, image: tuple[int, int] | Non
     """Raises ValueError where layers do not take `features` and give them back."""
     if len(layers) < 2 or len(layers) % 2:
         raise ValueError("its autoencoder has no two halves")
-    rebuilt = forward(forward(np.zeros((1, features)), layers[: len(layers) // 2], image),
-                      layers[len(layers) // 2 :])
+    rebuilt = forward(
+        forward(np.zeros((1, features)), layers[: len(layers) // 2], image),
+        layers[len(layers) // 2 :],
+    )
     if rebuilt.shape != (1, features):
         raise ValueError("the layers of its autoencoder do not fit together")

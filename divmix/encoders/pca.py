@@ -30,7 +30,8 @@ class Pca:
         if components > min(X.shape):
             raise InputError(
                 f"pca:{components} of {X.shape[0]:,} rows and {X.shape[1]} features",
-                hint=f"there are {min(X.shape)} principal components at most")
+                hint=f"there are {min(X.shape)} principal components at most",
+            )
         fitted = PCA(components, svd_solver="full" if min(X.shape) < 500 else "covariance_eigh")
         fitted.fit(X)
         return cls(fitted.mean_, fitted.components_)

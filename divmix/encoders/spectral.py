@@ -34,8 +34,10 @@ class Spectral:
         vectors = whole_number(cls.name, arguments, DEFAULT)
         neighbours.check_rows(cls.name, len(X))
         if vectors >= len(X) - 1:
-            raise InputError(f"--encoder spectral:{vectors} of {len(X)} rows",
-                             hint="it needs more rows than eigenvectors")
+            raise InputError(
+                f"--encoder spectral:{vectors} of {len(X)} rows",
+                hint="it needs more rows than eigenvectors",
+            )
         memory.check_graph(f"{cls.name}:{vectors}", *X.shape, vectors)
         rows = np.ascontiguousarray(X, dtype=np.float32)
         # The first neighbour is the row itself.
@@ -85,8 +87,10 @@ def _connected(graph, rows: np.ndarray, learning: Learning):
     parts, part = connected_components(graph, directed=False)
     if parts == 1:
         return graph
-    learning.progress.note(f"the graph of neighbours has {parts} separate parts: they are joined "
-                           "where they are nearest")
+    learning.progress.note(
+        f"the graph of neighbours has {parts} separate parts: they are joined "
+        "where they are nearest"
+    )
     order = np.argsort(np.bincount(part), kind="stable")
     for one in order[:-1]:  # the largest is joined by the others
         inside, outside = np.flatnonzero(part == one), np.flatnonzero(part != one)

@@ -50,8 +50,10 @@ class Training(NamedTuple):
     def codes(self) -> np.ndarray:
         """Codes (n, e) of all rows."""
         with self.torch.no_grad():
-            parts = [self.network[0](part.to(self.device)).cpu().numpy()
-                     for part in self.rows.split(16 * BATCH_ROWS)]
+            parts = [
+                self.network[0](part.to(self.device)).cpu().numpy()
+                for part in self.rows.split(16 * BATCH_ROWS)
+            ]
         return np.ascontiguousarray(np.concatenate(parts), dtype=np.float64)
 
 
@@ -107,8 +109,10 @@ def train(training: Training, learning: Learning) -> None:
 def check_loss(loss: float, epoch: int) -> None:
     """Raises FitError where it is no number."""
     if not np.isfinite(loss):
-        raise FitError(f"the autoencoder's loss is {loss} after epoch {epoch + 1}",
-                       hint="use --scale standard or --scale minmax")
+        raise FitError(
+            f"the autoencoder's loss is {loss} after epoch {epoch + 1}",
+            hint="use --scale standard or --scale minmax",
+        )
 
 
 @contextmanager
@@ -124,13 +128,15 @@ def one_thread(torch) -> Iterator[None]:
 
 def _device(torch, wanted: str) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: PyTorch finds no such device here",
-                         hint="use --device cpu, or auto")
+        raise UsageError(
+            "--device cuda: PyTorch finds no such device here", hint="use --device cpu, or auto"
+        )
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _mover(torch, image: tuple[int, int], background, generator):
     """Pictures (n, h w), each moved by up to SHIFT of its size and turned by up to TURN."""
+
     def uniform(n: int, size: float):
         return size * (2 * torch.rand(n, generator=generator) - 1)
 
@@ -140,8 +146,9 @@ def _mover(torch, image: tuple[int, int], background, generator):
         cosine, sine = torch.cos(angle), torch.sin(angle)
         # The unit of affine_grid is half a picture.
         across, along = uniform(n, 2 * SHIFT), uniform(n, 2 * SHIFT)
-        matrix = torch.stack([torch.stack([cosine, -sine, across], 1),
-                              torch.stack([sine, cosine, along], 1)], 1)
+        matrix = torch.stack(
+            [torch.stack([cosine, -sine, across], 1), torch.stack([sine, cosine, along], 1)], 1
+        )
         grid = torch.nn.functional.affine_grid(matrix, (n, 1, *image), align_corners=False)
         shown = (rows - background).reshape(n, 1, *image)
         moved = torch.nn.functional.grid_sample(shown, grid, align_corners=False)

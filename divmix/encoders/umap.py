@@ -31,8 +31,13 @@ class Umap:
         memory.check_graph(f"{cls.name}:{dimensions}", *X.shape, dimensions)
         rows = np.ascontiguousarray(X, dtype=np.float32)
         # Points as close as they like: clusters are to be dense, not pretty.
-        model = umap.UMAP(n_components=dimensions, n_neighbors=NEIGHBOURS, min_dist=0.0, n_jobs=1,
-                          random_state=int(learning.generator.integers(2**31)))
+        model = umap.UMAP(
+            n_components=dimensions,
+            n_neighbors=NEIGHBOURS,
+            min_dist=0.0,
+            n_jobs=1,
+            random_state=int(learning.generator.integers(2**31)),
+        )
         embedding = model.fit_transform(rows).astype(np.float64)
         near = neighbours.nearest(rows, rows, min(NEIGHBOURS, len(rows)))
         return cls(Reference(rows, neighbours.own_scale(near), embedding))

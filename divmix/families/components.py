@@ -26,8 +26,9 @@ class Components(NamedTuple):
 
     def followed_by(self, other: "Components") -> "Components":
         """These and then the others; each has its own covariance."""
-        return Components(*(None if one is None else np.concatenate([one, two])
-                            for one, two in zip(self, other)))
+        return Components(
+            *(None if one is None else np.concatenate([one, two]) for one, two in zip(self, other))
+        )
 
     def take(self, index: np.ndarray) -> "Components":
         """The components at `index`, in that order, their weights as they are."""

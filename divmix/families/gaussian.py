@@ -89,9 +89,7 @@ class Gaussian:
         With a base measure the expected log-posterior under it (Fraley and Raftery 2007).
         """
         means = per_mass(sums.first, sums.scaled_mass, components.means)
-        covariances = self.structure.estimate(
-            sums, means, components.covariances, self.floor, base
-        )
+        covariances = self.structure.estimate(sums, means, components.covariances, self.floor, base)
         total = sums.mass.sum() + sums.outside
         weights = sums.mass / total if learn_weights else components.weights
         return components._replace(weights=weights, means=means, covariances=covariances)

@@ -19,7 +19,11 @@ LEAST_64, LEAST_32 = np.float64(-700.0), np.float32(-80.0)
 # Adding 1.5 x 2^52 rounds to an integer and leaves it in the low bits; ln 2 in two parts, so that
 # an integer times the first is exact.
 _INVERSE_LN2 = 1.4426950408889634
-_ROUND_64, _LN2_HIGH_64, _LN2_LOW_64 = 6755399441055744.0, 0.6931471803691238, 1.9082149292705877e-10
+_ROUND_64, _LN2_HIGH_64, _LN2_LOW_64 = (
+    6755399441055744.0,
+    0.6931471803691238,
+    1.9082149292705877e-10,
+)
 _ROUND_32, _LN2_HIGH_32, _LN2_LOW_32 = np.float32([12582912.0, 0.693359375, -2.12194440e-4])
 _INVERSE_LN2_32 = np.float32(_INVERSE_LN2)
 

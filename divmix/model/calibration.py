@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divmix.tables.preprocessing import Preprocessing
+from divmix.design.preprocessing import Preprocessing
 
 HELD_OUT, TRAINING = "held-out rows", "training rows"
 

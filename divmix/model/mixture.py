@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from divmix.design.preprocessing import Locate, Preprocessing, row_name
 from divmix.encoders import Chain, EncodedPreprocessing
 from divmix.errors import ModelFileError, UsageError
 from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
-from divmix.fitting.hierarchy import Hierarchy, MergeTree, joined
-from divmix.fitting.noise import with_noise
+from divmix.families.noise import with_noise
+from divmix.merging.hierarchy import Hierarchy, MergeTree, joined
 from divmix.model.calibration import Calibration, blocks
 from divmix.model.model_file import read_model, write_model
-from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 
 NOISE, INCOMPLETE = -1, -2  # in place of a cluster
 BLOCK = 4096  # rows scored at a time: bounds the (rows, components) arrays
@@ -123,7 +123,7 @@ class Mixture:
         Unions of the same components, or one component with the moments of those it stands for.
         Raises UsageError.
         """
-        from divmix.fitting import reduction  # predict starts without it
+        from divmix.merging import tree as reduction  # predict starts without it
 
         if self.hierarchy is None:
             raise UsageError(
@@ -145,7 +145,8 @@ class Mixture:
         """n rows of the design matrix (n, d) drawn from the mixture, and their clusters (n,)."""
         components = self.all_components
         labels = generator.choice(
-            components.count, n, p=components.weights / components.weights.sum())
+            components.count, n, p=components.weights / components.weights.sum()
+        )
         clusters = np.append(self.clusters, NOISE)[labels]
         return self.family.draw(components, labels, generator), clusters
 
@@ -241,7 +242,13 @@ class Mixture:
             calibration.check(len(blocks(preprocessing)))
         noise = _components(arrays, family, "noise_") if "noise_means" in arrays else None
         return cls(
-            family, components, clusters, preprocessing, document["about"], hierarchy, calibration,
+            family,
+            components,
+            clusters,
+            preprocessing,
+            document["about"],
+            hierarchy,
+            calibration,
             noise,
         )
 

@@ -24,12 +24,24 @@ FORMAT = 1
 DOCUMENT = "model.json"
 DIGEST_LENGTH = 64  # hexadecimal digits of a SHA-256
 # zipfile and json raise all of these on bytes that nobody wrote on purpose.
-BROKEN = (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError,
-          OverflowError, RecursionError)
+BROKEN = (
+    zipfile.BadZipFile,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+    RecursionError,
+)
 
 
-def write_model(path: str | Path, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
-                overwrite: bool = False) -> None:
+def write_model(
+    path: str | Path,
+    document: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    overwrite: bool = False,
+) -> None:
     """Write a model to `path`, whole or not at all.
 
     `document` is what JSON can hold; `arrays` are numbers or booleans of any shape, with names of
@@ -62,20 +74,25 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]
             _check_sizes(archive, file)
             document = _document(path, archive)
             if not _intact(file):
-                raise ModelFileError(f"{path}: the file was changed after it was written",
-                                     hint="copy it again from where it was made, or fit again")
+                raise ModelFileError(
+                    f"{path}: the file was changed after it was written",
+                    hint="copy it again from where it was made, or fit again",
+                )
             names = document.pop("arrays", None)
             expected = [DOCUMENT] + [f"{name}.npy" for name in names]
             if archive.namelist() != expected or len(set(expected)) < len(expected):
                 raise ValueError("its members are not those it lists")
             return document, {name: _array(archive.read(f"{name}.npy")) for name in names}
     except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror or 'cannot be read'}",
-                             hint="give the model.divmix of a run folder, or the folder") from error
+        raise ModelFileError(
+            f"{path}: {error.strerror or 'cannot be read'}",
+            hint="give the model.divmix of a run folder, or the folder",
+        ) from error
     except (*BROKEN, TypeError) as error:
-        raise ModelFileError(f"{path} is not a model file, or it is damaged",
-                             hint="give the model.divmix that divmix fit wrote, or fit again"
-                             ) from error
+        raise ModelFileError(
+            f"{path} is not a model file, or it is damaged",
+            hint="give the model.divmix that divmix fit wrote, or fit again",
+        ) from error
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
@@ -107,7 +124,8 @@ def _document(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     if version > FORMAT:
         raise ModelFileError(
             f"{path} is of format {version}, written by a newer divmix; this one reads {FORMAT}",
-            hint="pip install --upgrade divmix")
+            hint="pip install --upgrade divmix",
+        )
     return document
 
 

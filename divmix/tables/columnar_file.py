@@ -25,6 +25,7 @@ class ParquetFile:
         self.name = source.name
         with _errors_told(self):
             from pyarrow import parquet
+
             self._file = parquet.ParquetFile(source.open_native())
             self.rows = self._file.metadata.num_rows
             self.schema = _plain_schema(self.name, self._file.schema_arrow)
@@ -53,8 +54,9 @@ class ArrowFile:
         with _errors_told(self):
             if self._is_file:
                 self._file = pa.ipc.open_file(source.open_native())
-                self.rows = sum(self._file.get_batch(i).num_rows
-                                for i in range(self._file.num_record_batches))
+                self.rows = sum(
+                    self._file.get_batch(i).num_rows for i in range(self._file.num_record_batches)
+                )
             else:
                 self._file = pa.ipc.open_stream(source.open())
             self.schema = _plain_schema(self.name, self._file.schema)
@@ -91,8 +93,13 @@ def _plain_schema(name: str, schema: pa.Schema) -> pa.Schema:
     if doubled is not None:
         raise InputError(f"{name}: two columns are called '{doubled}'", hint="rename one of them")
     # pandas stores the row labels of a table as a column of this name.
-    return pa.schema([(field.name, plain_type(field.type)) for field in schema
-                      if not field.name.startswith("__index_level_")])
+    return pa.schema(
+        [
+            (field.name, plain_type(field.type))
+            for field in schema
+            if not field.name.startswith("__index_level_")
+        ]
+    )
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -104,6 +111,7 @@ def _errors_told(file: ParquetFile | ArrowFile) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file.name} is not a readable {file.format} file: "
-                         f"{str(error).splitlines()[0]}",
-                         hint="the file may be cut short; write it again") from error
+        raise InputError(
+            f"{file.name} is not a readable {file.format} file: {str(error).splitlines()[0]}",
+            hint="the file may be cut short; write it again",
+        ) from error

@@ -89,8 +89,10 @@ def _decode(name: str, head: bytes) -> str:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{name} is text in UTF-16", hint="save it as UTF-8")
     if b"\0" in head or head.startswith(b"PK\x03\x04"):
-        raise InputError(f"{name} is not a table in a known format",
-                         hint="CSV, Parquet and Arrow files are read; export it as one of them")
+        raise InputError(
+            f"{name} is not a table in a known format",
+            hint="CSV, Parquet and Arrow files are read; export it as one of them",
+        )
     return head.decode("utf-8-sig", errors="replace")
 
 
@@ -98,8 +100,9 @@ def _first_row(name: str, text: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter))
     except csv.Error as error:
-        raise InputError(f"{name} row 1: {error}",
-                         hint="look for a quote that is opened and never closed") from error
+        raise InputError(
+            f"{name} row 1: {error}", hint="look for a quote that is opened and never closed"
+        ) from error
 
 
 def _consistency(text: str, delimiter: str) -> float:
@@ -129,15 +132,20 @@ def _decimal_sign(text: str, delimiter: str, header: bool) -> str:
 def _check_names(name: str, names: list[str], *, skip_first: bool) -> None:
     for place, column in enumerate(names, start=1):
         if not column and not (skip_first and place == 1):
-            raise InputError(f"{name}: column {place} of {len(names)} has no name",
-                             hint="name it in the header line")
+            raise InputError(
+                f"{name}: column {place} of {len(names)} has no name",
+                hint="name it in the header line",
+            )
     doubled = first_doubled(names)
     if _looks_like_values(names):
-        raise InputError(f"{name} has no header: its first line is {', '.join(names[:3])}, ...",
-                         hint="use --no-header, or add a line with names")
+        raise InputError(
+            f"{name} has no header: its first line is {', '.join(names[:3])}, ...",
+            hint="use --no-header, or add a line with names",
+        )
     if doubled is not None:
-        raise InputError(f"{name}: two columns are called '{doubled}'",
-                         hint="rename one in the header line")
+        raise InputError(
+            f"{name}: two columns are called '{doubled}'", hint="rename one in the header line"
+        )
 
 
 def _looks_like_values(names: list[str]) -> bool:

@@ -22,8 +22,11 @@ LARGEST_BLOCK = 1 << 28
 BLOCKS_AT_ONCE = 8
 
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
-_MISFIT = re.compile(r"column #(\d+): Row #(\d+): CSV conversion error to (\w+): "
-                     r"(?:invalid value '(.*)')?", re.DOTALL)
+_MISFIT = re.compile(
+    r"column #(\d+): Row #(\d+): CSV conversion error to (\w+): "
+    r"(?:invalid value '(.*)')?",
+    re.DOTALL,
+)
 
 
 class CsvFile:
@@ -49,8 +52,10 @@ class CsvFile:
         kinds |= {name: kind for name, kind in forced.items() if name in kinds}
         self.schema = pa.schema(list(kinds.items()))
         if self._dialect.is_index:
-            self.notes = (f"{self.name}: the first column has no name; it is taken for row "
-                          "numbers and left out",)
+            self.notes = (
+                f"{self.name}: the first column has no name; it is taken for row "
+                "numbers and left out",
+            )
 
     def settle(self) -> None:
         """Look further into the file for the kinds of columns whose first block has no value."""
@@ -92,17 +97,21 @@ class CsvFile:
                 done, is_start = done + table.num_rows, False
 
     def _parse(self, piece: bytes, schema: pa.Schema, first_row: int, is_start: bool) -> pa.Table:
-        options = dict(parse_options=self._parse_options(),
-                       convert_options=self._convert_options(schema))
+        options = dict(
+            parse_options=self._parse_options(), convert_options=self._convert_options(schema)
+        )
         header = int(is_start and self._dialect.header)
         open_quote = self._cutter.row_of_open_quote(piece)
         if open_quote is not None:
-            raise InputError(f"{self.name} row {first_row + open_quote - header + 1:,}: "
-                             "a quote is opened and never closed",
-                             hint="close the quote, or double it where it is meant")
+            raise InputError(
+                f"{self.name} row {first_row + open_quote - header + 1:,}: "
+                "a quote is opened and never closed",
+                hint="close the quote, or double it where it is meant",
+            )
         try:
-            return csv.read_csv(pa.BufferReader(piece), read_options=self._read_options(is_start),
-                                **options)
+            return csv.read_csv(
+                pa.BufferReader(piece), read_options=self._read_options(is_start), **options
+            )
         except pa.ArrowInvalid:
             # A row may be longer than a block; and where the error is another one, only a single
             # thread counts rows, so that it can be told.
@@ -120,8 +129,10 @@ class CsvFile:
             if len(head) < self._block or b"\n" in start or b"\r" in start:
                 return head
             if self._block >= LARGEST_BLOCK:
-                raise InputError(f"{self.name} has no line end in its first {len(head):,} bytes",
-                                 hint="check that it is a CSV file")
+                raise InputError(
+                    f"{self.name} has no line end in its first {len(head):,} bytes",
+                    hint="check that it is a CSV file",
+                )
             self._block *= 16
 
     def _sample(self, head: bytes) -> pa.Table:
@@ -130,32 +141,42 @@ class CsvFile:
             head = head[: head.rfind(self._newline) + 1]
         # A header alone, without a line end, is more than Arrow can read.
         piece = head + self._newline
-        return csv.read_csv(pa.BufferReader(piece),
-                            read_options=self._read_options(True, block_size=len(piece),
-                                                            use_threads=False),
-                            parse_options=self._parse_options(skip_ragged=True),
-                            convert_options=self._convert_options(None))
+        return csv.read_csv(
+            pa.BufferReader(piece),
+            read_options=self._read_options(True, block_size=len(piece), use_threads=False),
+            parse_options=self._parse_options(skip_ragged=True),
+            convert_options=self._convert_options(None),
+        )
 
     def _infer(self, values: pa.Array) -> pa.DataType:
         """The kind of some values that were read as text."""
         cells = ('"' + value.replace('"', '""') + '"' for value in values.to_pylist())
-        column = csv.read_csv(io.BytesIO("\n".join(cells).encode()),
-                              read_options=csv.ReadOptions(column_names=["value"]),
-                              parse_options=csv.ParseOptions(newlines_in_values=True),
-                              convert_options=csv.ConvertOptions(
-                                  decimal_point=self._dialect.decimal))
+        column = csv.read_csv(
+            io.BytesIO("\n".join(cells).encode()),
+            read_options=csv.ReadOptions(column_names=["value"]),
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(decimal_point=self._dialect.decimal),
+        )
         return infer_kinds(column, self._dialect.decimal)["value"]
 
     def _read_options(self, is_start: bool, **options: Any) -> csv.ReadOptions:
-        skipped = dict(skip_rows=self._dialect.blank_lines,
-                       skip_rows_after_names=int(self._dialect.header)) if is_start else {}
-        return csv.ReadOptions(column_names=self._dialect.names,
-                               **{"block_size": self._block, **skipped, **options})
+        skipped = (
+            dict(
+                skip_rows=self._dialect.blank_lines, skip_rows_after_names=int(self._dialect.header)
+            )
+            if is_start
+            else {}
+        )
+        return csv.ReadOptions(
+            column_names=self._dialect.names, **{"block_size": self._block, **skipped, **options}
+        )
 
     def _parse_options(self, *, skip_ragged: bool = False) -> csv.ParseOptions:
         return csv.ParseOptions(
-            delimiter=self._dialect.delimiter, newlines_in_values=True,
-            invalid_row_handler=(lambda row: "skip") if skip_ragged else None)
+            delimiter=self._dialect.delimiter,
+            newlines_in_values=True,
+            invalid_row_handler=(lambda row: "skip") if skip_ragged else None,
+        )
 
     def _convert_options(self, schema: pa.Schema | None) -> csv.ConvertOptions:
         names = None
@@ -164,8 +185,13 @@ class CsvFile:
         elif self._dialect.is_index:
             names = self._dialect.names[1:]
         types = {field.name: field.type for field in schema or ()}
-        return csv.ConvertOptions(column_types=types, include_columns=names, null_values=NULLS,
-                                  strings_can_be_null=True, decimal_point=self._dialect.decimal)
+        return csv.ConvertOptions(
+            column_types=types,
+            include_columns=names,
+            null_values=NULLS,
+            strings_can_be_null=True,
+            decimal_point=self._dialect.decimal,
+        )
 
     @contextmanager
     def _errors_told(self, first_row: int = 0) -> Iterator[None]:
@@ -181,16 +207,23 @@ class CsvFile:
     def _explained(self, message: str, first_row: int) -> InputError:
         if ragged := _RAGGED.search(message):
             row, expected, found = map(int, ragged.groups())
-            return InputError(f"{self.name} row {first_row + row:,}: {found} cells where the table "
-                              f"has {expected} columns",
-                              hint="correct the row; cells that hold separators need quotes")
+            return InputError(
+                f"{self.name} row {first_row + row:,}: {found} cells where the table "
+                f"has {expected} columns",
+                hint="correct the row; cells that hold separators need quotes",
+            )
         if misfit := _MISFIT.search(message):
             place, row, kind, value = misfit.groups()
             column = self._dialect.names[int(place)]
-            return InputError(f"{self.name} row {first_row + int(row):,}: column '{column}' "
-                              f"{_misfit_told(kind, value)}", hint=_misfit_hint(kind, column))
-        return InputError(f"{self.name} cannot be read: {message.splitlines()[0]}",
-                          hint="check that the file is complete, and text in UTF-8")
+            return InputError(
+                f"{self.name} row {first_row + int(row):,}: column '{column}' "
+                f"{_misfit_told(kind, value)}",
+                hint=_misfit_hint(kind, column),
+            )
+        return InputError(
+            f"{self.name} cannot be read: {message.splitlines()[0]}",
+            hint="check that the file is complete, and text in UTF-8",
+        )
 
 
 def _misfit_told(kind: str, value: str | None) -> str:
@@ -203,6 +236,8 @@ def _misfit_told(kind: str, value: str | None) -> str:
 
 def _misfit_hint(kind: str, column: str) -> str:
     if kind in ("double", "bool"):
-        return (f"correct it, use --exclude {column}, or --categorical {column} if the column "
-                "holds categories")
+        return (
+            f"correct it, use --exclude {column}, or --categorical {column} if the column "
+            "holds categories"
+        )
     return "save the file as UTF-8"

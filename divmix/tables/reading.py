@@ -121,8 +121,11 @@ class TableReader:
         digests = [digest for _, digest in prints]
         if len(digests) > 1:
             digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
-        return dict(names=[file.name for file in self._files],
-                    bytes=sum(size for size, _ in prints), sha256=digests[0])
+        return dict(
+            names=[file.name for file in self._files],
+            bytes=sum(size for size, _ in prints),
+            sha256=digests[0],
+        )
 
     def _as_stored(self, rows: int) -> Iterator[pa.RecordBatch]:
         self._starts.clear()
@@ -133,8 +136,10 @@ class TableReader:
                 done += batch.num_rows
                 yield batch
         if done == 0:
-            raise InputError(f"{self._files[0].name} has columns but no rows",
-                             hint="a table needs at least one row")
+            raise InputError(
+                f"{self._files[0].name} has columns but no rows",
+                hint="a table needs at least one row",
+            )
 
 
 def rechunk(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
@@ -162,11 +167,15 @@ def _open_file(source: Source, header: bool, forced: Mapping[str, pa.DataType]) 
         return ParquetFile(source)
     if start.startswith((ARROW_FILE, ARROW_STREAM)):
         return ArrowFile(source)
-    for suffixes, kind in (((".parquet", ".pq"), "Parquet"),
-                           ((".arrow", ".feather", ".ipc"), "Arrow")):
+    for suffixes, kind in (
+        ((".parquet", ".pq"), "Parquet"),
+        ((".arrow", ".feather", ".ipc"), "Arrow"),
+    ):
         if source.name.lower().endswith(suffixes):
-            raise InputError(f"{source.name} is not a {kind} file",
-                             hint="the suffix says it is; the file's first bytes say it is not")
+            raise InputError(
+                f"{source.name} is not a {kind} file",
+                hint="the suffix says it is; the file's first bytes say it is not",
+            )
     file = CsvFile(source, header=header, forced=forced)
     file.settle()
     return file
@@ -177,15 +186,19 @@ def _check_same_columns(first: TableFile, other: TableFile) -> None:
     if here == there:
         return
     lacking = sorted(here - there)
-    name, with_it, without = ((lacking[0], first, other) if lacking
-                              else (min(there - here), other, first))
-    raise InputError(f"{without.name} lacks column '{name}', which {with_it.name} has",
-                     hint="files that are read as one table have the same columns")
+    name, with_it, without = (
+        (lacking[0], first, other) if lacking else (min(there - here), other, first)
+    )
+    raise InputError(
+        f"{without.name} lacks column '{name}', which {with_it.name} has",
+        hint="files that are read as one table have the same columns",
+    )
 
 
 def _common_schema(files: Sequence[TableFile], forced: Mapping[str, pa.DataType]) -> pa.Schema:
-    return pa.schema([
-        (name, _common_type(name, files, forced.get(name))) for name in files[0].schema.names])
+    return pa.schema(
+        [(name, _common_type(name, files, forced.get(name))) for name in files[0].schema.names]
+    )
 
 
 def _common_type(name: str, files: Sequence[TableFile], forced: pa.DataType | None) -> pa.DataType:
@@ -197,15 +210,19 @@ def _common_type(name: str, files: Sequence[TableFile], forced: pa.DataType | No
             common, first = found, file
         elif found not in (common, pa.null()):
             if not (is_number(found) and is_number(common)) and forced != pa.large_string():
-                raise InputError(f"column '{name}' is {_told(common)} in {first.name} "
-                                 f"and {_told(found)} in {file.name}",
-                                 hint=f"use --categorical {name} or --exclude {name}")
+                raise InputError(
+                    f"column '{name}' is {_told(common)} in {first.name} "
+                    f"and {_told(found)} in {file.name}",
+                    hint=f"use --categorical {name} or --exclude {name}",
+                )
             common = pa.float64()
     if forced is None:
         return pa.float64() if common == pa.null() else common
     if forced == pa.float64() and common == pa.large_string():
-        raise InputError(f"{first.name}: column '{name}' is text where numbers are needed",
-                         hint="correct the table, or use a model fitted on such a column")
+        raise InputError(
+            f"{first.name}: column '{name}' is text where numbers are needed",
+            hint="correct the table, or use a model fitted on such a column",
+        )
     # A number file keeps its own, possibly smaller, type.
     return common if forced != pa.large_string() and common != pa.null() else forced
 

@@ -61,8 +61,9 @@ def unknown_column(name: str, names: Iterable[str], table: str = "the table") ->
     listed = by_lower or near or names[:10]
     more = ", ..." if listed == names[:10] and len(names) > 10 else ""
     question = "did you mean" if by_lower or near else "its columns are"
-    return InputError(f"{table} has no column '{name}'",
-                      hint=f"{question} {', '.join(listed)}{more}")
+    return InputError(
+        f"{table} has no column '{name}'", hint=f"{question} {', '.join(listed)}{more}"
+    )
 
 
 def first_doubled(names: Iterable[str]) -> str | None:
@@ -79,16 +80,20 @@ def _mentioned(settings: TableSettings) -> list[str]:
 def _kind(field: pa.Field, settings: TableSettings) -> str:
     kind = field.type
     if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
-        raise InputError(f"column '{field.name}' is {kind}, which cannot enter a fit",
-                         hint=f"use --exclude {field.name}")
+        raise InputError(
+            f"column '{field.name}' is {kind}, which cannot enter a fit",
+            hint=f"use --exclude {field.name}",
+        )
     if field.name in settings.categorical or is_text(kind):
         return "categorical"
     if types.is_boolean(kind):
         return "boolean"
     if is_number(kind) or types.is_null(kind):
         return "numeric"
-    raise InputError(f"column '{field.name}' is {kind}, which cannot enter a fit",
-                     hint=f"use --exclude {field.name}, or store it as a number")
+    raise InputError(
+        f"column '{field.name}' is {kind}, which cannot enter a fit",
+        hint=f"use --exclude {field.name}, or store it as a number",
+    )
 
 
 def _check_logged(columns: tuple[Column, ...], settings: TableSettings) -> None:
@@ -98,8 +103,10 @@ def _check_logged(columns: tuple[Column, ...], settings: TableSettings) -> None:
     for name in settings.log:
         if kinds.get(name) != "numeric":
             found = f"is {kinds[name]}" if name in kinds else "does not enter the fit"
-            raise InputError(f"--log {name}: the column {found}",
-                             hint="--log takes number columns of the fit, or auto")
+            raise InputError(
+                f"--log {name}: the column {found}",
+                hint="--log takes number columns of the fit, or auto",
+            )
 
 
 def is_number(kind: pa.DataType) -> bool:

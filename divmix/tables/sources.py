@@ -14,8 +14,22 @@ from divmix.errors import InputError
 STANDARD_INPUT = "-"
 
 # What a folder is searched for; a single file may have any name.
-SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".csv.zst", ".tsv.zst",
-            ".txt.zst", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
+SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".csv.gz",
+    ".tsv.gz",
+    ".txt.gz",
+    ".csv.zst",
+    ".tsv.zst",
+    ".txt.zst",
+    ".parquet",
+    ".pq",
+    ".arrow",
+    ".feather",
+    ".ipc",
+)
 
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -64,8 +78,10 @@ class Source:
         try:
             return Path(self._path).open("rb")
         except OSError as error:
-            raise InputError(f"{self.name} cannot be read: {error.strerror}",
-                             hint="check the path and its permissions") from error
+            raise InputError(
+                f"{self.name} cannot be read: {error.strerror}",
+                hint="check the path and its permissions",
+            ) from error
 
     def fingerprint(self) -> tuple[int, str]:
         """Size in bytes and SHA-256 of the bytes as stored; of standard input, those read."""
@@ -96,12 +112,18 @@ def expand(sources: Sequence[str | Path]) -> list[Source]:
         if str(source) == STANDARD_INPUT or not path.is_dir():
             found.append(Source(source))
             continue
-        tables = sorted(child for child in path.iterdir()
-                        if child.is_file() and not child.name.startswith((".", "_"))
-                        and child.name.lower().endswith(SUFFIXES))
+        tables = sorted(
+            child
+            for child in path.iterdir()
+            if child.is_file()
+            and not child.name.startswith((".", "_"))
+            and child.name.lower().endswith(SUFFIXES)
+        )
         if not tables:
-            raise InputError(f"the folder {path} holds no tables",
-                             hint="tables end in .csv, .tsv, .parquet, .arrow, ...")
+            raise InputError(
+                f"the folder {path} holds no tables",
+                hint="tables end in .csv, .tsv, .parquet, .arrow, ...",
+            )
         found.extend(map(Source, tables))
     return found
 
@@ -139,7 +161,7 @@ class _Replay(io.RawIOBase):
             found = self._head + self._stream.read()
         else:
             found = self.peek(size)
-        self._head = self._head[len(found):]
+        self._head = self._head[len(found) :]
         return found
 
     def close(self) -> None:

@@ -29,11 +29,14 @@ def check_output(path: str | Path, *, overwrite: bool) -> None:
         if path.is_dir():
             raise OutputError(f"{path} is a folder", hint="name a file to write")
         if path.is_file() and not overwrite:
-            raise OutputError(f"{path} exists already",
-                              hint="use --force to overwrite it, or choose another -o")
+            raise OutputError(
+                f"{path} exists already", hint="use --force to overwrite it, or choose another -o"
+            )
         if not path.parent.is_dir():
-            raise OutputError(f"{path} cannot be written: there is no folder {path.parent}",
-                              hint="create the folder first, or choose another -o")
+            raise OutputError(
+                f"{path} cannot be written: there is no folder {path.parent}",
+                hint="create the folder first, or choose another -o",
+            )
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -73,8 +76,13 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
 
 def write_json(path: str | Path, document: Any, *, overwrite: bool = False) -> None:
     """Write a document as indented JSON; NumPy scalars and arrays become numbers and lists."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False,
-                      default=lambda value: value.tolist())
+    text = json.dumps(
+        document,
+        indent=2,
+        ensure_ascii=False,
+        allow_nan=False,
+        default=lambda value: value.tolist(),
+    )
     with atomic_file(path, overwrite=overwrite) as file:
         file.write(f"{text}\n".encode())
 
@@ -95,8 +103,10 @@ class TableWriter:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             sink = stack.enter_context(
-                _standard_output() if self._path == "-"
-                else atomic_file(self._path, overwrite=self._overwrite))
+                _standard_output()
+                if self._path == "-"
+                else atomic_file(self._path, overwrite=self._overwrite)
+            )
             self._writer = stack.enter_context(self._open_writer(_Borrowed(sink), stack))
             self._stack = stack.pop_all()
         return self
@@ -111,6 +121,7 @@ class TableWriter:
     def _open_writer(self, sink: Any, stack: ExitStack) -> Any:
         if self._suffix == ".parquet":
             from pyarrow import parquet
+
             return parquet.ParquetWriter(sink, self._schema, compression="zstd")
         if self._suffix == ".arrow":
             return pa.ipc.new_file(sink, self._schema)
@@ -119,10 +130,12 @@ class TableWriter:
             compressed = pa.CompressedOutputStream(pa.PythonFile(sink, "w"), codec)
             sink = stack.enter_context(compressed)
         from pyarrow import csv
+
         # Arrow would quote every name of the header, where other programs quote none.
         sink.write((",".join(map(_csv_name, self._schema.names)) + "\n").encode())
-        return csv.CSVWriter(sink, self._schema,
-                             write_options=csv.WriteOptions(include_header=False))
+        return csv.CSVWriter(
+            sink, self._schema, write_options=csv.WriteOptions(include_header=False)
+        )
 
 
 @contextmanager
@@ -158,8 +171,9 @@ def table_suffix(path: str | Path) -> str:
     for suffix in sorted(TABLE_SUFFIXES, key=len, reverse=True):
         if str(path).lower().endswith(suffix):
             return suffix
-    raise OutputError(f"{path}: unknown kind of table",
-                      hint=f"end the name in {', '.join(TABLE_SUFFIXES)}")
+    raise OutputError(
+        f"{path}: unknown kind of table", hint=f"end the name in {', '.join(TABLE_SUFFIXES)}"
+    )
 
 
 def _csv_name(name: str) -> str:
@@ -182,5 +196,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _cannot_write(path: Path | str, error: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written: {os.strerror(error.errno or errno.EIO)}",
-                       hint="check the folder's permissions and free space, or choose another -o")
+    return OutputError(
+        f"{path} cannot be written: {os.strerror(error.errno or errno.EIO)}",
+        hint="check the folder's permissions and free space, or choose another -o",
+    )

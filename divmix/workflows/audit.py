@@ -32,18 +32,23 @@ def run_audit(
     """
     known, fresh = open_table(training).read(), open_table(new).read()
     left_out = {truth, *exclude}
-    names = [name for name in known.column_names
-             if name in fresh.column_names and name not in left_out]
+    names = [
+        name for name in known.column_names if name in fresh.column_names and name not in left_out
+    ]
     if not names:
-        raise InputError("the two tables have no column in common",
-                         hint="the columns are matched by name: check the headers")
+        raise InputError(
+            "the two tables have no column in common",
+            hint="the columns are matched by name: check the headers",
+        )
     told: dict[str, Any] = {
         "rows": {"training": known.num_rows, "new": fresh.num_rows},
         "columns": len(names),
-        "missing_columns": [n for n in known.column_names
-                            if n not in fresh.column_names and n not in left_out],
-        "additional_columns": [n for n in fresh.column_names
-                               if n not in known.column_names and n not in left_out],
+        "missing_columns": [
+            n for n in known.column_names if n not in fresh.column_names and n not in left_out
+        ],
+        "additional_columns": [
+            n for n in fresh.column_names if n not in known.column_names and n not in left_out
+        ],
     }
     digests = [row_digests(table, names) for table in (known, fresh)]
     rounded = [row_digests(table, names, ROUNDED_DIGITS) for table in (known, fresh)]
@@ -52,7 +57,8 @@ def run_audit(
     told["new_rows_in_training"] = _count(leaked)
     told[f"new_rows_in_training_at_{ROUNDED_DIGITS}_digits"] = _count(similar)
     told["columns_that_differ"] = [
-        {"column": name} | difference for name in names
+        {"column": name} | difference
+        for name in names
         if (difference := compare(known.column(name), fresh.column(name)))
     ]
     if truth is not None:
@@ -104,16 +110,19 @@ def compare(known: pa.ChunkedArray, fresh: pa.ChunkedArray) -> dict[str, Any]:
     lowest, highest = (pc.min_max(known)[end].as_py() for end in ("min", "max"))
     if lowest is None:
         return empty
-    below, above = (pc.sum(test).as_py() or 0 for test in
-                    (pc.less(fresh, lowest), pc.greater(fresh, highest)))
+    below, above = (
+        pc.sum(test).as_py() or 0 for test in (pc.less(fresh, lowest), pc.greater(fresh, highest))
+    )
     if not below and not above:
         return empty
     if lowest == highest:
         return empty | {"constant": f"{lowest:g} in training", "rows": below + above}
     span = pc.min_max(fresh)
-    return empty | {"range": f"{lowest:g} to {highest:g} in training, "
-                             f"{span['min'].as_py():g} to {span['max'].as_py():g} now",
-                    "rows": below + above}
+    return empty | {
+        "range": f"{lowest:g} to {highest:g} in training, "
+        f"{span['min'].as_py():g} to {span['max'].as_py():g} now",
+        "rows": below + above,
+    }
 
 
 def _new_categories(known: pa.ChunkedArray, fresh: pa.ChunkedArray) -> dict[str, Any]:
@@ -123,13 +132,18 @@ def _new_categories(known: pa.ChunkedArray, fresh: pa.ChunkedArray) -> dict[str,
     if not pc.any(novel).as_py():
         return {}
     values = pc.unique(texts.filter(novel)).to_pylist()
-    return {"new_values": values[:5], "new_values_count": len(values),
-            "rows": pc.sum(novel).as_py()}
+    return {
+        "new_values": values[:5],
+        "new_values_count": len(values),
+        "rows": pc.sum(novel).as_py(),
+    }
 
 
 def _repeated(digests: np.ndarray) -> dict[str, Any]:
-    return {"rows": len(digests) - len(np.unique(digests)),
-            "share": 1 - len(np.unique(digests)) / max(len(digests), 1)}
+    return {
+        "rows": len(digests) - len(np.unique(digests)),
+        "share": 1 - len(np.unique(digests)) / max(len(digests), 1),
+    }
 
 
 def _count(there: np.ndarray) -> dict[str, Any]:

@@ -68,13 +68,15 @@ def merge_tree(mixture: Mixture) -> dict[str, Any]:
     sizes = [1] * m
     merges = []
     for step, (pair, cost) in enumerate(zip(hierarchy.tree.pairs.tolist(), hierarchy.tree.costs)):
-        merges.append({
-            "clusters": m - step - 1,
-            "cost": float(cost),
-            "joins": pair,
-            "weights": [float(weights[i]) for i in pair],
-            "components": [sizes[i] for i in pair],
-        })
+        merges.append(
+            {
+                "clusters": m - step - 1,
+                "cost": float(cost),
+                "joins": pair,
+                "weights": [float(weights[i]) for i in pair],
+                "components": [sizes[i] for i in pair],
+            }
+        )
         weights.append(sum(weights[i] for i in pair))
         sizes.append(sum(sizes[i] for i in pair))
     return {"criterion": hierarchy.criterion, "components": m, "merges": merges}

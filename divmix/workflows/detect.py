@@ -12,17 +12,16 @@ import pyarrow.compute as pc
 
 import divmix
 from divmix.anomaly import calibration as calibrating
-from divmix.anomaly import surprisal
+from divmix.anomaly import density, surprisal
+from divmix.choosing.covariance import INDICATOR_FLOOR
+from divmix.design.preprocessing import Locate, Preprocessing, row_name
+from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
-from divmix.fitting import density
-from divmix.fitting.choices import INDICATOR_FLOOR
-from divmix.fitting.monitor import Monitor
 from divmix.model.calibration import HELD_OUT, TRAINING, Calibration
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
 from divmix.settings import DetectSettings, DetectTableSettings, FitSettings, TableSettings
 from divmix.tables import arrays
-from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output, write_json
 from divmix.workflows import run_folder
@@ -119,11 +118,19 @@ def run_detect(
         else:
             new = open_table(score or sources, **mixture.preprocessing.reading_options())
             batches, rows, locate = new.batches(run_folder.BATCH_ROWS), new.rows, new.locate
-        scored = score_rows(mixture, batches, rule, itself=itself, locate=locate,
-                            progress=progress, total=rows)
+        scored = score_rows(
+            mixture, batches, rule, itself=itself, locate=locate, progress=progress, total=rows
+        )
         found = detect(mixture, scored, rule)
-        document = _document(mixture, found, settings, tables, rule, notes,
-                             {"fit": fitted - started, "score": time.monotonic() - fitted})
+        document = _document(
+            mixture,
+            found,
+            settings,
+            tables,
+            rule,
+            notes,
+            {"fit": fitted - started, "score": time.monotonic() - fitted},
+        )
         if run is not None:
             write_run(run, mixture, document, overwrite)
         if output is not None:
@@ -172,8 +179,13 @@ def fit_density(
     )
     if should_stop():
         return None
-    about = {"divmix": divmix.__version__, "rows": len(rows.X), "rows_used": len(used),
-             "settings": settings.to_dict() | tables.to_dict(), "log_likelihood": None}
+    about = {
+        "divmix": divmix.__version__,
+        "rows": len(rows.X),
+        "rows_used": len(used),
+        "settings": settings.to_dict() | tables.to_dict(),
+        "log_likelihood": None,
+    }
     order = np.argsort(-components.weights, kind="stable")
     mixture = Mixture(
         family, components.take(order), np.arange(components.count), preprocessing, about
@@ -193,8 +205,9 @@ def _indicator_floor(preprocessing: Preprocessing) -> np.ndarray:
     """Smallest variance of each feature that is 0 or 1, and 0 for numbers, (d,)."""
     if preprocessing.encoder is not None:
         return np.zeros(preprocessing.n_features)
-    floors = [0.0 if column.kind == "numeric" else INDICATOR_FLOOR
-              for column in preprocessing.columns]
+    floors = [
+        0.0 if column.kind == "numeric" else INDICATOR_FLOOR for column in preprocessing.columns
+    ]
     return np.repeat(floors, [len(column.features) for column in preprocessing.columns])
 
 
@@ -260,9 +273,7 @@ def score_rows(
         scores[~transformed.complete] = np.nan
         p_value = p_values(scores, known)
         may_be = np.flatnonzero(_may_be_flagged(scores, p_value, known, *rule))
-        parts.append(
-            Scored(scores, p_value, done + may_be, transformed.X[may_be], wires[may_be])
-        )
+        parts.append(Scored(scores, p_value, done + may_be, transformed.X[may_be], wires[may_be]))
         done += batch.num_rows
         progress.rows(done, total)
     return Scored(*(np.concatenate(part) for part in zip(*parts)))

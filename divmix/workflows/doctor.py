@@ -71,5 +71,7 @@ def _cpu() -> dict[str, Any]:
     fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
     fields = {name.strip(): value.strip() for name, value in fields.items()}
     flags = fields.get("flags", "").split()
-    return {"model": fields.get("model name", platform.machine()),
-            "vector": [name for name in ("avx", "avx2", "fma", "avx512f") if name in flags]}
+    return {
+        "model": fields.get("model name", platform.machine()),
+        "vector": [name for name in ("avx", "avx2", "fma", "avx512f") if name in flags],
+    }

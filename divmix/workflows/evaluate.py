@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from divmix.design.columns import as_text
 from divmix.errors import InputError
 from divmix.metrics import anomaly_metrics, clustering_metrics
 from divmix.model.mixture import NOISE
 from divmix.tables import arrays
-from divmix.tables.columns import as_text
 from divmix.tables.reading import open_table
 from divmix.tables.schema import unknown_column
 
@@ -43,7 +43,9 @@ def run_evaluate(
             _numbers(table, "score"),
             _numbers(table, "flagged") == 1,
         )
-    return clustering_metrics(_codes(known, truth, data or source), _codes(table, prediction, source))
+    return clustering_metrics(
+        _codes(known, truth, data or source), _codes(table, prediction, source)
+    )
 
 
 def evaluate_clusters(

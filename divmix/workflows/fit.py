@@ -10,20 +10,20 @@ import numpy as np
 import pyarrow as pa
 
 from divmix import encoders, report
+from divmix.choosing import restarts
+from divmix.choosing.clusters import SPLINTER, settle_alpha, settle_clusters
+from divmix.choosing.covariance import choose_covariance, variance_floor
+from divmix.design.preprocessing import Locate, Preprocessing, row_name
+from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError, UsageError
 from divmix.families import Components, Gaussian, make_family
-from divmix.fitting import restarts
-from divmix.fitting.choices import choose_covariance, variance_floor
-from divmix.fitting.data_term import InMemory
-from divmix.fitting.diversified import draw_sample
-from divmix.fitting.methods import Fitted
-from divmix.fitting.monitor import Monitor
-from divmix.fitting.noise import broad_component, with_noise
+from divmix.families.noise import broad_component, with_noise
+from divmix.methods import Fitted
 from divmix.model.mixture import NOISE, Mixture, Scores, blank
 from divmix.progress import Progress, TraceRow
-from divmix.selection import SPLINTER, settle_alpha, settle_clusters
+from divmix.rows.memory import InMemory
+from divmix.search.phases import draw_sample
 from divmix.settings import FitSettings, TableSettings
-from divmix.tables.preprocessing import Locate, Preprocessing, row_name
 from divmix.tables.reading import open_table, reading_options
 from divmix.workflows import run_folder, summary
 from divmix.workflows.evaluate import evaluate_clusters
@@ -115,8 +115,9 @@ def run_fit(
     progress.stage(f"writing {output}")
     run_folder.write(output, fit, document, assignments_format, overwrite)
     if figures:
-        report.clusters_figure(fit.X, fit.scores.cluster, output / f"clusters.{figures}",
-                               overwrite=overwrite)
+        report.clusters_figure(
+            fit.X, fit.scores.cluster, output / f"clusters.{figures}", overwrite=overwrite
+        )
     if settings.require_convergence and fit.stop_reason != "converged":
         raise NotConvergedError(
             f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",
@@ -147,8 +148,10 @@ def fit_table(
         generator = np.random.default_rng(settings.seed)
         preprocessing, rows = prepare(table, tables, generator, progress, locate, settings)
     if preprocessing.encoder is not None:
-        notes.append(f"encoder {tables.encoder}: densities are those of its "
-                     f"{preprocessing.n_features} features")
+        notes.append(
+            f"encoder {tables.encoder}: densities are those of its "
+            f"{preprocessing.n_features} features"
+        )
     settings = suited(settings, preprocessing.encoder)
     floor = floor_of(rows, preprocessing, settings)
     # Densities are told in the data's own units, the fit works in those of the design matrix.
@@ -215,7 +218,10 @@ def prepare(
         return preprocessing, rows
     known = settings is not None
     learning = encoders.Learning(
-        generator, progress, image, tables.device,
+        generator,
+        progress,
+        image,
+        tables.device,
         clusters=settings.clusters if known and settings.clusters != "auto" else None,
         alpha=settings.alpha if known and settings.alpha != "auto" else 0.0,
     )
@@ -258,9 +264,7 @@ def design_matrix(
     for start in range(0, n, BATCH_ROWS):
         batch = table.slice(start, BATCH_ROWS)
         part = slice(start, start + batch.num_rows)
-        done = preprocessing.transform(
-            batch, first_row=start, locate=locate, out=rows.X[part]
-        )
+        done = preprocessing.transform(batch, first_row=start, locate=locate, out=rows.X[part])
         weights = preprocessing.row_weights(batch, first_row=start, locate=locate)
         rows.row_weights[part] = np.where(done.complete, weights, 0.0)
         rows.log_jacobian[part], rows.complete[part] = done.log_jacobian, done.complete
@@ -281,9 +285,7 @@ def _settle(
     return settings
 
 
-def _family(
-    rows: Rows, floor: np.ndarray, settings: FitSettings, notes: list[str]
-) -> Gaussian:
+def _family(rows: Rows, floor: np.ndarray, settings: FitSettings, notes: list[str]) -> Gaussian:
     used = int(np.count_nonzero(rows.row_weights))
     if used < len(rows.row_weights):
         left_out = len(rows.row_weights) - used
@@ -307,11 +309,15 @@ def _family(
 def _check_noise(settings: FitSettings, covariance: str) -> None:
     """Raises UsageError for settings that leave no room for a broad component."""
     if covariance == "tied":
-        raise UsageError("--noise is not available with --covariance tied",
-                         hint="the broad component needs a spread of its own: use full or diag")
+        raise UsageError(
+            "--noise is not available with --covariance tied",
+            hint="the broad component needs a spread of its own: use full or diag",
+        )
     if settings.method == "nsvgd" or settings.weights == "uniform":
-        raise UsageError("--noise needs weights that are learned",
-                         hint="use --method diversified, the default, or em; --weights learned")
+        raise UsageError(
+            "--noise needs weights that are learned",
+            hint="use --method diversified, the default, or em; --weights learned",
+        )
 
 
 def floor_of(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) -> np.ndarray:
@@ -328,7 +334,7 @@ def floor_of(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) ->
 
 def _gap(data_term: InMemory, fitted: Fitted, settings: FitSettings, monitor: Monitor) -> float:
     """What the fit could still gain on the rows of the search; also for the last trace row."""
-    from divmix.fitting.gap import remaining_gain
+    from divmix.certificate.gap import remaining_gain
 
     monitor.progress.stage("bounding what could still be gained")
     generator = np.random.default_rng(settings.seed)
@@ -350,7 +356,8 @@ def _label(
     assigned = mixture.score(rows.X).cluster
     own = assigned != NOISE
     mixture = mixture.ordered(
-        np.bincount(assigned[own], weights=rows.row_weights[own], minlength=k))
+        np.bincount(assigned[own], weights=rows.row_weights[own], minlength=k)
+    )
     scores = mixture.score(rows.X)
     scores = scores._replace(log_density=scores.log_density + rows.log_jacobian)
     return mixture, blank(scores, ~rows.complete)

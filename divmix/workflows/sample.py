@@ -27,9 +27,7 @@ def run_sample(
     def drawn() -> Iterator[pa.RecordBatch]:
         for start in range(0, n, BATCH_ROWS):
             X, clusters = mixture.draw(min(BATCH_ROWS, n - start), generator)
-            table = mixture.preprocessing.inverse(X).append_column(
-                cluster_name, pa.array(clusters)
-            )
+            table = mixture.preprocessing.inverse(X).append_column(cluster_name, pa.array(clusters))
             yield from table.combine_chunks().to_batches()
 
     rows = write_table(output, drawn(), overwrite)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from divmix import selection
+from divmix.choosing import clusters as selection
+from divmix.design.preprocessing import Locate, row_name
+from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
-from divmix.fitting.initialization import count_distinct
-from divmix.fitting.monitor import Monitor
 from divmix.progress import Progress
+from divmix.search.starts import count_distinct
 from divmix.settings import FitSettings, TableSettings
-from divmix.tables.preprocessing import Locate, row_name
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output
 from divmix.workflows.fit import choose_family, floor_of, prepare, splinter

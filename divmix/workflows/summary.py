@@ -116,7 +116,7 @@ def about(
     return {
         "divmix": divmix.__version__,
         "settings": settings.to_dict() | tables.to_dict(),
-        "rows": int(len(complete)),
+        "rows": len(complete),
         "rows_used": int(complete.sum()),
         "log_likelihood": log_likelihood,
     }

@@ -4,10 +4,10 @@ import pytest
 from scipy.stats import multivariate_normal, multivariate_t
 
 from divmix.anomaly import surprisal
+from divmix.design.preprocessing import Preprocessing
 from divmix.families import Components, make_family
 from divmix.model.mixture import Mixture
 from divmix.settings import TableSettings
-from divmix.tables.preprocessing import Preprocessing
 
 D, M = 3, 2
 WEIGHTS = np.array([0.3, 0.7])
@@ -33,15 +33,27 @@ def density_by_scipy(mixture, X, columns):
     full = mixture.family.structure.as_full(parts.covariances, M, D)
     for j in range(M):
         mean, shape = parts.means[j, columns], full[j][np.ix_(columns, columns)]
-        law = (multivariate_normal(mean, shape) if parts.dof is None
-               else multivariate_t(mean, shape, df=parts.dof[j]))
+        law = (
+            multivariate_normal(mean, shape)
+            if parts.dof is None
+            else multivariate_t(mean, shape, df=parts.dof[j])
+        )
         total = total + parts.weights[j] * law.pdf(X[:, columns])
     return total
 
 
-@pytest.mark.parametrize("family, covariance", [
-    ("gaussian", "spherical"), ("gaussian", "diag"), ("gaussian", "tied"), ("gaussian", "full"),
-    ("student", "spherical"), ("student", "diag"), ("student", "full")])
+@pytest.mark.parametrize(
+    "family, covariance",
+    [
+        ("gaussian", "spherical"),
+        ("gaussian", "diag"),
+        ("gaussian", "tied"),
+        ("gaussian", "full"),
+        ("student", "spherical"),
+        ("student", "diag"),
+        ("student", "full"),
+    ],
+)
 def test_the_surprisal_of_a_column_is_that_of_the_whole_less_that_of_the_others(family, covariance):
     mixture = made_mixture(family, covariance)
     X = np.random.default_rng(1).normal(scale=2.0, size=(20, D))
@@ -49,7 +61,8 @@ def test_the_surprisal_of_a_column_is_that_of_the_whole_less_that_of_the_others(
     for j in range(D):
         others = [i for i in range(D) if i != j]
         expected = np.log(density_by_scipy(mixture, X, others)) - np.log(
-            density_by_scipy(mixture, X, [0, 1, 2]))
+            density_by_scipy(mixture, X, [0, 1, 2])
+        )
         np.testing.assert_allclose(found[:, j], expected, rtol=1e-9, atol=1e-9)
 
 

@@ -30,8 +30,11 @@ def network_rows(n, normal, generator):
     """Attacks repeat a few rows; normal connections are spread."""
     base = generator.integers(0, 3, n) * 5.0
     x = np.where(normal, generator.normal(20.0, 5.0, n), base)
-    return {"x": x, "y": np.where(normal, generator.normal(-9.0, 4.0, n), base + 1),
-            "service": np.where(normal, "http", "icmp")}
+    return {
+        "x": x,
+        "y": np.where(normal, generator.normal(-9.0, 4.0, n), base + 1),
+        "service": np.where(normal, "http", "icmp"),
+    }
 
 
 def test_kdd_bench_follows_the_protocol(tmp_path, monkeypatch):

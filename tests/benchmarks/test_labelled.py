@@ -97,7 +97,11 @@ def test_suite_puts_references_of_the_parent_folder_beside(folder, tmp_path):
         "both": (1.0, 0.25), "none": (None, None), "one": (0.5, None)}  # fmt: skip
     everything, compared, worst_seed, wins = document["summary"]
     assert (everything["set"], everything["ari"]) == ("mean of all 3", 1.0)
-    assert (compared["set"], compared["A"], compared["B"]) == ("mean of 1 with references", 1.0, 0.25)
+    assert (compared["set"], compared["A"], compared["B"]) == (
+        "mean of 1 with references",
+        1.0,
+        0.25,
+    )
     assert worst_seed["ari"] == 1.0
     assert (wins["ari"], wins["A"], wins["B"]) == (1, 1, 0)
 

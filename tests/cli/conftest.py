@@ -24,11 +24,18 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def shell(tmp_path):
     """Starts a command as a process of its own, in an empty folder."""
+
     def start(*args, **more):
         environment = os.environ | {"PYTHONPATH": str(ROOT)} | more.pop("env", {})
         pipes = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        return subprocess.Popen([sys.executable, "-m", "divmix", *map(str, args)], cwd=tmp_path,
-                                env=environment, text=True, **pipes | more)
+        return subprocess.Popen(
+            [sys.executable, "-m", "divmix", *map(str, args)],
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            **pipes | more,
+        )
+
     return start
 
 

@@ -18,8 +18,7 @@ TABLES = {
     "ragged row": ("a,b\n1,2\n3\n", ["-k", "1"], 3, "row 2"),
     "no numeric column": ("a\n" + "".join(f"text{i}\n" for i in range(200)), ["-k", "2"], 3, "'a'"),
     "all columns constant": ("a,b\n1,2\n1,2\n1,2\n", ["-k", "2"], 3, "constant"),
-    "text where numbers were": (
-        "a,b\n" + "1,2\n3,5\n" * 150 + "n/a?,4\n", ["-k", "2"], 3, "301"),
+    "text where numbers were": ("a,b\n" + "1,2\n3,5\n" * 150 + "n/a?,4\n", ["-k", "2"], 3, "301"),
     "NaN": ("a,b\n1,2\nNaN,4\n5,7\n", ["-k", "2"], 3, "'a'"),
     "empty cell": ("a,b\n1,2\n,4\n5,7\n", ["-k", "2"], 3, "'a'"),
     "Inf": ("a,b\n1,2\ninf,4\n5,7\n", ["-k", "2"], 3, "'a'"),
@@ -64,8 +63,12 @@ def test_fit_refuses_a_missing_file(run, tmp_path):
 def test_fit_refuses_a_broken_parquet_file(run, tmp_path):
     parquet.write_table(pa.table({"a": list(range(1000))}), tmp_path / "table.parquet")
     content = (tmp_path / "table.parquet").read_bytes()
-    for broken in (content[:-20], content[:50], b"PAR1" + b"\0" * 100 + b"PAR1",
-                   content[:200] + b"\xff" * 300 + content[500:]):
+    for broken in (
+        content[:-20],
+        content[:50],
+        b"PAR1" + b"\0" * 100 + b"PAR1",
+        content[:200] + b"\xff" * 300 + content[500:],
+    ):
         (tmp_path / "table.parquet").write_bytes(broken)
         assert_refused(run("fit", "table.parquet", "-k", "2"), 3, "table.parquet")
     assert not (tmp_path / "table.divmix").exists()
@@ -105,15 +108,19 @@ def newer(model):
             archive.writestr(name, content)
 
 
-@pytest.mark.parametrize("spoil, words", [
-    (newer, "format 2"),
-    (lambda model: model.unlink(), "No such file"),
-    (lambda model: model.write_text("not a model"), "not a model"),
-    (lambda model: model.write_bytes(model.read_bytes()[:-100]), "damaged"),
-])
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (newer, "format 2"),
+        (lambda model: model.unlink(), "No such file"),
+        (lambda model: model.write_text("not a model"), "not a model"),
+        (lambda model: model.write_bytes(model.read_bytes()[:-100]), "damaged"),
+    ],
+)
 @pytest.mark.parametrize("command", [["predict", "table.csv"], ["describe"], ["sample", "-n", "3"]])
-def test_a_model_that_cannot_be_read_is_exit_code_4(run, table, fitted, tmp_path, command, spoil,
-                                                    words):
+def test_a_model_that_cannot_be_read_is_exit_code_4(
+    run, table, fitted, tmp_path, command, spoil, words
+):
     model = tmp_path / "model.divmix"
     model.write_bytes((fitted / "model.divmix").read_bytes())
     spoil(model)
@@ -121,14 +128,17 @@ def test_a_model_that_cannot_be_read_is_exit_code_4(run, table, fitted, tmp_path
     assert_refused(run(name, model, *more), 4, words)
 
 
-@pytest.mark.parametrize("content, words", [
-    ("x\n1\n2\n", "'y'"),
-    ("x,y\n1,2\n3,text\n", "text"),
-    ("x,y\n1,2\n3,inf\n", "'y'"),
-    ("x,y\n1,2\n3,\n", "'y'"),
-    ("x,y\n", "table.csv"),
-    ("", "table.csv"),
-])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("x\n1\n2\n", "'y'"),
+        ("x,y\n1,2\n3,text\n", "text"),
+        ("x,y\n1,2\n3,inf\n", "'y'"),
+        ("x,y\n1,2\n3,\n", "'y'"),
+        ("x,y\n", "table.csv"),
+        ("", "table.csv"),
+    ],
+)
 def test_predict_refuses_a_table_that_does_not_fit_the_model(run, fitted, tmp_path, content, words):
     (tmp_path / "table.csv").write_text(content)
     assert_refused(run("predict", fitted, "table.csv", "-o", "out.csv"), 3, words)
@@ -145,11 +155,14 @@ def test_predict_refuses_an_unseen_category_unless_told(run, tmp_path):
     assert done.exit_code == 0 and len((tmp_path / "out.csv").read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize("arguments, code, words", [
-    (["--truth", "class"], 3, "'class'"),
-    (["--truth", "kind"], 3, "'cluster'"),
-    (["--truth", "kind", "--data", "short.csv"], 3, "rows"),
-])
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        (["--truth", "class"], 3, "'class'"),
+        (["--truth", "kind"], 3, "'cluster'"),
+        (["--truth", "kind", "--data", "short.csv"], 3, "rows"),
+    ],
+)
 def test_evaluate_refuses_what_it_cannot_compare(run, table, tmp_path, arguments, code, words):
     write_csv(tmp_path / "short.csv", rows=5)
     assert_refused(run("evaluate", table, *arguments), code, words)

@@ -17,7 +17,12 @@ def test_fit_writes_the_run_folder_and_is_silent(run, table, tmp_path):
     done = run(*FIT, table)
     assert (done.exit_code, done.output) == (0, "")
     assert sorted(path.name for path in (tmp_path / "table.divmix").iterdir()) == [
-        "assignments.csv", "components.csv", "model.divmix", "run.json", "trace.csv"]
+        "assignments.csv",
+        "components.csv",
+        "model.divmix",
+        "run.json",
+        "trace.csv",
+    ]
 
 
 def test_fit_finds_the_two_groups(run, table):
@@ -40,9 +45,12 @@ def test_a_run_repeated_from_its_run_json_gives_the_same_bytes(run, table, tmp_p
     assert done.exit_code == 0, done.stderr
     for name in ("assignments.csv", "components.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (
-            tmp_path / "table.divmix" / name).read_bytes()
-    first, again = (json.loads((tmp_path / folder / "run.json").read_text())
-                    for folder in ("table.divmix", "again"))
+            tmp_path / "table.divmix" / name
+        ).read_bytes()
+    first, again = (
+        json.loads((tmp_path / folder / "run.json").read_text())
+        for folder in ("table.divmix", "again")
+    )
     assert again["settings"] == first["settings"]
     assert first["origins"]["seed"] == "flag" and again["origins"]["seed"] == "config"
 
@@ -62,8 +70,14 @@ def test_predict_probabilities_sum_to_one(run, fitted):
 
 
 def test_evaluate_reads_the_truth_from_another_table(run, fitted, tmp_path):
-    arguments = ["evaluate", fitted / "assignments.csv", "--truth", "kind",
-                 "--data", fitted.parent / "table.csv"]
+    arguments = [
+        "evaluate",
+        fitted / "assignments.csv",
+        "--truth",
+        "kind",
+        "--data",
+        fitted.parent / "table.csv",
+    ]
     assert json.loads(run(*arguments, "--json").stdout)["accuracy"] == 1.0
     lines = dict(line.split() for line in run(*arguments).stdout.splitlines())
     assert lines["ari"] == "1"
@@ -80,8 +94,9 @@ def test_describe_shows_columns_clusters_and_components(run, fitted):
 def test_sample_draws_rows_that_predict_can_read(run, fitted, tmp_path):
     assert run("sample", fitted, "-n", "5", "-o", "new.csv").exit_code == 0
     assert run("sample", fitted, "-n", "5").stdout == (tmp_path / "new.csv").read_text()
-    assert run("sample", fitted, "-n", "5", "--seed", "1").stdout != (
-        tmp_path / "new.csv").read_text()
+    assert (
+        run("sample", fitted, "-n", "5", "--seed", "1").stdout != (tmp_path / "new.csv").read_text()
+    )
     assert len(rows_of(run("predict", fitted, "new.csv").stdout)) == 5
 
 

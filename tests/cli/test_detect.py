@@ -13,13 +13,19 @@ WINE = str(Path(__file__).parents[2] / "sample_data" / "wine.csv")
 
 
 def divmix(*arguments, stdin=None):
-    return subprocess.run([sys.executable, "-m", "divmix", *arguments], input=stdin, text=True,
-                          capture_output=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "divmix", *arguments],
+        input=stdin,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
 
 
 def test_a_table_from_stdin_is_scored_on_stdout_and_nothing_else_is_said():
-    done = divmix("detect", "-", "--exclude", "class", "--contamination", "0.05",
-                  stdin=Path(WINE).read_text())
+    done = divmix(
+        "detect", "-", "--exclude", "class", "--contamination", "0.05", stdin=Path(WINE).read_text()
+    )
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert done.returncode == 0 and done.stderr == ""
     assert len(rows) == 178
@@ -36,14 +42,20 @@ def test_json_tells_what_was_found(tmp_path):
     assert described.returncode == 0, described.stderr
 
 
-@pytest.mark.parametrize("arguments, code, said", [
-    (["detect", WINE, "--fdr", "0.1", "--threshold", "0.9"], 2, "are two rules"),
-    (["detect", WINE, "--contamination", "1.5"], 2, "above 0, at most 1"),
-    (["detect", "--model", "absent", WINE], 4, "absent"),
-    (["detect", WINE, "--exclude", "class", "--score", WINE, "--alpha-level", "0.001"], 2,
-     "89 rows calibrate"),
-    (["audit", WINE, "absent.csv"], 3, "absent.csv"),
-])
+@pytest.mark.parametrize(
+    "arguments, code, said",
+    [
+        (["detect", WINE, "--fdr", "0.1", "--threshold", "0.9"], 2, "are two rules"),
+        (["detect", WINE, "--contamination", "1.5"], 2, "above 0, at most 1"),
+        (["detect", "--model", "absent", WINE], 4, "absent"),
+        (
+            ["detect", WINE, "--exclude", "class", "--score", WINE, "--alpha-level", "0.001"],
+            2,
+            "89 rows calibrate",
+        ),
+        (["audit", WINE, "absent.csv"], 3, "absent.csv"),
+    ],
+)
 def test_what_cannot_work_is_said_in_two_lines(arguments, code, said):
     done = divmix(*arguments)
     assert done.returncode == code

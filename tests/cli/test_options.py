@@ -22,6 +22,7 @@ def parsed(run, monkeypatch):
         done = run("fit", *arguments, "--quiet", **more)
         assert done.exit_code == 0, done.stderr
         return given
+
     return fit
 
 
@@ -33,12 +34,22 @@ def config(tmp_path, **values):
 
 def test_flag_before_environment_before_config_before_default(parsed, tmp_path):
     path = config(tmp_path, clusters=5, alpha=0.5, seed=7, covariance="diag")
-    given = parsed("t.csv", "--config", path, "-k", 3,
-                   env={"DIVMIX_FIT_ALPHA": "0.25", "DIVMIX_FIT_CLUSTERS": "4"})
+    given = parsed(
+        "t.csv",
+        "--config",
+        path,
+        "-k",
+        3,
+        env={"DIVMIX_FIT_ALPHA": "0.25", "DIVMIX_FIT_CLUSTERS": "4"},
+    )
     assert given["settings"] == FitSettings(clusters=3, alpha=0.25, seed=7, covariance="diag")
     origins = given["origins"]
     assert (origins["clusters"], origins["alpha"], origins["seed"], origins["family"]) == (
-        "flag", "environment", "config", "default")
+        "flag",
+        "environment",
+        "config",
+        "default",
+    )
 
 
 def test_origins_name_every_setting(parsed):
@@ -71,32 +82,45 @@ def test_flags_have_three_ways_too(parsed, tmp_path):
 def test_a_former_run_gives_its_settings_and_its_input(parsed, tmp_path):
     settings = FitSettings(clusters=4, alpha=0.3, bandwidth="local", threads=1)
     tables = TableSettings(exclude=("id",), truth="class", log=("auto",))
-    path = config(tmp_path, settings=settings.to_dict() | tables.to_dict(),
-                  input={"names": ["one.csv", "two.csv"]}, version="0.1.0")
+    path = config(
+        tmp_path,
+        settings=settings.to_dict() | tables.to_dict(),
+        input={"names": ["one.csv", "two.csv"]},
+        version="0.1.0",
+    )
     given = parsed("--config", path)
     assert (given["settings"], given["tables"]) == (settings, tables)
     assert given["sources"] == ("one.csv", "two.csv")
     assert parsed("other.csv", "--config", path)["sources"] == ("other.csv",)
 
 
-@pytest.mark.parametrize("data, folder", [
-    ("iris.csv", "iris.divmix"), ("some/where/iris.csv.gz", "iris.divmix"),
-    ("-", "stdin.divmix"), ("folder/", "folder.divmix"), ("a.b.parquet", "a.b.divmix"),
-    (".hidden.csv", ".hidden.divmix"),
-])
+@pytest.mark.parametrize(
+    "data, folder",
+    [
+        ("iris.csv", "iris.divmix"),
+        ("some/where/iris.csv.gz", "iris.divmix"),
+        ("-", "stdin.divmix"),
+        ("folder/", "folder.divmix"),
+        ("a.b.parquet", "a.b.divmix"),
+        (".hidden.csv", ".hidden.divmix"),
+    ],
+)
 def test_the_run_folder_is_named_after_the_data_and_stands_here(parsed, data, folder):
     assert str(parsed(data, "-k", 3)["output"]) == folder
 
 
-@pytest.mark.parametrize("text, problem", [
-    ("{", "is not JSON"),
-    ("[]", "does not hold a JSON object"),
-    ('{"alhpa": 1}', "there is no setting 'alhpa'"),
-    ('{"clusters": 0}', '"clusters": 0: must be at least 1'),
-    ('{"clusters": 3, "exclude": [1]}', '"exclude": [1]: must be column names'),
-    ('{"settings": {"clusters": 3}}', "is no run.json"),
-    ('{"settings": 3}', "is no run.json"),
-])
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("{", "is not JSON"),
+        ("[]", "does not hold a JSON object"),
+        ('{"alhpa": 1}', "there is no setting 'alhpa'"),
+        ('{"clusters": 0}', '"clusters": 0: must be at least 1'),
+        ('{"clusters": 3, "exclude": [1]}', '"exclude": [1]: must be column names'),
+        ('{"settings": {"clusters": 3}}', "is no run.json"),
+        ('{"settings": 3}', "is no run.json"),
+    ],
+)
 def test_a_bad_config_file_is_named(run, tmp_path, text, problem):
     (tmp_path / "config.json").write_text(text)
     done = run("fit", "t.csv", "--config", "config.json")

@@ -74,8 +74,9 @@ def test_a_document_into_a_closed_pipe_is_silent(shell, fitted):
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_fit_after_its_step_and_leaves_nothing(shell, table, tmp_path, number,
-                                                               code):
+def test_a_signal_ends_a_fit_after_its_step_and_leaves_nothing(
+    shell, table, tmp_path, number, code
+):
     process = shell("fit", table, *ENDLESS, "-v")
     wait_for_the_loop(process)
     process.send_signal(number)
@@ -106,8 +107,14 @@ def test_a_signal_ends_any_other_command_at_once(shell, fitted, tmp_path, number
 
 
 def test_a_signal_that_was_ignored_from_the_start_stays_ignored(shell, table, tmp_path):
-    process = shell("fit", table, *ENDLESS[:-1], "1000", "-v",
-                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    process = shell(
+        "fit",
+        table,
+        *ENDLESS[:-1],
+        "1000",
+        "-v",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
     wait_for_the_loop(process)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=120)
@@ -127,17 +134,15 @@ def test_the_first_signal_asks_the_second_leaves():
 
 
 def test_a_signal_before_the_loop_leaves_at_once():
-    with pytest.raises(Interrupted):
-        with GracefulStop(lambda: None):
-            signal.raise_signal(signal.SIGTERM)
-            pytest.fail("there is no step to finish")
+    with pytest.raises(Interrupted), GracefulStop(lambda: None):
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("there is no step to finish")
 
 
 def test_the_exit_code_tells_of_a_signal_even_where_the_work_was_finished():
-    with pytest.raises(Interrupted) as caught:
-        with GracefulStop(lambda: None) as should_stop:
-            should_stop()
-            signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as caught, GracefulStop(lambda: None) as should_stop:
+        should_stop()
+        signal.raise_signal(signal.SIGTERM)
     assert caught.value.exit_code == 143
 
 

@@ -47,21 +47,24 @@ def test_a_command_is_imported_only_when_it_is_used(monkeypatch):
     assert imported == {"doctor"}
 
 
-@pytest.mark.parametrize("arguments, problem", [
-    (["nope"], "'nope'"),
-    (["--nope"], "'--nope'"),
-    (["fit"], "DATA"),
-    (["fit", "t.csv"], "-k"),
-    (["fit", "t.csv", "-k", "0"], "-k 0: must be at least 1, or auto"),
-    (["fit", "t.csv", "-k", "some"], "-k some: must be a whole number, or auto"),
-    (["fit", "t.csv", "-k", "3", "--alpha", "-1"], "--alpha -1: must be at least 0, or auto"),
-    (["fit", "t.csv", "-k", "3", "--alpha", "some"], "--alpha some: must be a number, or auto"),
-    (["fit", "t.csv", "-k", "3", "--family", "cauchy"], "--family cauchy: must be one of"),
-    (["fit", "t.csv", "-k", "3", "--nope"], "'--nope'"),
-    (["fit", "t.csv", "-k"], "requires an argument"),
-    (["sample", "m", "-n", "0"], "0 is not in the range"),
-    (["bench", "nope"], "'nope'"),
-])
+@pytest.mark.parametrize(
+    "arguments, problem",
+    [
+        (["nope"], "'nope'"),
+        (["--nope"], "'--nope'"),
+        (["fit"], "DATA"),
+        (["fit", "t.csv"], "-k"),
+        (["fit", "t.csv", "-k", "0"], "-k 0: must be at least 1, or auto"),
+        (["fit", "t.csv", "-k", "some"], "-k some: must be a whole number, or auto"),
+        (["fit", "t.csv", "-k", "3", "--alpha", "-1"], "--alpha -1: must be at least 0, or auto"),
+        (["fit", "t.csv", "-k", "3", "--alpha", "some"], "--alpha some: must be a number, or auto"),
+        (["fit", "t.csv", "-k", "3", "--family", "cauchy"], "--family cauchy: must be one of"),
+        (["fit", "t.csv", "-k", "3", "--nope"], "'--nope'"),
+        (["fit", "t.csv", "-k"], "requires an argument"),
+        (["sample", "m", "-n", "0"], "0 is not in the range"),
+        (["bench", "nope"], "'nope'"),
+    ],
+)
 def test_a_usage_error_is_two_lines_and_exit_code_2(run, tmp_path, arguments, problem):
     done = run(*arguments)
     assert done.exit_code == 2
@@ -79,6 +82,10 @@ def test_no_command_shows_the_help_as_a_usage_error(run):
 
 def test_debug_is_an_option_of_every_command():
     for name in COMMANDS:
-        names = [option for param in cli.get_command(None, name).params
-                 if isinstance(param, click.Option) for option in param.opts]
+        names = [
+            option
+            for param in cli.get_command(None, name).params
+            if isinstance(param, click.Option)
+            for option in param.opts
+        ]
         assert "--debug" in names

@@ -18,13 +18,17 @@ def row(iteration, log_likelihood, seconds=0.0):
 @pytest.fixture
 def bar():
     """A bar and a function that returns its line as it would be drawn now."""
-    display = Display(TextColumn("{task.description}"), TextColumn("{task.fields[facts]}"),
-                      console=Console(file=io.StringIO(), width=120))
+    display = Display(
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[facts]}"),
+        console=Console(file=io.StringIO(), width=120),
+    )
 
     def line():
         text = io.StringIO()
         Console(file=text, width=120).print(display.make_tasks_table(display.tasks))
         return text.getvalue().rstrip()
+
     return terminal.Bar(display, time_budget=60.0), line
 
 
@@ -74,10 +78,17 @@ def test_plain_lines_come_now_and_then(capsys, monkeypatch):
     assert rest[0] == "diversify: iteration 1/1000  log-likelihood -3.00000, 0.0 s"
 
 
-@pytest.mark.parametrize("quiet, verbose, tty, kind", [
-    (False, False, False, "Silent"), (True, False, True, "Silent"), (True, True, False, "Silent"),
-    (False, True, False, "Lines"), (False, True, True, "Lines"), (False, False, True, "Bar"),
-])
+@pytest.mark.parametrize(
+    "quiet, verbose, tty, kind",
+    [
+        (False, False, False, "Silent"),
+        (True, False, True, "Silent"),
+        (True, True, False, "Silent"),
+        (False, True, False, "Lines"),
+        (False, True, True, "Lines"),
+        (False, False, True, "Bar"),
+    ],
+)
 def test_who_listens_depends_on_where_stderr_goes(monkeypatch, quiet, verbose, tty, kind):
     stderr = io.StringIO()
     stderr.isatty = lambda: tty
@@ -90,11 +101,18 @@ def run_document(clusters=2, evaluation=None):
     apart = [{"column": "x", "mean": 9.87654, "overall_mean": 5.0, "difference": -1.26}]
     return {
         "result": {
-            "log_likelihood": -2.5, "iterations": 12, "converged": False,
-            "stop_reason": "time_budget", "evaluation": evaluation,
-            "clusters": [{"cluster": c, "size": 1500, "share": 0.5, "mean_probability": None,
-                          "apart": apart} for c in range(clusters)]},
-        "notes": ["covariance diag, chosen for 60 rows of 2 features"]}
+            "log_likelihood": -2.5,
+            "iterations": 12,
+            "converged": False,
+            "stop_reason": "time_budget",
+            "evaluation": evaluation,
+            "clusters": [
+                {"cluster": c, "size": 1500, "share": 0.5, "mean_probability": None, "apart": apart}
+                for c in range(clusters)
+            ],
+        },
+        "notes": ["covariance diag, chosen for 60 rows of 2 features"],
+    }
 
 
 def test_the_summary_tells_clusters_figures_choices_and_the_next_command(capsys):
@@ -104,8 +122,10 @@ def test_the_summary_tells_clusters_figures_choices_and_the_next_command(capsys)
     lines = [" ".join(line.split()) for line in printed.err.splitlines()]
     assert "cluster rows share probability what sets it apart" in lines
     assert "0 1,500 50.0% - x 9.877 (-1.3 sd)" in lines
-    assert ("log-likelihood -2.50000 nats per row after 12 iterations, not converged (time_budget)"
-            in lines)
+    assert (
+        "log-likelihood -2.50000 nats per row after 12 iterations, not converged (time_budget)"
+        in lines
+    )
     assert "against truth ARI 0.988" in lines
     assert "note covariance diag, chosen for 60 rows of 2 features" in lines
     assert lines[-1] == "next divmix predict table.divmix NEW.csv -o labels.csv"

@@ -41,8 +41,11 @@ def digits(tmp_path_factory):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_spectral_clusters_of_digits_agree_with_the_digits(seed):
-    fit = fit_table(digits_table(), FitSettings(clusters=10, seed=seed),
-                    TableSettings(encoder=CORE, image="8x8", truth="label"))
+    fit = fit_table(
+        digits_table(),
+        FitSettings(clusters=10, seed=seed),
+        TableSettings(encoder=CORE, image="8x8", truth="label"),
+    )
     told = clustering_metrics(DIGITS.target, fit.scores.cluster)
     # Measured: .89 to .96 in accuracy over ten seeds; k-means on the pixels .79.
     assert told["accuracy"] >= 0.8 and told["nmi"] >= 0.84
@@ -54,18 +57,24 @@ def test_new_pictures_are_told_apart_nearly_as_well_as_those_of_the_fit(seed):
     known, new = digits_table(slice(0, 1_300)), digits_table(slice(1_300, None))
     fit = fit_table(known, FitSettings(clusters=10, seed=seed), tables)
     fitted = clustering_metrics(DIGITS.target[:1_300], fit.scores.cluster)["nmi"]
-    predicted = clustering_metrics(
-        DIGITS.target[1_300:], fit.mixture.score_batch(new).cluster)["nmi"]
+    predicted = clustering_metrics(DIGITS.target[1_300:], fit.mixture.score_batch(new).cluster)[
+        "nmi"
+    ]
     assert predicted >= fitted - 0.06  # measured: .01 to .04 less over four seeds
 
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_predict_repeats_the_assignments_of_the_fit_bit_for_bit(chain, digits, tmp_path):
-    run_fit([str(digits)], FitSettings(clusters=4),
-            TableSettings(encoder=chain, image="8x8", truth="label"), tmp_path / "run")
+    run_fit(
+        [str(digits)],
+        FitSettings(clusters=4),
+        TableSettings(encoder=chain, image="8x8", truth="label"),
+        tmp_path / "run",
+    )
     run_predict(tmp_path / "run", [str(digits)], str(tmp_path / "predicted.csv"))
     assert (tmp_path / "predicted.csv").read_bytes() == (
-        tmp_path / "run" / "assignments.csv").read_bytes()
+        tmp_path / "run" / "assignments.csv"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize("chain", CHAINS)
@@ -77,8 +86,9 @@ def test_a_chain_survives_being_stored(chain):
     np.testing.assert_array_equal(again.transform(X), embedded)
     assert again.features == made.features and len(made.features) == embedded.shape[1]
     with pytest.raises((ValueError, KeyError)):
-        Chain.from_parts(documents, {name: arrays[name] for name in list(arrays)[1:]}
-                         if arrays else {})
+        Chain.from_parts(
+            documents, {name: arrays[name] for name in list(arrays)[1:]} if arrays else {}
+        )
         Chain.from_parts([], arrays)
 
 
@@ -86,10 +96,15 @@ def test_a_model_of_an_embedding_tells_its_features_and_draws_no_rows(digits, tm
     from divmix.workflows.describe import describe_model
     from divmix.workflows.sample import run_sample
 
-    run_fit([str(digits)], FitSettings(clusters=3),
-            TableSettings(encoder="pca:5", image="8x8", truth="label"), tmp_path / "run")
+    run_fit(
+        [str(digits)],
+        FitSettings(clusters=3),
+        TableSettings(encoder="pca:5", image="8x8", truth="label"),
+        tmp_path / "run",
+    )
     assert Mixture.load(tmp_path / "run").preprocessing.feature_names == tuple(
-        f"pc{j}" for j in range(1, 6))
+        f"pc{j}" for j in range(1, 6)
+    )
     assert "pc1_mean" in pd.read_csv(tmp_path / "run" / "components.csv")
     assert describe_model(tmp_path / "run")["components"]
     with pytest.raises(UsageError, match="embedding"):
@@ -125,9 +140,12 @@ def test_spectral_tells_two_moons_and_separate_parts_apart(seed):
 
     X = np.vstack([X, X + 100.0])  # two pairs of moons, far apart: a graph of several parts
     label = np.concatenate([label, label + 2])
-    fit = fit_table(pa.table({f"x{j}": X[:, j].copy() for j in range(2)}),
-                    FitSettings(clusters=4, seed=seed),
-                    TableSettings(scale="none", encoder="spectral:3"), progress=Listening())
+    fit = fit_table(
+        pa.table({f"x{j}": X[:, j].copy() for j in range(2)}),
+        FitSettings(clusters=4, seed=seed),
+        TableSettings(scale="none", encoder="spectral:3"),
+        progress=Listening(),
+    )
     assert any("separate parts" in note for note in notes)
     assert clustering_metrics(label, fit.scores.cluster)["ari"] > 0.95
 
@@ -138,22 +156,28 @@ def test_equal_rows_do_not_break_the_graph():
     assert np.isfinite(Z).all()
 
 
-@pytest.mark.parametrize("encoder, image, error, message", [
-    ("pcb:3", None, UsageError, "no encoder 'pcb'"),
-    ("pca:0", None, UsageError, "one whole number"),
-    ("pca:3:4", None, UsageError, "one whole number"),
-    ("pca:65", "8x8", InputError, "pca:65"),
-    ("deskew", None, UsageError, "size of the pictures"),
-    ("deskew:2", "8x8", UsageError, "takes no argument"),
-    ("pca:5", "9x8", UsageError, "72 pixels, the table 64 columns"),
-    ("pca:5", "8by8", UsageError, "not a size"),
-    ("pca:5,spectral:30", "8x8", InputError, "spectral:30 of 20 rows|needs more"),
-])
+@pytest.mark.parametrize(
+    "encoder, image, error, message",
+    [
+        ("pcb:3", None, UsageError, "no encoder 'pcb'"),
+        ("pca:0", None, UsageError, "one whole number"),
+        ("pca:3:4", None, UsageError, "one whole number"),
+        ("pca:65", "8x8", InputError, "pca:65"),
+        ("deskew", None, UsageError, "size of the pictures"),
+        ("deskew:2", "8x8", UsageError, "takes no argument"),
+        ("pca:5", "9x8", UsageError, "72 pixels, the table 64 columns"),
+        ("pca:5", "8by8", UsageError, "not a size"),
+        ("pca:5,spectral:30", "8x8", InputError, "spectral:30 of 20 rows|needs more"),
+    ],
+)
 def test_what_cannot_work_is_told(encoder, image, error, message):
     rows = slice(0, 20) if "spectral" in encoder else slice(0, 100)
     with pytest.raises(error, match=message):
-        fit_table(digits_table(rows), FitSettings(clusters=2),
-                  TableSettings(encoder=encoder, image=image, truth="label"))
+        fit_table(
+            digits_table(rows),
+            FitSettings(clusters=2),
+            TableSettings(encoder=encoder, image=image, truth="label"),
+        )
 
 
 def test_too_few_rows_for_a_graph_are_told():
@@ -164,7 +188,9 @@ def test_too_few_rows_for_a_graph_are_told():
 
 def test_no_memory_for_the_graph_is_told_beforehand(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 100_000)
-    with pytest.raises(InputError, match="1,797 rows needs 0.00.* GB of memory, 0.0001 GB are free"):
+    with pytest.raises(
+        InputError, match="1,797 rows needs 0.00.* GB of memory, 0.0001 GB are free"
+    ):
         learn("pca:10,spectral:6", DIGITS.data, learning())
 
 
@@ -188,8 +214,9 @@ def test_free_memory_is_that_of_machine_or_container(tmp_path, monkeypatch):
     assert memory._of_group() is None
 
 
-@pytest.mark.parametrize("chain, module, extra", [
-    ("umap:2", "umap", "manifold"), ("autoencoder:2", "torch", "deep")])
+@pytest.mark.parametrize(
+    "chain, module, extra", [("umap:2", "umap", "manifold"), ("autoencoder:2", "torch", "deep")]
+)
 def test_a_missing_extra_is_named(chain, module, extra, monkeypatch):
     import sys
 
@@ -315,8 +342,11 @@ class TestAutoencoder:
         if torch.cuda.is_available():
             pytest.skip("there is such a device here")
         with pytest.raises(UsageError, match="no such device"):
-            learn("autoencoder:2", DIGITS.data[:50],
-                  Learning(np.random.default_rng(0), Progress(), device="cuda"))
+            learn(
+                "autoencoder:2",
+                DIGITS.data[:50],
+                Learning(np.random.default_rng(0), Progress(), device="cuda"),
+            )
 
     def test_joint_training_tells_digits_apart_and_particles_repel(self):
         tables = TableSettings(encoder="pca:20,joint:6", image="8x8", truth="label")
@@ -333,10 +363,15 @@ class TestAutoencoder:
         generator = np.random.default_rng(0)
         codes = generator.normal(size=(500, 2))
         family = make_family("gaussian", "full", np.full(2, 1e-3))
-        start = Components(np.array([0.5, 0.5]), np.array([[-0.2, 0.0], [0.2, 0.0]]),
-                           np.repeat(np.eye(2)[None], 2, axis=0))
-        apart = [np.linalg.norm(np.diff(Joint.move(family, start, codes, alpha).means, axis=0))
-                 for alpha in (0.0, 0.5)]
+        start = Components(
+            np.array([0.5, 0.5]),
+            np.array([[-0.2, 0.0], [0.2, 0.0]]),
+            np.repeat(np.eye(2)[None], 2, axis=0),
+        )
+        apart = [
+            np.linalg.norm(np.diff(Joint.move(family, start, codes, alpha).means, axis=0))
+            for alpha in (0.0, 0.5)
+        ]
         assert apart[1] > apart[0]
 
     def test_joint_training_needs_a_number_of_clusters(self):

@@ -113,8 +113,10 @@ def test_an_integer_weight_equals_repeated_rows(law, structure):
 @pytest.mark.parametrize("law, structure", CASES)
 def test_two_halves_sum_to_the_whole(law, structure):
     family, components, X, row_weights = make_case(law, structure)
-    halves = [family.sums(X[part], row_weights[part], components) for part in
-              (slice(0, 23), slice(23, None))]
+    halves = [
+        family.sums(X[part], row_weights[part], components)
+        for part in (slice(0, 23), slice(23, None))
+    ]
     whole = family.sums(X, row_weights, components)
     for one, other in zip(halves[0] + halves[1], whole):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)
@@ -173,9 +175,15 @@ def test_the_floor_raises_only_what_is_too_narrow():
     np.testing.assert_array_equal(raised[1], fine)
 
 
-@pytest.mark.parametrize("structure, count", [
-    # weights 4, means 5 x 3, then covariances: 5, 5 x 3, 6, 5 x 6
-    ("spherical", 24), ("diag", 34), ("tied", 25), ("full", 49),
-])
+@pytest.mark.parametrize(
+    "structure, count",
+    [
+        # weights 4, means 5 x 3, then covariances: 5, 5 x 3, 6, 5 x 6
+        ("spherical", 24),
+        ("diag", 34),
+        ("tied", 25),
+        ("full", 49),
+    ],
+)
 def test_parameters_are_counted(structure, count):
     assert make_family("gaussian", structure, np.ones(3)).n_parameters(5, 3) == count

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from divmix.kernels import compile as compiling
 from divmix.kernels import chunks, gaussian, student, visit
+from divmix.kernels import compile as compiling
 from tests import reference
 from tests.kernels.problems import assert_sums_close, problem
 

@@ -73,9 +73,12 @@ def test_what_was_written_is_read(model):
 
 
 @settings(max_examples=30, deadline=None)
-@given(numpy_strategies.arrays(
-    st.sampled_from([np.float64, np.float32, np.int64, np.uint8, np.bool_]),
-    numpy_strategies.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)))
+@given(
+    numpy_strategies.arrays(
+        st.sampled_from([np.float64, np.float32, np.int64, np.uint8, np.bool_]),
+        numpy_strategies.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+    )
+)
 def test_any_array_of_numbers_survives(tmp_path_factory, array):
     path = tmp_path_factory.mktemp("model") / "model.divmix"
     write_model(path, {}, {"a": array})
@@ -175,8 +178,11 @@ NONSENSE = {
     "a path that climbs": [head(), ("../../evil.npy", npy(np.zeros(2)))],
     "an array that is not listed": [head(), ("a.npy", npy(np.zeros(2)))],
     "an array twice": [head(["a"]), ("a.npy", npy(np.zeros(2))), ("a.npy", npy(np.ones(2)))],
-    "an array listed and present twice":
-        [head(["a", "a"]), ("a.npy", npy(np.zeros(2))), ("a.npy", npy(np.ones(2)))],
+    "an array listed and present twice": [
+        head(["a", "a"]),
+        ("a.npy", npy(np.zeros(2))),
+        ("a.npy", npy(np.ones(2))),
+    ],
     "the document twice": [head(["a"]), ("a.npy", npy(np.zeros(2))), head(["a"])],
     "an empty array file": [head(["a"]), ("a.npy", b"")],
     "not an array file": [head(["a"]), ("a.npy", b"not an array")],
@@ -186,12 +192,21 @@ NONSENSE = {
     "text": [head(["a"]), ("a.npy", npy(np.array(["text"])))],
     "objects": [head(["a"]), ("a.npy", npy(np.array([{}], dtype=object)))],
     "complex numbers": [head(["a"]), ("a.npy", npy(np.array([1j])))],
-    "a huge shape": [head(["a"]), ("a.npy", npy_header(
-        "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"))],
-    "a negative shape": [head(["a"]), ("a.npy", npy_header(
-        "{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1), }"))],
-    "code in the header":
-        [head(["a"]), ("a.npy", npy_header("{'descr': '<f8', 'shape': __import__('os')}"))],
+    "a huge shape": [
+        head(["a"]),
+        (
+            "a.npy",
+            npy_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"),
+        ),
+    ],
+    "a negative shape": [
+        head(["a"]),
+        ("a.npy", npy_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1), }")),
+    ],
+    "code in the header": [
+        head(["a"]),
+        ("a.npy", npy_header("{'descr': '<f8', 'shape': __import__('os')}")),
+    ],
 }
 
 

@@ -17,14 +17,16 @@ from pyarrow import csv, parquet
 from divmix.settings import TableSettings
 from divmix.tables import csv_file
 from divmix.tables.csv_rows import RowCutter
-from divmix.tables.reading import open_table, rechunk, reading_options
+from divmix.tables.reading import open_table, reading_options, rechunk
 
-TABLE = pa.table({
-    "x": [1.5, -2.25, None, 1e300],
-    "n": pa.array([1.0, 2.0, 3.0, 4.0]),
-    "ok": [True, False, None, True],
-    "city": ["Bern", "São Paulo", None, 'the "Hague", NL'],
-})
+TABLE = pa.table(
+    {
+        "x": [1.5, -2.25, None, 1e300],
+        "n": pa.array([1.0, 2.0, 3.0, 4.0]),
+        "ok": [True, False, None, True],
+        "city": ["Bern", "São Paulo", None, 'the "Hague", NL'],
+    }
+)
 
 
 def written(folder, kind):
@@ -63,16 +65,31 @@ def test_standard_input_gives_the_same_table_and_digest(tmp_path, monkeypatch, k
     feed_standard_input(monkeypatch, content)
     reader = open_table(["-"])
     assert reader.read().to_pydict() == TABLE.to_pydict()
-    assert reader.describe() == {"names": ["standard input"], "bytes": len(content),
-                                 "sha256": hashlib.sha256(content).hexdigest()}
+    assert reader.describe() == {
+        "names": ["standard input"],
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
 
 
-@pytest.mark.parametrize("text", [
-    "a,b\n1.5,x\n2,y\n", "a;b\n1,5;x\n2;y\n", "a;b\n1.5;x\n2;y\n", "a\tb\n1.5\tx\n2\ty\n",
-    "a\tb\n1,5\tx\n2\ty\n", "\ufeffa,b\n1.5,x\n2,y\n", '"a","b"\n"1.5","x"\n"2","y"\n',
-    "a,b\r\n1.5,x\r\n2,y\r\n", "a,b\r1.5,x\r2,y\r", "a,b\n1.5,x\n2,y", "\n\na,b\n1.5,x\n\n2,y\n",
-    " a , b \n1.5,x\n 2 ,y\n", ",a,b\n0,1.5,x\n1,2,y\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1.5,x\n2,y\n",
+        "a;b\n1,5;x\n2;y\n",
+        "a;b\n1.5;x\n2;y\n",
+        "a\tb\n1.5\tx\n2\ty\n",
+        "a\tb\n1,5\tx\n2\ty\n",
+        "\ufeffa,b\n1.5,x\n2,y\n",
+        '"a","b"\n"1.5","x"\n"2","y"\n',
+        "a,b\r\n1.5,x\r\n2,y\r\n",
+        "a,b\r1.5,x\r2,y\r",
+        "a,b\n1.5,x\n2,y",
+        "\n\na,b\n1.5,x\n\n2,y\n",
+        " a , b \n1.5,x\n 2 ,y\n",
+        ",a,b\n0,1.5,x\n1,2,y\n",
+    ],
+)
 def test_every_way_to_write_a_csv_gives_the_same_table(tmp_path, text):
     path = tmp_path / "table.csv"
     path.write_bytes(text.encode())
@@ -175,8 +192,9 @@ def test_rows_are_known_for_parquet_and_arrow_files(tmp_path):
 
 def test_dictionary_columns_and_row_labels_of_pandas_are_plain_columns_or_none(tmp_path):
     path = tmp_path / "t.parquet"
-    parquet.write_table(pa.table({"c": pa.array(["u", "v"]).dictionary_encode(),
-                                  "__index_level_0__": [5, 6]}), path)
+    parquet.write_table(
+        pa.table({"c": pa.array(["u", "v"]).dictionary_encode(), "__index_level_0__": [5, 6]}), path
+    )
     table = open_table([path]).read()
     assert table.to_pydict() == {"c": ["u", "v"]}
     assert table.schema.field("c").type == pa.large_string()
@@ -214,8 +232,10 @@ def test_batches_have_the_size_asked_for_across_files_and_equal_the_whole(tmp_pa
 @given(st.lists(st.integers(0, 30)), st.integers(1, 12))
 def test_rechunked_batches_are_full_but_the_last(sizes, rows):
     values = iter(range(sum(sizes)))
-    batches = [pa.record_batch({"a": pa.array([next(values) for _ in range(size)], pa.int64())})
-               for size in sizes]
+    batches = [
+        pa.record_batch({"a": pa.array([next(values) for _ in range(size)], pa.int64())})
+        for size in sizes
+    ]
     found = list(rechunk(batches, rows))
     assert all(len(batch) == rows for batch in found[:-1])
     assert all(0 < len(batch) <= rows for batch in found)
@@ -225,8 +245,10 @@ def test_rechunked_batches_are_full_but_the_last(sizes, rows):
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)
 
 
-@given(rows=st.lists(st.tuples(CELLS, st.floats(allow_nan=False)), min_size=1, max_size=20),
-       size=st.integers(1, 40))
+@given(
+    rows=st.lists(st.tuples(CELLS, st.floats(allow_nan=False)), min_size=1, max_size=20),
+    size=st.integers(1, 40),
+)
 @settings(max_examples=150, deadline=None)
 def test_csv_survives_any_text_any_number_and_any_block_size(tmp_path_factory, rows, size):
     table = pa.table({"text": [text for text, _ in rows], "number": [x for _, x in rows]})
@@ -244,13 +266,16 @@ def test_csv_survives_any_text_any_number_and_any_block_size(tmp_path_factory, r
 
 
 def test_a_reading_error_on_standard_input_ends_the_process_in_good_order():
-    program = ("from divmix.errors import InputError\n"
-               "from divmix.tables.reading import open_table\n"
-               "try: open_table(['-']).read()\n"
-               "except InputError as error: print(error)\n")
+    program = (
+        "from divmix.errors import InputError\n"
+        "from divmix.tables.reading import open_table\n"
+        "try: open_table(['-']).read()\n"
+        "except InputError as error: print(error)\n"
+    )
     content = gzip.compress(b"a,b\n" + b"1,2\n" * 1_000_000 + b"oops,1\n" + b"1,2\n" * 1_000_000)
-    done = subprocess.run([sys.executable, "-c", program], input=content, capture_output=True,
-                          timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=content, capture_output=True, timeout=60
+    )
     assert done.stdout.decode() == "standard input row 1,000,001: column 'a' is text ('oops')\n"
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -260,7 +285,7 @@ def test_a_small_table_is_read_prepared_and_written_without_pandas(tmp_path):
     program = f"""
 import sys
 from divmix.settings import TableSettings
-from divmix.tables.preprocessing import Preprocessing
+from divmix.design.preprocessing import Preprocessing
 from divmix.tables.reading import open_table
 from divmix.tables.writing import TableWriter
 table = open_table([{str(path)!r}], columns=["n", "ok", "city"]).read()

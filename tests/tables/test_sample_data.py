@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from divmix.design.preprocessing import Preprocessing
 from divmix.settings import TableSettings
-from divmix.tables.preprocessing import Preprocessing
 from divmix.tables.reading import open_table, reading_options
 
 FOLDER = Path(__file__).parents[2] / "sample_data"

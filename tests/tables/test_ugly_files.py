@@ -18,29 +18,44 @@ UGLY = {
     "header without line end": (b"a,b", "ugly.csv has columns but no rows"),
     "short row": (b"a,b\n1,2\n3\n", "ugly.csv row 2: 1 cells where the table has 2 columns"),
     "long row": (b"a,b\n1,2\n3,4,5\n", "ugly.csv row 2: 3 cells where the table has 2 columns"),
-    "short row, late": (f"a,b\n{NUMBERS * 4}1\n".encode(),
-                        "ugly.csv row 120,001: 1 cells where the table has 2 columns"),
+    "short row, late": (
+        f"a,b\n{NUMBERS * 4}1\n".encode(),
+        "ugly.csv row 120,001: 1 cells where the table has 2 columns",
+    ),
     "doubled name": (b"a,b,a\n1,2,3\n", "ugly.csv: two columns are called 'a'"),
     "nameless column": (b"a,,c\n1,2,3\n", "ugly.csv: column 2 of 3 has no name"),
     "no header": (b"1.5,2.5\n3.5,4.5\n", "ugly.csv has no header: its first line is 1.5, 2.5, ..."),
-    "text among numbers": (b"a,b\n1,2\n3,x\n5,6\n7,8\n",
-                           "ugly.csv row 2: column 'b' is text ('x')"),
-    "late text": (f"a,b\n{NUMBERS * 40}oops,1\n".encode(),
-                  "ugly.csv row 1,200,001: column 'a' is text ('oops')"),
-    "late text after blank lines": (b"\n\na,b\n1,2\n\n3,4\n5,6\n7,x\n",
-                                    "ugly.csv row 4: column 'b' is text ('x')"),
-    "late text without blanks, windows": (b"\xef\xbb\xbfa;b\r\n1;2\r\n3;4\r\n5;6\r\n7;x\r\n",
-                                          "ugly.csv row 4: column 'b' is text ('x')"),
-    "late text in truth values": (b"a,b\n" + b"true,1\n" * 200_000 + b"maybe,1\n",
-                                  "ugly.csv row 200,001: column 'a' is 'maybe', "
-                                  "neither true nor false"),
-    "latin-1": ("a,b\nZürich,1\nBern,2\n".encode("latin-1"),
-                "ugly.csv row 1: column 'a' is not UTF-8"),
+    "text among numbers": (
+        b"a,b\n1,2\n3,x\n5,6\n7,8\n",
+        "ugly.csv row 2: column 'b' is text ('x')",
+    ),
+    "late text": (
+        f"a,b\n{NUMBERS * 40}oops,1\n".encode(),
+        "ugly.csv row 1,200,001: column 'a' is text ('oops')",
+    ),
+    "late text after blank lines": (
+        b"\n\na,b\n1,2\n\n3,4\n5,6\n7,x\n",
+        "ugly.csv row 4: column 'b' is text ('x')",
+    ),
+    "late text without blanks, windows": (
+        b"\xef\xbb\xbfa;b\r\n1;2\r\n3;4\r\n5;6\r\n7;x\r\n",
+        "ugly.csv row 4: column 'b' is text ('x')",
+    ),
+    "late text in truth values": (
+        b"a,b\n" + b"true,1\n" * 200_000 + b"maybe,1\n",
+        "ugly.csv row 200,001: column 'a' is 'maybe', neither true nor false",
+    ),
+    "latin-1": (
+        "a,b\nZürich,1\nBern,2\n".encode("latin-1"),
+        "ugly.csv row 1: column 'a' is not UTF-8",
+    ),
     "utf-16": ("a,b\n1,2\n".encode("utf-16"), "ugly.csv is text in UTF-16"),
     "a program": (b"\x7fELF\0\0\0\0", "ugly.csv is not a table in a known format"),
     "a workbook": (b"PK\x03\x04xl/workbook.xml", "ugly.csv is not a table in a known format"),
-    "cut gzip": (gzip.compress(f"a,b\n{NUMBERS}".encode())[:-500],
-                 "ugly.csv cannot be read: Truncated compressed stream"),
+    "cut gzip": (
+        gzip.compress(f"a,b\n{NUMBERS}".encode())[:-500],
+        "ugly.csv cannot be read: Truncated compressed stream",
+    ),
     "gzip of nothing": (gzip.compress(b""), "ugly.csv is empty"),
 }
 
@@ -94,8 +109,9 @@ def test_cut_parquet_is_said(tmp_path, kept):
 
 def test_parquet_with_flipped_bytes_is_read_or_refused_but_never_a_traceback(tmp_path):
     path = tmp_path / "flipped.parquet"
-    parquet.write_table(pa.table({"a": list(range(1000)), "b": ["x", "y"] * 500}), path,
-                        write_page_checksum=True)
+    parquet.write_table(
+        pa.table({"a": list(range(1000)), "b": ["x", "y"] * 500}), path, write_page_checksum=True
+    )
     whole = path.read_bytes()
     for place in range(0, len(whole), 37):
         broken = bytearray(whole)
@@ -126,8 +142,9 @@ def test_cut_arrow_file_is_said(tmp_path):
 
 def test_parquet_with_doubled_name_is_said(tmp_path):
     path = tmp_path / "twins.parquet"
-    parquet.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]),
-                        path)
+    parquet.write_table(
+        pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path
+    )
     with pytest.raises(InputError, match="two columns are called 'a'"):
         open_table([path])
 

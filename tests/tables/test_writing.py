@@ -124,8 +124,9 @@ except BrokenPipeError:
     sys.stderr.flush()
     import os; os._exit(0)
 """
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert process.stdout.readline() == b"x\n"
     process.stdout.close()
     assert process.stderr.read() == b"broken pipe"
@@ -142,9 +143,14 @@ def test_existing_file_is_refused_without_overwrite(tmp_path):
     assert open_table([path]).read().num_rows == 6
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("t.xlsx", "unknown kind of table"), ("none/t.csv", "there is no folder"),
-    ("folder.csv", "is a folder")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("t.xlsx", "unknown kind of table"),
+        ("none/t.csv", "there is no folder"),
+        ("folder.csv", "is a folder"),
+    ],
+)
 def test_output_that_cannot_be_is_refused(tmp_path, name, message):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(OutputError, match=message):

@@ -10,10 +10,25 @@ from divmix.errors import InputError
 from divmix.workflows.audit import run_audit
 from divmix.workflows.evaluate import run_evaluate
 
-TRAINING = pd.DataFrame({"a": [1, 2, 2, 3], "b": [0.5, 1.5, 1.5, 2.5], "kind": list("xyyx"),
-                         "same": [7, 7, 7, 7], "gone": 0})
-NEW = pd.DataFrame({"b": [1.5, 1.5001, 9.0], "a": [2.0, 2.0, 1.0], "kind": ["y", "y", "z"],
-                    "same": [7.0, 7.0, 8.0], "more": 1, "attack": ["no", "no", "yes"]})
+TRAINING = pd.DataFrame(
+    {
+        "a": [1, 2, 2, 3],
+        "b": [0.5, 1.5, 1.5, 2.5],
+        "kind": list("xyyx"),
+        "same": [7, 7, 7, 7],
+        "gone": 0,
+    }
+)
+NEW = pd.DataFrame(
+    {
+        "b": [1.5, 1.5001, 9.0],
+        "a": [2.0, 2.0, 1.0],
+        "kind": ["y", "y", "z"],
+        "same": [7.0, 7.0, 8.0],
+        "more": 1,
+        "attack": ["no", "no", "yes"],
+    }
+)
 
 
 @pytest.fixture
@@ -62,10 +77,19 @@ def test_an_unknown_class_of_anomalies_is_told(paths):
 
 def test_scores_of_detect_are_evaluated_as_such(tmp_path):
     scores, truth = tmp_path / "scores.csv", tmp_path / "truth.csv"
-    pd.DataFrame({"row": range(4), "score": [0.1, 3.0, 2.0, None],
-                  "flagged": [False, True, False, False]}).to_csv(scores, index=False)
+    pd.DataFrame(
+        {"row": range(4), "score": [0.1, 3.0, 2.0, None], "flagged": [False, True, False, False]}
+    ).to_csv(scores, index=False)
     pd.DataFrame({"label": [0, 1, 0, 1]}).to_csv(truth, index=False)
     told = run_evaluate(str(scores), "label", data=str(truth))
     # The last row has no score and is left out.
-    assert told == {"rows": 3, "anomalies": 1, "auroc": 1.0, "average_precision": 1.0,
-                    "flagged": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0}
+    assert told == {
+        "rows": 3,
+        "anomalies": 1,
+        "auroc": 1.0,
+        "average_precision": 1.0,
+        "flagged": 1,
+        "precision": 1.0,
+        "recall": 1.0,
+        "f1": 1.0,
+    }

@@ -9,7 +9,7 @@ from sklearn.datasets import make_moons
 from sklearn.metrics import adjusted_rand_score
 
 from divmix.errors import InputError, ModelFileError, OutputError, UsageError
-from divmix.fitting import reduction
+from divmix.merging import tree as reduction
 from divmix.model.mixture import Mixture
 from divmix.model.model_file import read_model, write_model
 from divmix.settings import FitSettings, TableSettings
@@ -174,14 +174,17 @@ def test_bad_input_is_refused_and_nothing_is_written(ellipses, tmp_path):
     assert Mixture.load(tmp_path / "cut").n_clusters == 5
 
 
-@pytest.mark.parametrize("name, change", [
-    ("tree_pairs", lambda pairs: pairs[:-1]),
-    ("tree_pairs", lambda pairs: pairs[::-1].copy()),
-    ("tree_pairs", np.zeros_like),
-    ("tree_costs", lambda costs: costs * np.nan),
-    ("relaxed_means", lambda means: means[:, :1].copy()),
-    ("relaxed_weights", lambda weights: weights / 0.0),
-])
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("tree_pairs", lambda pairs: pairs[:-1]),
+        ("tree_pairs", lambda pairs: pairs[::-1].copy()),
+        ("tree_pairs", np.zeros_like),
+        ("tree_costs", lambda costs: costs * np.nan),
+        ("relaxed_means", lambda means: means[:, :1].copy()),
+        ("relaxed_weights", lambda weights: weights / 0.0),
+    ],
+)
 def test_a_tree_that_is_none_is_a_model_file_error(ellipses, tmp_path, name, change):
     document, arrays = read_model(ellipses)
     with np.errstate(divide="ignore"):

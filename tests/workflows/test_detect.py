@@ -33,10 +33,14 @@ def write(frame, path):
 
 def detect(path, output, *, tables=None, **options):
     """The table that detect writes, and what it returns."""
-    given = {name: options.pop(name) for name in ("score", "model", "run", "overwrite")
-             if name in options}
-    document = run_detect([path], DetectSettings(**options), tables or DetectTableSettings(),
-                          str(output), **given)
+    given = {
+        name: options.pop(name)
+        for name in ("score", "model", "run", "overwrite")
+        if name in options
+    }
+    document = run_detect(
+        [path], DetectSettings(**options), tables or DetectTableSettings(), str(output), **given
+    )
     return pd.read_csv(output), document
 
 
@@ -52,15 +56,16 @@ def folder(tmp_path_factory):
 
 
 def test_injected_rows_are_flagged_and_the_injected_column_is_named(folder, tmp_path):
-    found, document = detect(str(folder / "train.csv"), tmp_path / "out.csv",
-                             score=[str(folder / "new.csv")])
+    found, document = detect(
+        str(folder / "train.csv"), tmp_path / "out.csv", score=[str(folder / "new.csv")]
+    )
     assert list(found) == ["row", "score", "p_value", "flagged", "because"]
     assert found.flagged[480:].all()
     assert found.flagged[:480].sum() <= 3
     assert found.because[480:].str.startswith("b ").all()
     assert found.because[~found.flagged].isna().all()
     assert document["flagged"] == found.flagged.sum()
-    assert "1,000 held-out rows" == document["calibrated_by"]
+    assert document["calibrated_by"] == "1,000 held-out rows"
 
 
 def test_anomalies_within_the_training_table_are_flagged_too(folder, tmp_path):
@@ -80,19 +85,31 @@ def test_p_values_of_normal_rows_are_uniform(tmp_path, seed):
 
 
 def test_a_model_scores_new_rows_as_the_fit_did(folder, tmp_path):
-    first, _ = detect(str(folder / "train.csv"), tmp_path / "first.csv",
-                      score=[str(folder / "new.csv")], run=tmp_path / "run")
+    first, _ = detect(
+        str(folder / "train.csv"),
+        tmp_path / "first.csv",
+        score=[str(folder / "new.csv")],
+        run=tmp_path / "run",
+    )
     second, _ = detect(str(folder / "new.csv"), tmp_path / "second.csv", model=tmp_path / "run")
     pd.testing.assert_frame_equal(first, second, check_exact=True)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["command"] == "detect"
 
 
 def test_a_row_has_the_same_score_alone_and_among_others(folder, tmp_path):
-    together, _ = detect(str(folder / "train.csv"), tmp_path / "all.csv",
-                         score=[str(folder / "new.csv")], run=tmp_path / "run")
+    together, _ = detect(
+        str(folder / "train.csv"),
+        tmp_path / "all.csv",
+        score=[str(folder / "new.csv")],
+        run=tmp_path / "run",
+    )
     part = pd.read_csv(folder / "new.csv").iloc[470:490]
-    alone, _ = detect(write(part, tmp_path / "part.csv"), tmp_path / "part_out.csv",
-                      model=tmp_path / "run", alpha_level=0.01)
+    alone, _ = detect(
+        write(part, tmp_path / "part.csv"),
+        tmp_path / "part_out.csv",
+        model=tmp_path / "run",
+        alpha_level=0.01,
+    )
     np.testing.assert_array_equal(alone.score, together.score[470:490])
     np.testing.assert_array_equal(alone.p_value, together.p_value[470:490])
 
@@ -109,8 +126,12 @@ def test_tripwires_rank_above_everything_and_are_named(folder, tmp_path):
     new.loc[0, "same"] = 4.001
     new.loc[1, "kind"] = "z"
     new.loc[2, "b"] = 12.0
-    found, _ = detect(str(folder / "train.csv"), tmp_path / "out.csv",
-                      score=[write(new, tmp_path / "new.csv")], alpha_level=0.01)
+    found, _ = detect(
+        str(folder / "train.csv"),
+        tmp_path / "out.csv",
+        score=[write(new, tmp_path / "new.csv")],
+        alpha_level=0.01,
+    )
     assert found.flagged[:3].all()
     assert set(found.score.nlargest(2).index) == {0, 1}
     assert list(found.because[:2]) == ["same 100%", "kind 100%"]
@@ -120,8 +141,11 @@ def test_incomplete_rows_are_told_apart(folder, tmp_path):
     new = normal_rows(50, 6)
     new.loc[7, "a"] = np.nan
     found, document = detect(
-        str(folder / "train.csv"), tmp_path / "out.csv",
-        tables=DetectTableSettings(missing="drop"), score=[write(new, tmp_path / "new.csv")])
+        str(folder / "train.csv"),
+        tmp_path / "out.csv",
+        tables=DetectTableSettings(missing="drop"),
+        score=[write(new, tmp_path / "new.csv")],
+    )
     assert found.loc[7, ["score", "p_value", "because"]].isna().all()
     assert not found.flagged[7]
     assert document["incomplete"] == 1
@@ -172,8 +196,9 @@ def test_a_model_without_calibration_says_how_to_get_one(folder, tmp_path):
     from divmix.settings import FitSettings, TableSettings
     from divmix.workflows.fit import run_fit
 
-    run_fit([str(folder / "train.csv")], FitSettings(clusters=2), TableSettings(),
-            tmp_path / "plain")
+    run_fit(
+        [str(folder / "train.csv")], FitSettings(clusters=2), TableSettings(), tmp_path / "plain"
+    )
     with pytest.raises(UsageError, match="holds no scores") as caught:
         detect(str(folder / "new.csv"), tmp_path / "out.csv", model=tmp_path / "plain")
     assert "divmix detect" in caught.value.hint
@@ -186,7 +211,8 @@ def test_a_damaged_calibration_is_a_model_error(folder, tmp_path):
     detect(str(folder / "new.csv"), tmp_path / "out.csv", run=tmp_path / "run")
     document, arrays = read_model(tmp_path / "run")
     damaged = tmp_path / "damaged.divmix"
-    write_model(damaged, document, arrays | {
-        "calibration_scores": arrays["calibration_scores"][::-1]})
+    write_model(
+        damaged, document, arrays | {"calibration_scores": arrays["calibration_scores"][::-1]}
+    )
     with pytest.raises(ModelFileError, match="calibration"):
         Mixture.load(damaged)

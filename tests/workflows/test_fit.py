@@ -27,12 +27,14 @@ def blobs(n=300, seed=0):
     label = np.repeat([0, 1, 2], [n // 2, n // 3, n - n // 2 - n // 3])
     centers = np.array([[0.0, 0.0], [6.0, 1.0], [1.0, 7.0]])
     points = centers[label] + generator.normal(size=(n, 2))
-    frame = pd.DataFrame({
-        "height": 170 + 10 * points[:, 0],
-        "ratio": 1e-3 * points[:, 1],
-        "kind": np.where(label == 0, "a", np.where(generator.random(n) < 0.8, "b", "c")),
-        "label": label,
-    })
+    frame = pd.DataFrame(
+        {
+            "height": 170 + 10 * points[:, 0],
+            "ratio": 1e-3 * points[:, 1],
+            "kind": np.where(label == 0, "a", np.where(generator.random(n) < 0.8, "b", "c")),
+            "label": label,
+        }
+    )
     return frame.sample(frac=1, random_state=seed).reset_index(drop=True)
 
 
@@ -57,7 +59,10 @@ def csv(tmp_path):
 
 def run(csv, output, tables=None, overwrite=False, **changes):
     return run_fit(
-        [str(csv)], settings(**changes), tables or TableSettings(truth="label"), output,
+        [str(csv)],
+        settings(**changes),
+        tables or TableSettings(truth="label"),
+        output,
         overwrite=overwrite,
     )
 
@@ -73,9 +78,15 @@ def test_clusters_are_found_and_the_largest_comes_first(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("family, covariance", [
-    ("gaussian", "spherical"), ("gaussian", "tied"), ("student", "diag"), ("student", "full"),
-])
+@pytest.mark.parametrize(
+    "family, covariance",
+    [
+        ("gaussian", "spherical"),
+        ("gaussian", "tied"),
+        ("student", "diag"),
+        ("student", "full"),
+    ],
+)
 def test_no_output_holds_a_number_that_is_none(method, family, covariance):
     fit = fitted(blobs(), method=method, family=family, covariance=covariance)
     for values in (*fit.scores[:3], *fit.mixture.components[:3]):
@@ -98,7 +109,9 @@ def test_the_run_folder_is_complete_and_consistent(csv, tmp_path):
     )
     assert result["evaluation"]["ari"] > 0.95
     trace = pd.read_csv(tmp_path / "run" / "trace.csv")
-    assert list(trace["iteration"]) == list(range(len(trace))) and result["iterations"] == len(trace)
+    assert list(trace["iteration"]) == list(range(len(trace))) and result["iterations"] == len(
+        trace
+    )
     assert trace["log_likelihood"].iloc[-1] == pytest.approx(result["log_likelihood"], abs=1e-3)
     components = pd.read_csv(tmp_path / "run" / "components.csv")
     assert components["weight"].sum() == pytest.approx(1)
@@ -128,7 +141,10 @@ def test_rows_with_missing_cells_are_dropped_but_keep_their_line(csv, tmp_path):
     tables = TableSettings(truth="label", missing="drop")
     document = run(csv, tmp_path / "run", tables)
     assignments = pd.read_csv(tmp_path / "run" / "assignments.csv")
-    assert len(assignments) == 300 and list(np.flatnonzero(assignments["cluster"].isna())) == [3, 70]
+    assert len(assignments) == 300 and list(np.flatnonzero(assignments["cluster"].isna())) == [
+        3,
+        70,
+    ]
     assert "2 rows left out" in " ".join(document["notes"])
     run_predict(tmp_path / "run", [str(csv)], str(tmp_path / "labels.csv"))
     assert (tmp_path / "labels.csv").read_text() == (
@@ -139,9 +155,7 @@ def test_rows_with_missing_cells_are_dropped_but_keep_their_line(csv, tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_same_bits_at_one_and_two_threads_and_again(method):
     frame = blobs(2000)
-    one, two, again = (
-        fitted(frame, method=method, threads=threads) for threads in (1, 2, 2)
-    )
+    one, two, again = (fitted(frame, method=method, threads=threads) for threads in (1, 2, 2))
     for other in (two, again):
         for mine, theirs in zip(one.mixture.components[:3], other.mixture.components[:3]):
             np.testing.assert_array_equal(mine, theirs)
@@ -158,8 +172,14 @@ def test_an_integer_weight_equals_repeated_rows():
     frame = blobs(120).drop(columns="kind")
     frame["w"] = np.random.default_rng(0).integers(1, 4, len(frame))
     repeated = frame.loc[frame.index.repeat(frame["w"])].drop(columns="w")
-    weighted = fitted(frame, TableSettings(truth="label", weight="w"), method="em", tol=1e-10,
-                      max_iter=500, covariance="diag")
+    weighted = fitted(
+        frame,
+        TableSettings(truth="label", weight="w"),
+        method="em",
+        tol=1e-10,
+        max_iter=500,
+        covariance="diag",
+    )
     plain = fitted(repeated, method="em", tol=1e-10, max_iter=500, covariance="diag")
     assert weighted.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
     np.testing.assert_allclose(
@@ -216,18 +236,22 @@ def test_a_far_row_is_labelled_and_never_nan(csv, tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("frame, clusters", [
-    (pd.DataFrame({"x": [1.0, 2.0]}), 1),
-    (pd.DataFrame({"x": [1.0, 2.0]}), 2),
-    (pd.DataFrame({"x": np.arange(50.0), "constant": 7.0, "copy": np.arange(50.0)}), 3),
-    (pd.DataFrame({"x": [0.0] * 30 + [1.0] * 3}), 2),
-    (pd.DataFrame({"x": [1e-300, 1.0, 2.0, 1e100]}), 2),
-    (pd.DataFrame({"flag": [True, False] * 10, "text": list("abcd") * 5}), 2),
-])
+@pytest.mark.parametrize(
+    "frame, clusters",
+    [
+        (pd.DataFrame({"x": [1.0, 2.0]}), 1),
+        (pd.DataFrame({"x": [1.0, 2.0]}), 2),
+        (pd.DataFrame({"x": np.arange(50.0), "constant": 7.0, "copy": np.arange(50.0)}), 3),
+        (pd.DataFrame({"x": [0.0] * 30 + [1.0] * 3}), 2),
+        (pd.DataFrame({"x": [1e-300, 1.0, 2.0, 1e100]}), 2),
+        (pd.DataFrame({"flag": [True, False] * 10, "text": list("abcd") * 5}), 2),
+    ],
+)
 def test_odd_tables_are_fitted_without_nan(method, frame, clusters):
     for covariance in ("spherical", "diag", "tied", "full"):
-        fit = fitted(frame, TableSettings(), clusters=clusters, method=method,
-                     covariance=covariance)
+        fit = fitted(
+            frame, TableSettings(), clusters=clusters, method=method, covariance=covariance
+        )
         assert np.isfinite(fit.scores.log_density).all()
         assert np.isfinite(fit.scores.probability).all()
 
@@ -309,7 +333,10 @@ def test_a_run_folder_is_not_overwritten_unasked(csv, tmp_path):
 def test_an_interrupted_fit_leaves_nothing(csv, tmp_path):
     asked = itertools.chain([False, False], itertools.repeat(True))
     document = run_fit(
-        [str(csv)], settings(), TableSettings(truth="label"), tmp_path / "run",
+        [str(csv)],
+        settings(),
+        TableSettings(truth="label"),
+        tmp_path / "run",
         should_stop=lambda: next(asked),
     )
     assert document is None and not (tmp_path / "run").exists()

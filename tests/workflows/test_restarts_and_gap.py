@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from divmix.certificate.gap import best_weights
 from divmix.errors import UsageError
-from divmix.fitting.gap import best_weights
 from divmix.settings import FitSettings, TableSettings
 from divmix.workflows.fit import fit_table, run_fit
 

@@ -75,9 +75,14 @@ def test_fit_with_alpha_auto_says_what_it_took(table):
     assert any("best held-out log-likelihood" in note for note in fit.notes)
 
 
-@pytest.mark.parametrize("lowest, highest, problem", [
-    (5, 3, "not a range"), (0, 3, "not a range"), (2, 200, "70 clusters at most"),
-])
+@pytest.mark.parametrize(
+    "lowest, highest, problem",
+    [
+        (5, 3, "not a range"),
+        (0, 3, "not a range"),
+        (2, 200, "70 clusters at most"),
+    ],
+)
 def test_a_range_that_cannot_be_is_refused(table, lowest, highest, problem):
     with pytest.raises(UsageError, match=problem):
         select_table(table, lowest, highest, AUTO)
@@ -93,7 +98,7 @@ def test_the_command_writes_csv_and_json(table, tmp_path, monkeypatch):
 
     plain = run()
     assert plain.exit_code == 0, plain.output
-    assert plain.stdout.splitlines()[0].startswith('clusters,log_likelihood,held_out,bic,icl')
+    assert plain.stdout.splitlines()[0].startswith("clusters,log_likelihood,held_out,bic,icl")
     assert len(plain.stdout.splitlines()) == 4
     assert json.loads(run("--json").stdout)["clusters"] == 4
     assert run("-o", "k.parquet").exit_code == 0

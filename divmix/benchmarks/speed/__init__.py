@@ -69,9 +69,7 @@ def _rows(peers: tuple[str, ...], quick: bool, progress: Progress) -> Iterator[d
             yield from iterations.particle_step(rounds)
             if "scikit-learn" in peers:
                 progress.stage("timing the way to the same log-likelihood")
-                yield from convergence.same_log_likelihood(
-                    QUICK_TRIALS if quick else TRIALS, scale
-                )
+                yield from convergence.same_log_likelihood(QUICK_TRIALS if quick else TRIALS, scale)
     finally:
         compiling.set_threads(threads)
     progress.stage("timing whole processes")

@@ -10,7 +10,7 @@ from divmix.benchmarks.speed import peers as others
 from divmix.benchmarks.speed.iterations import shape
 from divmix.benchmarks.speed.problems import Problem, make_problem
 from divmix.benchmarks.speed.timing import row
-from divmix.fitting.data_term import InMemory
+from divmix.rows.memory import InMemory
 
 WITHIN = 0.01  # nats a row below what scikit-learn ends with
 MOST_ITERATIONS = 300

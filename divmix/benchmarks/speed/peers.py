@@ -20,7 +20,8 @@ def load(peers: tuple[str, ...]) -> None:
     for peer in peers:
         if peer not in MODULES:
             raise UsageError(
-                f"--peers {peer}: not a peer of this table", hint=f"choose from {', '.join(MODULES)}"
+                f"--peers {peer}: not a peer of this table",
+                hint=f"choose from {', '.join(MODULES)}",
             )
         try:
             import_module(MODULES[peer])

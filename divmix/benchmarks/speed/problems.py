@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.families import Components, Gaussian, make_family
-from divmix.fitting.data_term import InMemory
+from divmix.rows.memory import InMemory
 
 FLOOR = 1e-6
 
@@ -20,9 +20,7 @@ class Problem(NamedTuple):
     def iteration(self):
         """A function that does one EM iteration from the start, over all rows."""
         data_term = InMemory(self.X, np.ones(len(self.X)), self.family)
-        return lambda: self.family.maximize(
-            data_term(self.start), self.start, learn_weights=True
-        )
+        return lambda: self.family.maximize(data_term(self.start), self.start, learn_weights=True)
 
 
 def make_problem(

@@ -1,0 +1,1 @@
+"""How much log-likelihood a mixture could still gain."""

@@ -1,0 +1,167 @@
+"""What each kind of column becomes in the design matrix: learned once, applied row by row.
+
+A column's `encode` fills its features of the design matrix and says where values are missing;
+`decode` is the way back. Features are always centred, because moments far from the origin lose
+digits. Everything is elementwise, so a batch gets the same bits as the whole table.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from divmix.design import statistics
+from divmix.design.numeric_column import NumericColumn, RowName, numbers
+from divmix.errors import InputError
+from divmix.tables import arrays
+
+
+@dataclass(frozen=True)
+class BooleanColumn:
+    """z = x - share, x being 0 or 1; not scaled. A missing value takes the likelier of the two."""
+
+    kind: ClassVar[str] = "boolean"
+    name: str
+    share: float
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def is_constant(self) -> bool:
+        return self.share in (0.0, 1.0)
+
+    @classmethod
+    def learn(cls, name: str, column: pa.Array, weights: np.ndarray, row_name: RowName) -> Self:
+        """Learn the share of true values among the rows of positive weight."""
+        values = numbers(name, column, row_name)
+        present = (weights > 0) & ~np.isnan(values)
+        if not present.any():
+            raise InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
+        return cls(name, statistics.mean(values[present], weights[present]))
+
+    def encode(self, column: pa.Array, out: np.ndarray, row_name: RowName) -> np.ndarray | None:
+        """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
+        values = numbers(self.name, column, row_name)
+        missing = np.isnan(values)
+        strange = ~missing & (values != 0) & (values != 1)
+        if strange.any():
+            row = int(np.argmax(strange))
+            raise InputError(
+                f"{row_name(row)}: column '{self.name}' is {values[row]:g}, neither true nor false",
+                hint="the model was fitted on a column of true and false",
+            )
+        out[:, 0] = np.where(missing, float(self.share >= 0.5), values) - self.share
+        return missing if missing.any() else None
+
+    def decode(self, encoded: np.ndarray) -> pa.Array:
+        """(n, 1) features to the column they stand for: true from one half."""
+        return arrays.booleans(encoded[:, 0] + self.share >= 0.5)
+
+    def log_jacobian(self, encoded: np.ndarray) -> float:
+        """Zero: the column is not scaled."""
+        return 0.0
+
+    def summary(self, means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Share of true values and its standard deviation, from (m, 1) moments."""
+        return means + self.share, np.sqrt(variances)
+
+
+@dataclass(frozen=True)
+class CategoricalColumn:
+    """One feature a category, 1 where the row has it and 0 elsewhere, less the category's share."""
+
+    kind: ClassVar[str] = "categorical"
+    name: str
+    categories: tuple[str, ...]
+    shares: tuple[float, ...]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}={category}" for category in self.categories)
+
+    @property
+    def is_constant(self) -> bool:
+        return max(self.shares) == 1.0
+
+    @classmethod
+    def learn(
+        cls,
+        name: str,
+        column: pa.Array,
+        weights: np.ndarray,
+        row_name: RowName,
+        *,
+        max_categories: int,
+    ) -> Self:
+        """Learn the categories and their shares. InputError beyond `max_categories`."""
+        encoded = pc.dictionary_encode(as_text(column))
+        found = encoded.dictionary.to_pylist()
+        if len(found) > max_categories:
+            raise InputError(
+                f"column '{name}' is text with {len(found):,} different values, "
+                f"more than the {max_categories:,} categories allowed",
+                hint=f"use --exclude {name}, or raise --max-categories",
+            )
+        codes = arrays.to_codes(encoded.indices)
+        mass = np.bincount(codes[codes >= 0], weights[codes >= 0], minlength=len(found))
+        if not mass.sum() > 0:
+            raise InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
+        order = sorted(range(len(found)), key=found.__getitem__)
+        shares = mass / mass.sum()
+        return cls(name, tuple(found[i] for i in order), tuple(float(shares[i]) for i in order))
+
+    def encode(
+        self, column: pa.Array, out: np.ndarray, row_name: RowName, unknown: str = "error"
+    ) -> np.ndarray | None:
+        """Fill `out` (n, categories); returns (n,) bool where values are missing, or None.
+
+        A category that was not there in the fit is an InputError, or with `unknown="ignore"` a
+        row that has none of the known ones.
+        """
+        texts = as_text(column)
+        codes = arrays.to_codes(pc.index_in(texts, value_set=self._category_array))
+        missing = arrays.is_empty(texts)
+        unseen = (codes < 0) & ~missing
+        if unknown == "error" and unseen.any():
+            row = int(np.argmax(unseen))
+            raise InputError(
+                f"{row_name(row)}: column '{self.name}' is '{texts[row].as_py()}', "
+                "a category the model does not know",
+                hint="use --unknown ignore to label such rows by their other columns",
+            )
+        codes = np.where(missing, int(np.argmax(self.shares)), codes)
+        shares = np.array(self.shares)
+        out[:] = -shares
+        known = np.flatnonzero(codes >= 0)
+        out[known, codes[known]] = 1 - shares[codes[known]]
+        return missing if missing.any() else None
+
+    def decode(self, encoded: np.ndarray) -> pa.Array:
+        """(n, categories) features to the column they stand for: the largest wins."""
+        codes = np.argmax(encoded + np.array(self.shares), axis=1)
+        return pc.take(self._category_array, arrays.integers(codes))
+
+    def log_jacobian(self, encoded: np.ndarray) -> float:
+        """Zero: the features are not scaled."""
+        return 0.0
+
+    def summary(self, means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Share of each category and its standard deviation, from (m, categories) moments."""
+        return means + np.array(self.shares), np.sqrt(variances)
+
+    @cached_property
+    def _category_array(self) -> pa.Array:
+        return arrays.texts(self.categories)
+
+
+TableColumn = NumericColumn | BooleanColumn | CategoricalColumn
+
+
+def as_text(column: pa.Array) -> pa.Array:
+    """Any plain column as text; 3.0 and 3 are both '3'."""
+    return pc.cast(column, pa.large_string())

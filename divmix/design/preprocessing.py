@@ -1,0 +1,350 @@
+"""From a table to the design matrix and back: learned once on the training table, then applied."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+
+from divmix.design.columns import (
+    BooleanColumn,
+    CategoricalColumn,
+    NumericColumn,
+    TableColumn,
+)
+from divmix.errors import InputError, ModelFileError
+from divmix.settings import TableSettings
+from divmix.tables import arrays
+from divmix.tables.schema import Column, Schema, choose_columns, is_number, unknown_column
+
+Batch = pa.RecordBatch | pa.Table
+Locate = Callable[[int], str]
+
+_COLUMN_KINDS = {kind.kind: kind for kind in (NumericColumn, BooleanColumn, CategoricalColumn)}
+
+
+class Transformed(NamedTuple):
+    """Rows of the design matrix.
+
+    X : (n, d) float64, C-contiguous.
+    complete : (n,) bool, False for a row that missing values keep out.
+    log_jacobian : (n,) float64, nats. Added to a row's log-density under the design matrix it
+        gives the log-density in the table's own units.
+    """
+
+    X: np.ndarray
+    complete: np.ndarray
+    log_jacobian: np.ndarray
+
+
+class ColumnSummary(NamedTuple):
+    """Mean and spread (standard deviation) of components in the table's own units.
+
+    names : the d features; mean, spread : (m, d) float64.
+    """
+
+    names: tuple[str, ...]
+    mean: np.ndarray
+    spread: np.ndarray
+
+
+def row_name(row: int) -> str:
+    """How an error names a row, counted from 1; a header line is not counted."""
+    return f"row {row + 1:,}"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How each column of a table becomes features of the design matrix.
+
+    columns : those that enter the fit, in the training table's order.
+    weight : the column of row weights, if any.
+    missing : 'error', 'drop' or 'mean', what is done about empty cells.
+    header : whether the first line of a CSV file holds names.
+    """
+
+    columns: tuple[TableColumn, ...]
+    weight: str | None = None
+    missing: str = "error"
+    header: bool = True
+
+    encoder = None  # what turns the features into an embedding, where something does
+
+    @classmethod
+    def learn(cls, table: Batch, settings: TableSettings, *, locate: Locate = row_name) -> Self:
+        """Learn from the whole training table; rows with missing values that are dropped, and
+        rows of weight zero, have no say.
+
+        Raises InputError for columns that cannot be used, infinite or missing values, fewer than
+        two rows and a table without any variation.
+        """
+        schema = choose_columns(table.schema, settings)
+        if table.num_rows < 2:
+            raise InputError(
+                f"the table has too few rows: {table.num_rows}", hint="a fit needs at least two"
+            )
+        weights = _row_weights(table, settings.weight, locate, 0)
+        missing = _missing_rows(table, schema, settings.missing, locate)
+        if settings.missing == "drop":
+            weights = np.where(missing, 0.0, weights)
+        _check_enough_rows(weights, missing, settings)
+        columns = tuple(
+            _learn_column(column, _column(table, column.name), weights, locate, settings)
+            for column in schema.columns
+        )
+        if all(column.is_constant for column in columns):
+            raise InputError(
+                "every column of the fit is constant",
+                hint="check the table, --columns and --exclude",
+            )
+        return cls(columns, settings.weight, settings.missing, settings.header)
+
+    @property
+    def schema(self) -> Schema:
+        """Names and kinds of the columns."""
+        return Schema(
+            tuple(Column(c.name, c.kind, getattr(c, "categories", ())) for c in self.columns),
+            weight=self.weight,
+        )
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the d features: the column's, or `protocol=tcp` for a category."""
+        return tuple(name for column in self.columns for name in column.features)
+
+    @property
+    def n_features(self) -> int:
+        return sum(len(column.features) for column in self.columns)
+
+    def reading_options(self) -> dict[str, Any]:
+        """Arguments for `open_table`, so that a new table is read with the types of this one."""
+        names = {kind: [c.name for c in self.columns if c.kind == kind] for kind in _COLUMN_KINDS}
+        return dict(
+            header=self.header,
+            columns=[c.name for c in self.columns],
+            text_columns=names["categorical"],
+            number_columns=names["numeric"],
+            boolean_columns=names["boolean"],
+        )
+
+    def transform(
+        self,
+        batch: Batch,
+        *,
+        unknown: str = "error",
+        first_row: int = 0,
+        locate: Locate = row_name,
+        out: np.ndarray | None = None,
+    ) -> Transformed:
+        """The design matrix of a batch; bit for bit the rows it has in any other batching.
+
+        Parameters
+        ----------
+        batch : columns are found by name, others are ignored.
+        unknown : 'error', or 'ignore' for a category that the training table did not have.
+        first_row : where the batch starts in its table, for errors.
+        locate : names a row of the table in errors.
+        out : (n, d) float64 C-contiguous, filled in place instead of a new matrix.
+        """
+        X = np.empty((batch.num_rows, self.n_features)) if out is None else out
+        log_jacobian = np.zeros(batch.num_rows)
+        missing_by_column = {}
+        start = 0
+        for column in self.columns:
+            stop = start + len(column.features)
+            options = {"unknown": unknown} if isinstance(column, CategoricalColumn) else {}
+            missing = column.encode(
+                _column(batch, column.name),
+                X[:, start:stop],
+                lambda row: locate(first_row + row),
+                **options,
+            )
+            if missing is not None:
+                missing_by_column[column.name] = missing
+            log_jacobian += column.log_jacobian(X[:, start:stop])
+            start = stop
+        complete = self._complete_rows(missing_by_column, batch.num_rows, first_row, locate)
+        return Transformed(X, complete, log_jacobian)
+
+    def _complete_rows(
+        self, missing_by_column: Mapping[str, np.ndarray], n: int, first_row: int, locate: Locate
+    ) -> np.ndarray:
+        if self.missing == "error":
+            _refuse_missing(missing_by_column, n, first_row, locate)
+        complete = np.ones(n, dtype=np.bool_)
+        if self.missing == "drop":
+            for missing in missing_by_column.values():
+                complete &= ~missing
+        return complete
+
+    def row_weights(
+        self, batch: Batch, *, first_row: int = 0, locate: Locate = row_name
+    ) -> np.ndarray:
+        """(n,) float64 weights from the weight column, ones without it.
+
+        Raises InputError for a negative, infinite or missing weight.
+        """
+        return _row_weights(batch, self.weight, locate, first_row)
+
+    def inverse(self, X: np.ndarray) -> pa.Table:
+        """(n, d) rows of the design matrix as a table with the training table's columns.
+
+        A boolean is true from one half, a category is the one with the largest value.
+        """
+        stops = np.cumsum([len(column.features) for column in self.columns])
+        parts = np.split(X, stops[:-1], axis=1)
+        return pa.Table.from_arrays(
+            [column.decode(part) for column, part in zip(self.columns, parts, strict=True)],
+            names=[column.name for column in self.columns],
+        )
+
+    def column_summary(self, means: np.ndarray, variances: np.ndarray) -> ColumnSummary:
+        """Components with these (m, d) means and variances, in the table's own units.
+
+        Number columns: mean and standard deviation. Logged columns: the median, and the standard
+        deviation by the delta rule. Booleans and categories: the share and its standard deviation.
+        """
+        stops = np.cumsum([len(column.features) for column in self.columns])[:-1]
+        pairs = [
+            column.summary(mean, variance)
+            for column, mean, variance in zip(
+                self.columns,
+                np.split(means, stops, axis=1),
+                np.split(variances, stops, axis=1),
+                strict=True,
+            )
+        ]
+        return ColumnSummary(
+            self.feature_names,
+            np.hstack([mean for mean, _ in pairs]),
+            np.hstack([spread for _, spread in pairs]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON knows it; floats survive exactly."""
+        return dict(
+            columns=[{"kind": column.kind, **asdict(column)} for column in self.columns],
+            weight=self.weight,
+            missing=self.missing,
+            header=self.header,
+        )
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """From `to_dict`. Raises ModelFileError where the document is not one."""
+        try:
+            columns = tuple(_column_from_dict(dict(column)) for column in document["columns"])
+            return cls(columns, document["weight"], document["missing"], document["header"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                "the model's description of its columns is damaged", hint="fit the model again"
+            ) from error
+
+
+def _column_from_dict(document: dict[str, Any]) -> TableColumn:
+    kind = _COLUMN_KINDS[document.pop("kind")]
+    return kind(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in document.items()
+        }
+    )
+
+
+def _learn_column(
+    column: Column, values: pa.Array, weights: np.ndarray, locate: Locate, settings: TableSettings
+) -> TableColumn:
+    if column.kind == "categorical":
+        return CategoricalColumn.learn(
+            column.name, values, weights, locate, max_categories=settings.max_categories
+        )
+    if column.kind == "boolean":
+        return BooleanColumn.learn(column.name, values, weights, locate)
+    log = "auto" if settings.log == ("auto",) else column.name in settings.log
+    # Pixels keep their values: what a picture shows lies in their proportions.
+    log, scaling = (False, "pixels") if settings.image else (log, settings.scale)
+    return NumericColumn.learn(column.name, values, weights, locate, scaling=scaling, log=log)
+
+
+def _column(batch: Batch, name: str) -> pa.Array:
+    place = batch.schema.get_field_index(name)
+    if place < 0:
+        raise unknown_column(name, batch.schema.names)
+    column = batch.column(place)
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _missing(column: pa.Array) -> np.ndarray | None:
+    """(n,) bool, or None where nothing is missing. NaN counts as missing."""
+    if pa.types.is_floating(column.type):
+        missing = np.isnan(arrays.to_floats(column))
+    elif column.null_count:
+        missing = arrays.is_empty(column)
+    else:
+        return None
+    return missing if missing.any() else None
+
+
+def _missing_rows(table: Batch, schema: Schema, policy: str, locate: Locate) -> np.ndarray:
+    by_column = {}
+    for name in schema.names:
+        missing = _missing(_column(table, name))
+        if missing is not None:
+            by_column[name] = missing
+    if policy == "error":
+        _refuse_missing(by_column, table.num_rows, 0, locate)
+    rows = np.zeros(table.num_rows, dtype=np.bool_)
+    for missing in by_column.values():
+        rows |= missing
+    return rows
+
+
+def _refuse_missing(
+    by_column: Mapping[str, np.ndarray], n: int, first_row: int, locate: Locate
+) -> None:
+    if not by_column:
+        return
+    row, name = min((int(np.argmax(missing)), name) for name, missing in by_column.items())
+    count = int(np.logical_or.reduce(list(by_column.values())).sum())
+    raise InputError(
+        f"{locate(first_row + row)}: column '{name}' is empty "
+        f"({count:,} of {n:,} rows have an empty cell)",
+        hint=f"use --missing drop, --missing mean or --exclude {name}",
+    )
+
+
+def _row_weights(batch: Batch, name: str | None, locate: Locate, first_row: int) -> np.ndarray:
+    if name is None:
+        return np.ones(batch.num_rows)
+    column = _column(batch, name)
+    if not (pa.types.is_boolean(column.type) or is_number(column.type)):
+        raise InputError(
+            f"the weight column '{name}' is {column.type}, not numbers",
+            hint="a weight is a number from zero up",
+        )
+    weights = arrays.to_floats(column)
+    wrong = ~((weights >= 0) & (weights < np.inf))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        found = "empty" if np.isnan(weights[row]) else f"{weights[row]:g}"
+        raise InputError(
+            f"{locate(first_row + row)}: the weight '{name}' is {found}",
+            hint="a weight is a number from zero up",
+        )
+    return weights
+
+
+def _check_enough_rows(weights: np.ndarray, missing: np.ndarray, settings: TableSettings) -> None:
+    used = int(np.count_nonzero(weights))
+    if used >= 2:
+        return
+    if settings.missing == "drop" and missing.any():
+        raise InputError(
+            f"only {used} of {len(weights):,} rows are complete",
+            hint="use --missing mean, or --exclude the columns with empty cells",
+        )
+    raise InputError(
+        f"only {used} of {len(weights):,} rows have a weight above zero",
+        hint=f"check the column '{settings.weight}'",
+    )

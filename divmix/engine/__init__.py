@@ -1,0 +1,1 @@
+"""The loop that climbs J, the steps it takes, and what it tells."""

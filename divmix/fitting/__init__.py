@@ -1,1 +1,0 @@
-"""The method: from a matrix of rows to a fitted mixture."""

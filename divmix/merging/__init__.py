@@ -1,0 +1,1 @@
+"""From many components to few clusters: what a merge costs, the tree, its cuts."""

@@ -1,0 +1,78 @@
+"""The merge tree of a fit, from which any number of clusters can be read without a fit."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from divmix.families import Components, Gaussian
+
+
+class MergeTree(NamedTuple):
+    """The order in which m components join, in the numbering of `scipy.cluster.hierarchy`.
+
+    pairs  (m - 1, 2)  clusters that merge t joins into cluster m + t; 0 .. m - 1 are components
+    costs  (m - 1,)    what each merge cost by the criterion, not necessarily ascending
+    """
+
+    pairs: np.ndarray
+    costs: np.ndarray
+
+
+class Hierarchy(NamedTuple):
+    """How the components of a rich mixture join, and by which criterion.
+
+    With `kl` the rich mixture is `relaxed`, and clusters that join become one component. With
+    `overlap` it is the fitted mixture itself (relaxed is None) and clusters are unions.
+    """
+
+    criterion: str
+    tree: MergeTree
+    relaxed: Components | None = None
+
+    @property
+    def count(self) -> int:
+        """Components of the rich mixture: the most clusters that can be read."""
+        return len(self.tree.costs) + 1
+
+    def reordered(self, order: np.ndarray) -> "Hierarchy":
+        """The hierarchy after the fitted mixture's components were taken in `order` (m,)."""
+        if self.relaxed is not None:
+            return self
+        numbers = np.arange(2 * self.count - 1)
+        numbers[order] = np.arange(self.count)
+        pairs = np.sort(numbers[self.tree.pairs], axis=1)
+        return self._replace(tree=self.tree._replace(pairs=pairs))
+
+    def check(self, own: Components) -> None:
+        """Raise ValueError where the tree is none over the relaxed or the mixture's own parts."""
+        if (self.criterion == "kl") != (self.relaxed is not None):
+            raise ValueError("its merge tree does not say which components join")
+        m = (self.relaxed or own).count
+        pairs, costs = self.tree
+        tree = (
+            pairs.shape == (m - 1, 2)
+            and costs.shape == (m - 1,)
+            and np.isfinite(costs).all()
+            and np.array_equal(np.sort(pairs, axis=None), np.arange(2 * m - 2))
+            and (pairs.max(axis=1, initial=0) < np.arange(m, 2 * m - 1)).all()
+        )
+        if not tree:
+            raise ValueError("its merge tree is not a tree")
+
+
+def matrices(family: Gaussian, components: Components):
+    """Weights (m,), means (m, d) and full covariances (m, d, d)."""
+    m, d = components.means.shape
+    full = family.structure.as_full(components.covariances, m, d)
+    return components.weights, components.means, full
+
+
+def joined(family: Gaussian, components: Components, labels: np.ndarray) -> Components:
+    """One component for each label (m,), with the moments of those it stands for."""
+    from divmix.merging import tree as reduction  # predict reads hierarchies and joins nothing
+
+    weights, means, full = reduction.moment_match(*matrices(family, components), labels)
+    dof = components.dof
+    if dof is not None:
+        dof = np.bincount(labels, weights=components.weights * dof) / weights
+    return Components(weights, means, family.structure.from_full(full), dof)

@@ -1,0 +1,1 @@
+"""How particles move each other: similarity, entropy, directions, bandwidths, optimisers."""

@@ -1,0 +1,1 @@
+"""Where rows live: in memory, or a part of them at each step."""

@@ -1,0 +1,199 @@
+"""Choosing the number of clusters and alpha, on made data."""
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from divmix.choosing.clusters import (
+    ALPHAS,
+    Candidate,
+    Path,
+    assess,
+    candidate_terms,
+    choose_clusters,
+    count_clusters,
+    densities,
+    draw_rows,
+    explain,
+    held_out_by_alpha,
+    settle_alpha,
+)
+from divmix.engine.monitor import Monitor
+from divmix.errors import UsageError
+from divmix.families import Components, make_family
+from divmix.rows.memory import InMemory
+from divmix.settings import FitSettings
+from divmix.workflows.fit import Rows
+
+
+def blobs(centers, sizes, spread=1.0, seed=0):
+    generator = np.random.default_rng(seed)
+    parts = [
+        center + spread * generator.standard_normal((size, len(center)))
+        for center, size in zip(np.asarray(centers, float), sizes)
+    ]
+    X = np.vstack(parts)
+    return np.ascontiguousarray((X - X.mean(axis=0)) / X.std(axis=0))
+
+
+def choose(X, seed=0, **settings):
+    rows = Rows(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
+    settings = FitSettings(clusters="auto", **settings)
+    terms = candidate_terms(settings, rows, np.full(X.shape[1], 1e-6))
+    return choose_clusters(terms, np.random.default_rng(seed), Monitor())
+
+
+def gaussian(covariance, d):
+    return make_family("gaussian", covariance, np.full(d, 1e-6))
+
+
+GRID = [(8.0 * i, 8.0 * j) for i in range(4) for j in range(3)]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_every_blob_of_a_grid_is_counted(seed):
+    assert choose(blobs(GRID, [40] * 12, seed=seed), seed).chosen.k == 12
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_small_clusters_beside_large_ones_are_counted(seed):
+    X = blobs([(0, 0), (12, 0), (0, 12), (12, 12)], [1100, 1100, 25, 25], seed=seed)
+    assert choose(X, seed).chosen.k == 4
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_one_gaussian_is_one_cluster(seed):
+    assert choose(blobs([(0, 0, 0)], [500], seed=seed), seed).chosen.k == 1
+
+
+def test_more_clusters_than_the_first_mixture_has_room_for_are_counted():
+    X = blobs([(8.0 * i, 8.0 * j) for i in range(8) for j in range(8)], [40] * 64)
+    assert choose(X, covariance="spherical").best.k == 64
+
+
+def test_the_covariance_that_fits_best_is_the_one_that_counts():
+    generator = np.random.default_rng(0)
+    slanted = generator.standard_normal((300, 2)) @ np.array([[1.0, 0.95], [0.0, 0.3]])
+    path = choose(slanted)
+    assert path.chosen.k == 1
+    assert path.sample.family.structure.name == "full"
+    assert choose(slanted, covariance="diag").best.k > 1
+
+
+def test_the_same_seed_gives_the_same_choice():
+    X = blobs([(0, 0), (3, 0), (0, 3)], [40, 50, 60])
+    one, other = choose(X, 5), choose(X, 5)
+    assert one.best.bic == other.best.bic
+    assert np.array_equal(one.best.components.means, other.best.components.means)
+
+
+def test_the_reason_names_the_runner_up_and_groups_far_apart():
+    path = choose(blobs([(0, 0), (3.2, 0), (40, 0), (43.2, 0)], [600] * 4))
+    reason = explain(path)
+    assert reason.startswith("4 clusters have the lowest BIC on 2,400 rows")
+    assert "they form 2 groups" in reason
+
+
+def test_a_slightly_lower_bic_is_no_reason_for_one_more_cluster():
+    path = Path(
+        InMemory(np.zeros((4, 1)), np.ones(4), gaussian("diag", 1)),
+        np.random.default_rng(0),
+        Monitor(),
+    )
+    for k, bic in ((2, 130.0), (3, 109.0), (4, 100.0), (5, 104.0)):
+        components = Components(np.full(k, 1 / k), np.zeros((k, 1)), np.ones((k, 1)), None)
+        path.candidates[k] = Candidate(components, 0.0, bic, bic)
+    assert path.best.k == 4
+    assert path.chosen.k == 3
+
+
+def test_splinters_of_a_cluster_are_not_counted():
+    weights = np.array([0.4, 0.3, 0.2, 0.04, 0.03, 0.02, 0.01])
+    candidate = Candidate(Components(weights, *[None] * 2), 0.0, 0.0, 0.0)
+    assert count_clusters(candidate, 0.0) == 7
+    assert count_clusters(candidate, 0.1) == 6  # 0.01 is less than a tenth of 1 / 7
+    # Without it and the next ones the mean is larger: 0.03 and 0.04 are splinters of 1 / 5, 1 / 4.
+    assert count_clusters(candidate, 0.2) == 3
+
+
+def test_criteria_are_those_of_their_definition():
+    X = blobs([(0, 0), (4, 1)], [40, 60])
+    covariances = np.array([[[0.3, 0.1], [0.1, 0.5]], [[0.4, -0.1], [-0.1, 0.6]]])
+    components = Components(
+        np.array([0.4, 0.6]), np.array([[-1.0, 0.0], [0.8, 0.1]]), covariances, None
+    )
+    joint = np.stack(
+        [
+            w * multivariate_normal(mean, covariance).pdf(X)
+            for w, mean, covariance in zip(components.weights, components.means, covariances)
+        ],
+        axis=1,
+    )
+    likelihood = np.log(joint.sum(axis=1)).sum()
+    share = joint / joint.sum(axis=1, keepdims=True)
+    found = assess(components, InMemory(X, np.ones(100), gaussian("full", 2)))
+    bic = 11 * np.log(100) - 2 * likelihood
+    assert found.log_likelihood == pytest.approx(likelihood / 100)
+    assert found.bic == pytest.approx(bic)
+    assert found.icl == pytest.approx(bic - 2 * (share * np.log(share)).sum())
+
+
+def test_criteria_do_not_depend_on_the_unit_of_the_weights():
+    X = blobs([(0, 0), (4, 1)], [40, 60])
+    family = gaussian("diag", 2)
+    path = Path(InMemory(X, np.ones(100), family), np.random.default_rng(0), Monitor())
+    path.cover(2, 3)
+    components = path.candidates[2].components
+    plain = assess(components, InMemory(X, np.ones(100), family))
+    scaled = assess(components, InMemory(X, np.full(100, 0.01), family))
+    assert scaled.bic == pytest.approx(plain.bic)
+    assert scaled.icl == pytest.approx(plain.icl)
+
+
+def test_cover_has_a_candidate_for_each_number_and_no_other():
+    X = blobs(GRID, [50] * 12)
+    path = Path(InMemory(X, np.ones(600), gaussian("full", 2)), np.random.default_rng(0), Monitor())
+    path.cover(3, 15)
+    assert sorted(path.candidates) == list(range(3, 16))
+    assert path.best.k == 12
+
+
+def test_rows_of_no_weight_are_never_drawn():
+    X = np.arange(40.0).reshape(20, 2)
+    weights = np.tile([0.0, 1.0], 10)
+    drawn = draw_rows(InMemory(X, weights, gaussian("diag", 2)), 6, np.random.default_rng(0))
+    assert len(drawn) == 6 and (weights[drawn] == 1).all()
+    assert (np.diff(drawn) > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
+    X = blobs([(0, 0), (5, 0)], [60, 60], seed=seed)
+    fresh = blobs([(0, 0), (5, 0)], [600, 600], seed=seed + 100)
+    family, weights = gaussian("full", 2), np.ones(len(X))
+    settings = FitSettings(clusters=15, components=15, seed=seed)
+    means = held_out_by_alpha(
+        InMemory(X, weights, family), settings, np.random.default_rng(seed), Monitor()
+    )
+    assert means.shape == (len(ALPHAS),) and means.argmax() > 0
+
+    from divmix.methods import METHODS
+
+    scores = {}
+    for alpha in (0.0, ALPHAS[int(means.argmax())]):
+        fitted = METHODS["diversified"](
+            InMemory(X, weights, family),
+            family,
+            FitSettings(clusters=15, components=15, alpha=alpha),
+            np.random.default_rng(seed),
+            Monitor(),
+        )
+        scores[alpha] = densities(fitted.components, InMemory(fresh, np.ones(len(fresh)), family))[
+            0
+        ].mean()
+    assert max(scores, key=scores.get) > 0
+
+
+def test_alpha_auto_needs_a_method_with_a_base_measure():
+    with pytest.raises(UsageError, match="--method em"):
+        settle_alpha(FitSettings(clusters=2, alpha="auto", method="em"), None, None, Monitor(), [])

@@ -1,0 +1,231 @@
+"""Merge trees: costs by hand, cuts that nest, and clusters found on made data."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import is_valid_linkage
+from sklearn.datasets import make_moons
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
+
+from divmix.errors import UsageError
+from divmix.merging.tree import (
+    NO_OVERLAP,
+    cut,
+    medoid_partition,
+    merge_tree,
+    moment_match,
+    shared_mass,
+)
+
+SEEDS = range(3)
+
+
+def rich_mixture(X, m, seed):
+    """An over-rich mixture of X, and its responsibilities."""
+    mixture = GaussianMixture(m, max_iter=30, tol=1e-4, reg_covar=1e-4, random_state=seed)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        mixture.fit(X)
+    return (mixture.weights_, mixture.means_, mixture.covariances_), mixture.predict_proba(X)
+
+
+def labels(responsibilities, clusters):
+    members = np.eye(clusters.max() + 1)[clusters]
+    return (responsibilities @ members).argmax(axis=1)
+
+
+def clusters_by(criterion, X, m, k, seed, smallest=0.0):
+    """Cluster of each row, and the weights of the clusters."""
+    mixture, responsibilities = rich_mixture(X, m, seed)
+    shared = shared_mass(responsibilities)
+    tree = merge_tree(*mixture, criterion=criterion, shared=shared, smallest=smallest)
+    clusters = cut(tree, k)
+    return labels(responsibilities, clusters), np.bincount(clusters, mixture[0])
+
+
+def random_mixture(m, d, seed):
+    generator = np.random.default_rng(seed)
+    factors = generator.normal(size=(m, d, d))
+    covariances = factors @ factors.transpose(0, 2, 1) + 0.1 * np.eye(d)
+    weights = generator.dirichlet(np.ones(m))
+    responsibilities = generator.dirichlet(np.full(m, 0.3), 200)
+    return (weights, generator.normal(size=(m, d)), covariances), shared_mass(responsibilities)
+
+
+def test_kl_cost_of_two_gaussians_by_hand():
+    # N(0, 1) and N(2, 1), half each: together variance 1 + 1/4 * 2^2 = 2; B = 1/2 log 2.
+    tree = merge_tree(np.full(2, 0.5), np.array([[0.0], [2.0]]), np.ones((2, 1, 1)))
+    np.testing.assert_allclose(tree.costs, [0.5 * np.log(2)])
+    np.testing.assert_array_equal(tree.pairs, [[0, 1]])
+
+
+def test_overlap_cost_of_two_components_by_hand():
+    # Two rows: (3/4, 1/4) and (1/4, 3/4). Shared mass 3/16, weights 1/2: probability 3/8.
+    responsibilities = np.array([[0.75, 0.25], [0.25, 0.75]])
+    tree = merge_tree(
+        np.full(2, 0.5),
+        np.array([[0.0], [2.0]]),
+        np.ones((2, 1, 1)),
+        criterion="overlap",
+        shared=shared_mass(responsibilities),
+    )
+    np.testing.assert_allclose(tree.costs, [-np.log(3 / 8)])
+
+
+def test_row_weights_of_the_shared_mass_equal_repeats():
+    generator = np.random.default_rng(0)
+    responsibilities = generator.dirichlet(np.ones(4), 30)
+    counts = generator.integers(0, 4, 30)
+    repeated = np.repeat(responsibilities, counts, axis=0)
+    np.testing.assert_allclose(shared_mass(responsibilities, counts), shared_mass(repeated))
+
+
+@pytest.mark.parametrize("criterion", ["kl", "overlap"])
+def test_each_merge_costs_what_the_merged_components_cost_afresh(criterion):
+    mixture, shared = random_mixture(7, 3, seed=1)
+    tree = merge_tree(*mixture, criterion=criterion, shared=shared)
+    for k in range(6, 1, -1):
+        clusters = cut(tree, k)
+        members = np.eye(k)[clusters]
+        merged = moment_match(*mixture, clusters)
+        fresh = merge_tree(*merged, criterion=criterion, shared=members.T @ shared @ members)
+        np.testing.assert_allclose(fresh.costs[0], tree.costs[7 - k], rtol=1e-10)
+
+
+@pytest.mark.parametrize("criterion", ["kl", "overlap"])
+def test_cuts_nest_and_the_tree_is_in_the_numbering_of_scipy(criterion):
+    mixture, shared = random_mixture(12, 2, seed=2)
+    tree = merge_tree(*mixture, criterion=criterion, shared=shared)
+    heights = np.arange(11.0)  # scipy wants them to rise, which the order of merges does
+    sizes = [np.sum(cut(tree, 11 - t) == cut(tree, 11 - t)[leaf_of(tree, t)]) for t in range(11)]
+    assert is_valid_linkage(np.column_stack([tree.pairs, heights, np.array(sizes, float)]))
+    np.testing.assert_array_equal(cut(tree, 12), np.arange(12))
+    np.testing.assert_array_equal(cut(tree, 1), np.zeros(12))
+    for k in range(2, 13):
+        finer, coarser = cut(tree, k), cut(tree, k - 1)
+        assert finer.max() == k - 1
+        assert all(len(set(coarser[finer == c])) == 1 for c in range(k))
+
+
+def leaf_of(tree, step):
+    """A component inside the cluster that merge `step` made."""
+    m = len(tree.pairs) + 1
+    node = m + step
+    while node >= m:
+        node = tree.pairs[node - m, 0]
+    return node
+
+
+def test_moment_match_keeps_the_moments_of_the_whole():
+    (weights, means, covariances), _ = random_mixture(6, 2, seed=3)
+    all_of = moment_match(weights, means, covariances, np.zeros(6, int))
+    by_parts = moment_match(weights, means, covariances, np.array([0, 1, 0, 2, 1, 2]))
+    twice = moment_match(*by_parts, np.zeros(3, int))
+    for one, other in zip(all_of, twice, strict=True):
+        np.testing.assert_allclose(one, other)
+
+
+def test_empty_and_far_components_leave_no_nan():
+    weights = np.array([0.5, 0.5, 0.0, 0.0])
+    means = np.array([[0.0], [1e3], [1.0], [1e6]])
+    responsibilities = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
+    for criterion in ("kl", "overlap"):
+        tree = merge_tree(
+            weights,
+            means,
+            np.ones((4, 1, 1)),
+            criterion=criterion,
+            shared=shared_mass(responsibilities),
+        )
+        assert np.isfinite(tree.costs).all()
+        matched = moment_match(weights, means, np.ones((4, 1, 1)), cut(tree, 3))
+        assert all(np.isfinite(array).all() for array in matched)
+
+
+def test_components_without_a_shared_row_join_last_and_by_kl():
+    means = np.array([[0.0], [0.5], [50.0], [1000.0]])
+    responsibilities = np.array([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    tree = merge_tree(
+        np.full(4, 0.25),
+        means,
+        np.ones((4, 1, 1)),
+        criterion="overlap",
+        shared=shared_mass(responsibilities),
+    )
+    np.testing.assert_array_equal(tree.pairs, [[0, 1], [2, 4], [3, 5]])
+    assert tree.costs[0] < NO_OVERLAP < tree.costs[1]
+
+
+def test_small_clusters_join_first():
+    weights = np.array([0.49, 0.49, 0.02])
+    means = np.array([[0.0], [1.0], [30.0]])
+    covariances = np.ones((3, 1, 1))
+    np.testing.assert_array_equal(cut(merge_tree(weights, means, covariances), 2), [0, 0, 1])
+    guarded = merge_tree(weights, means, covariances, smallest=0.05)
+    np.testing.assert_array_equal(cut(guarded, 2), [0, 1, 1])
+
+
+def test_one_component_is_a_tree_without_merges():
+    tree = merge_tree(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
+    assert tree.pairs.shape == (0, 2)
+    np.testing.assert_array_equal(cut(tree, 1), [0])
+
+
+def test_impossible_requests_say_so():
+    tree = merge_tree(np.full(2, 0.5), np.array([[0.0], [2.0]]), np.ones((2, 1, 1)))
+    with pytest.raises(UsageError, match="-k 3: the model has 2 components"):
+        cut(tree, 3)
+    with pytest.raises(UsageError, match="-k 0"):
+        cut(tree, 0)
+    with pytest.raises(UsageError, match="no such criterion"):
+        merge_tree(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)), criterion="ward")
+    with pytest.raises(ValueError, match="shared mass"):
+        merge_tree(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)), criterion="overlap")
+
+
+def test_the_medoid_is_the_partition_that_agrees_most():
+    halves, thirds = np.arange(60) // 30, np.arange(60) // 20
+    almost = halves.copy()
+    almost[:2] = 1
+    assert medoid_partition([thirds, almost, halves, halves]) == 2
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("criterion", ["kl", "overlap"])
+def test_a_grid_of_25_gaussians_is_found(criterion, seed):
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 25, 2500)
+    X = np.column_stack([truth // 5, truth % 5]) + generator.normal(0, 0.12, (2500, 2))
+    found, _ = clusters_by(criterion, X, 75, 25, seed)
+    assert adjusted_rand_score(truth, found) > 0.98
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_moons_are_unions_by_overlap(seed):
+    X, truth = make_moons(800, noise=0.06, random_state=seed)
+    found, _ = clusters_by("overlap", X, 30, 2, seed)
+    assert adjusted_rand_score(truth, found) > 0.98
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_clusters_of_one_row_in_a_hundred_are_kept(seed):
+    generator = np.random.default_rng(seed)
+    sizes = [3000, 30, 30]
+    truth = np.repeat([0, 1, 2], sizes)
+    X = np.array([[0, 0], [6, 0], [0, 6]])[truth] + generator.normal(0, 0.6, (3060, 2))
+    found, _ = clusters_by("overlap", X, 30, 3, seed, smallest=0.003)
+    assert adjusted_rand_score(truth, found) > 0.98
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_fifth_of_noise_makes_no_cluster(seed):
+    generator = np.random.default_rng(seed)
+    truth = np.repeat([0, 1, 2, 3, 4], 160)
+    centres = np.array([[0, 0], [4, 0], [0, 4], [4, 4], [2, 2]])
+    X = centres[truth] + generator.normal(0, 0.3, (800, 2))
+    X = np.concatenate([X, generator.uniform(-2, 6, (200, 2))])
+    found, weights = clusters_by("overlap", X, 40, 5, seed, smallest=0.03)
+    assert adjusted_rand_score(truth, found[:800]) > 0.95
+    assert weights.min() >= 0.03
