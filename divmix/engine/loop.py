@@ -1,11 +1,18 @@
 """The loop that all methods share: look at the rows, note it down, move the components."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from divmix.engine.monitor import Monitor, has_converged
+from divmix.engine.objective import Objective
+from divmix.engine.state import State
 from divmix.families import Components
-from divmix.rows.memory import DataTerm
+from divmix.kernels.sums import Sums
+from divmix.rows import Rows
+
+# Rows are visited in float32 while an iteration still changes the log-likelihood by more than this
+# (nats per row): its error in float32 is of the order of 1e-8.
+COARSE_ABOVE = 1e-4
 
 
 class Move(NamedTuple):
@@ -16,59 +23,63 @@ class Move(NamedTuple):
     """
 
     components: Components
-    memory: object
+    memory: Any
     entropy: float
     size: float
 
 
 # A step is a pure function of (components, sums, memory); its memory is None at the start.
-Step = Callable[[Components, object, object], Move]
+Step = Callable[[Components, Sums, Any], Move]
 
 
-class Result(NamedTuple):
-    """The components a climb ended with, and why it ended."""
+class Limits(NamedTuple):
+    """When a climb ends: at most `max_iter` visits to the rows, or when the mean objective of
+    `window` iterations moved by less than `tol` nats per row each.
 
-    components: Components
-    stop_reason: str  # converged, max_iter, time_budget or interrupted
+    keep_coarse: float32 to the end.
+    """
+
+    max_iter: int
+    tol: float
+    window: int = 1
+    keep_coarse: bool = False
 
 
 def climb(
     step: Step,
-    components: Components,
-    data_term: DataTerm,
+    objective: Objective,
+    rows: Rows,
+    state: State,
     monitor: Monitor,
-    *,
     phase: str,
-    alpha: float,
-    max_iter: int,
-    tol: float,
-    window: int = 1,
-) -> Result:
+    limits: Limits,
+) -> State:
     """Climb J = F + alpha H by `step` until J settles, max_iter is reached or time is up.
 
-    One iteration is one visit to the rows of `data_term`. Raises FitError.
+    One iteration is one visit to the rows. Raises FitError.
     """
-    memory = None
-    limit = len(monitor.trace) + max_iter
-    objectives: list[float] = []
-    while len(objectives) < max_iter:
-        if reason := monitor.stop_reason():
-            return Result(components, reason)
-        sums = data_term(components)
+    components, memory, coarse = state.moved, None, state.coarse
+    last = len(monitor.trace) + limits.max_iter
+    climbed: list[float] = []  # J of each iteration
+    reason = "max_iter"
+    previous = None
+    while len(climbed) < limits.max_iter:
+        if stop := monitor.stop_reason():
+            reason = stop
+            break
+        sums = objective.sums(rows, components, coarse=coarse)
         move = step(components, sums, memory)
-        log_likelihood = sums.log_likelihood / data_term.total_weight
-        objective = log_likelihood + alpha * move.entropy
+        log_likelihood = sums.log_likelihood / rows.total_weight
+        if previous is not None and not limits.keep_coarse:
+            coarse = coarse and abs(log_likelihood - previous) >= COARSE_ABOVE
+        previous = log_likelihood
+        J = log_likelihood + objective.alpha * move.entropy
         monitor.record(
-            phase,
-            components.count,
-            log_likelihood,
-            move.entropy,
-            objective,
-            move.size,
-            limit=limit,
+            phase, components.count, log_likelihood, move.entropy, J, move.size, limit=last
         )
         components, memory = move.components, move.memory
-        objectives.append(objective)
-        if has_converged(objectives, tol, window):
-            return Result(components, "converged")
-    return Result(components, "max_iter")
+        climbed.append(J)
+        if has_converged(climbed, limits.tol, limits.window):
+            reason = "converged"
+            break
+    return state._replace(components=components, memory=memory, coarse=coarse, stop_reason=reason)

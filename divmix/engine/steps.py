@@ -3,17 +3,19 @@
 import numpy as np
 
 from divmix.engine.loop import Move, Step
-from divmix.families import Components, Gaussian
-from divmix.families.structure import Base
-from divmix.particles import directions as particle_step
-from divmix.particles import optimizers as optimizer
+from divmix.engine.objective import Objective
+from divmix.families import Components, DifferentiableFamily, Family
+from divmix.families.family import Array
+from divmix.kernels.sums import Sums
+from divmix.particles import directions, optimizers
 
 
-def em_step(family: Gaussian, *, learn_weights: bool = True, base: Base | None = None) -> Step:
+def em_step(objective: Objective, *, learn_weights: bool = True) -> Step:
     """Expectation-maximisation: each component jumps to its M-step."""
+    family, prior = objective.family, objective.prior
 
-    def step(components: Components, sums, memory) -> Move:
-        updated = family.maximize(sums, components, learn_weights=learn_weights, base=base)
+    def step(components: Components, sums: Sums, memory: None) -> Move:
+        updated = family.maximize(sums, components, learn_weights=learn_weights, prior=prior)
         entropy = weight_entropy(components.weights)
         return Move(updated, None, entropy, step_size(family, components, updated))
 
@@ -21,7 +23,7 @@ def em_step(family: Gaussian, *, learn_weights: bool = True, base: Base | None =
 
 
 def published_step(
-    family: Gaussian,
+    family: DifferentiableFamily,
     alpha: float,
     *,
     kernel: str,
@@ -35,54 +37,54 @@ def published_step(
     bandwidth "median", "local" or a number. Weights stay as they are (1 / m). What components
     share (a tied covariance) or what is no coordinate (degrees of freedom) takes its EM update.
     """
-    advance = optimizer.OPTIMIZERS[optimizer_name]
+    advance = optimizers.OPTIMIZERS[optimizer_name]
 
-    def step(components: Components, sums, memory) -> Move:
+    def step(components: Components, sums: Sums, memory: optimizers.Memory | None) -> Move:
         theta = family.coordinates(components)
         mean_gradient = family.gradient(sums, components) / sums.mass.sum()
         gradient = components.count * mean_gradient
         if bandwidth == "median":
-            h = particle_step.median_bandwidth(theta, generator)
+            h = directions.median_bandwidth(theta, generator)
         else:
-            h = particle_step.local_bandwidth(theta) if bandwidth == "local" else float(bandwidth)
-        direction = particle_step.published_direction(theta, gradient, alpha, h, kernel)
+            h = directions.local_bandwidth(theta) if bandwidth == "local" else float(bandwidth)
+        direction = directions.published_direction(theta, gradient, alpha, h, kernel)
         increment, memory = advance(
-            direction, memory or optimizer.start(theta.shape), learning_rate
+            direction, memory or optimizers.start(theta.shape), learning_rate
         )
-        entropy = particle_step.entropy(theta, components.weights, h, kernel)
+        entropy = directions.entropy(theta, components.weights, h, kernel)
         updated = family.from_coordinates(theta + increment, components)
         return Move(family.update_shared(sums, updated), memory, entropy, rms(increment))
 
     return step
 
 
-def local_step(
-    family: Gaussian, alpha: float, *, learn_weights: bool = True, base: Base | None = None
-) -> Step:
+def local_step(objective: Objective, *, learn_weights: bool = True) -> Step:
     """The update preconditioned by each component's metric, kernel in the components' own scale."""
+    family, alpha, prior = objective.family, objective.alpha, objective.prior
 
-    def step(components: Components, sums, memory) -> Move:
-        target = family.maximize(sums, components, learn_weights=learn_weights, base=base)
+    def step(components: Components, sums: Sums, memory: None) -> Move:
+        target = family.maximize(sums, components, learn_weights=learn_weights, prior=prior)
         shares = sums.mass / sums.mass.sum()
-        increment = particle_step.local_step(family, components, target, shares, alpha)
+        increment = directions.local_step(family, components, target, shares, alpha)
         theta = family.coordinates(components) + increment
-        kernel = particle_step.similarity(family, components)
+        kernel = family.similarity(components)
         entropy = -float(components.weights @ np.log(kernel @ components.weights))
         return Move(family.from_coordinates(theta, target), None, entropy, rms(increment))
 
     return step
 
 
-def weight_entropy(weights: np.ndarray) -> float:
+def weight_entropy(weights: Array) -> float:
     """-sum w log w, nats."""
     positive = weights[weights > 0]
     return float(-(positive * np.log(positive)).sum())
 
 
-def step_size(family: Gaussian, before: Components, after: Components) -> float:
+def step_size(family: Family, before: Components, after: Components) -> float:
+    """Root mean square of the change in the coordinates."""
     return rms(family.coordinates(after) - family.coordinates(before))
 
 
-def rms(increment: np.ndarray) -> float:
+def rms(increment: Array) -> float:
     """Root mean square of an increment (m, D)."""
     return float(np.sqrt(np.mean(increment**2)))

@@ -5,7 +5,7 @@ import numpy as np
 from divmix.families.components import Components
 from divmix.families.structure import (
     CovarianceStructure,
-    add_base,
+    add_prior,
     diagonal_scatter,
     per_mass,
 )
@@ -60,9 +60,9 @@ class Spherical(AxisAligned):
     def variances(self, covariances, m, d):
         return np.repeat(covariances[:, None], d, axis=1)
 
-    def estimate(self, sums, means, previous, floor, base=None):
+    def estimate(self, sums, means, previous, floor, prior=None):
         scatter = diagonal_scatter(sums, means).mean(axis=1)
-        scatter, mass = add_base(scatter, sums.mass, base, lambda full: np.diagonal(full).mean())
+        scatter, mass = add_prior(scatter, sums.mass, prior, lambda full: np.diagonal(full).mean())
         return np.maximum(per_mass(scatter, mass, previous), floor.mean())
 
     def coordinates(self, covariances, m):
@@ -94,8 +94,8 @@ class Diag(AxisAligned):
     def variances(self, covariances, m, d):
         return covariances
 
-    def estimate(self, sums, means, previous, floor, base=None):
-        scatter, mass = add_base(diagonal_scatter(sums, means), sums.mass, base, np.diagonal)
+    def estimate(self, sums, means, previous, floor, prior=None):
+        scatter, mass = add_prior(diagonal_scatter(sums, means), sums.mass, prior, np.diagonal)
         return np.maximum(per_mass(scatter, mass, previous), floor)
 
     def coordinates(self, covariances, m):
@@ -117,7 +117,7 @@ class Known(Diag):
     def n_parameters(self, m, d):
         return 0
 
-    def estimate(self, sums, means, previous, floor, base=None):
+    def estimate(self, sums, means, previous, floor, prior=None):
         return previous
 
     def coordinates(self, covariances, m):

@@ -6,7 +6,7 @@ from divmix.families.axis_aligned import Spherical
 from divmix.families.components import Components
 from divmix.families.structure import (
     CovarianceStructure,
-    add_base,
+    add_prior,
     floor_eigenvalues,
     full_scatter,
     inverse_cholesky,
@@ -39,8 +39,8 @@ class Full(CovarianceStructure):
         factors = inverse_cholesky(components.covariances)
         return kernels.full_sums(X, row_weights, offsets, components.means, factors, *shape)
 
-    def estimate(self, sums, means, previous, floor, base=None):
-        scatter, mass = add_base(full_scatter(sums, means), sums.mass, base, lambda full: full)
+    def estimate(self, sums, means, previous, floor, prior=None):
+        scatter, mass = add_prior(full_scatter(sums, means), sums.mass, prior, lambda full: full)
         return floor_eigenvalues(per_mass(scatter, mass, previous), floor)
 
     def coordinates(self, covariances, m):
@@ -119,8 +119,8 @@ class Tied(CovarianceStructure):
         first = np.linalg.solve(factor, total.first.T).T
         return total._replace(first=first, second=second)
 
-    def estimate(self, sums, means, previous, floor, base=None):
-        """As for the others; what all share needs no base."""
+    def estimate(self, sums, means, previous, floor, prior=None):
+        """As for the others; what all share needs no prior."""
         if is_empty(sums.mass).all():
             return previous
         cross = means.T @ sums.first

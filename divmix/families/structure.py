@@ -1,24 +1,16 @@
 """What a covariance structure has to know, and the algebra that all structures share."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from divmix.families.components import Components
+from divmix.families.family import Array, Prior
+from divmix.kernels.sums import Sums
 
 # A component whose share of the mass is below this has no estimate of its own: it stays put.
 EMPTY = 1e-12
-
-
-class Base(NamedTuple):
-    """A broad base measure on covariances, as rows that each component has seen beforehand.
-
-    `rows` of them, scattered like `covariance` (d, d), or, where that is None, like the rows of
-    the table within their components: the pooled covariance.
-    """
-
-    rows: float
-    covariance: np.ndarray | None = None
 
 
 class CovarianceStructure:
@@ -69,8 +61,8 @@ class CovarianceStructure:
         """
         raise NotImplementedError
 
-    def estimate(self, sums, means, previous, floor, base: Base | None = None) -> np.ndarray:
-        """The M-step: (S_j + base) / (mass_j + base's rows), floored; `previous` where empty."""
+    def estimate(self, sums, means, previous, floor, prior: Prior | None = None) -> np.ndarray:
+        """The M-step: (S_j + prior) / (mass_j + the prior's rows), floored; `previous` where empty."""
         raise NotImplementedError
 
     def coordinates(self, covariances: np.ndarray, m: int) -> np.ndarray:
@@ -114,18 +106,20 @@ def per_mass(total: np.ndarray, mass: np.ndarray, previous: np.ndarray) -> np.nd
     return np.where(empty.reshape(column), previous, divided)
 
 
-def add_base(scatter: np.ndarray, mass: np.ndarray, base: Base | None, own_shape):
-    """Scatter (m, ...) and mass (m,) with the rows of the base measure added to each component.
+def add_prior(
+    scatter: Array, mass: Array, prior: Prior | None, own_shape: Callable[[Array], Any]
+) -> tuple[Array, Array]:
+    """Scatter (m, ...) and mass (m,) with the rows of the prior added to each component.
 
-    own_shape brings the base's covariance (d, d) into the shape of one scatter.
+    own_shape brings the prior's covariance (d, d) into the shape of one scatter.
     """
-    if base is None:
+    if prior is None:
         return scatter, mass
-    if base.covariance is None:
+    if prior.covariance is None:
         covariance = scatter.sum(axis=0) / max(mass.sum(), 1e-300)
     else:
-        covariance = own_shape(base.covariance)
-    return scatter + base.rows * covariance, mass + base.rows
+        covariance = own_shape(prior.covariance)
+    return scatter + prior.rows * covariance, mass + prior.rows
 
 
 def diagonal_scatter(sums, means: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ so its alpha is ours divided by m.
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from divmix.families import Components, Gaussian
+from divmix.families import Components, Family
 
 SMALLEST_BANDWIDTH = 1e-6  # in standardised units: coinciding particles still repel finitely
 
@@ -64,18 +64,8 @@ def entropy(theta: np.ndarray, weights: np.ndarray, bandwidth: float, kernel: st
     return float(total)
 
 
-def similarity(family: Gaussian, components: Components) -> np.ndarray:
-    """k_ij = exp(-maha_ij^2 / 2) in the components' own scale, (m, m), symmetric.
-
-    The squared distance of two means is the average of the two Mahalanobis distances, so only
-    components that overlap share their drive and repel.
-    """
-    distances = family.structure.mahalanobis(components.means, components)
-    return np.exp(-0.25 * (distances + distances.T))
-
-
 def local_step(
-    family: Gaussian, components: Components, target: Components, shares: np.ndarray, alpha: float
+    family: Family, components: Components, target: Components, shares: np.ndarray, alpha: float
 ) -> np.ndarray:
     """Increment (m, D) that moves each component along EM displacements, and apart from others.
 
@@ -85,7 +75,7 @@ def local_step(
     """
     theta = family.coordinates(components)
     displacement = family.coordinates(target) - theta
-    kernel = similarity(family, components)
+    kernel = family.similarity(components)
     kernel /= kernel.sum(axis=1, keepdims=True)
     increment = kernel @ displacement
     d = components.means.shape[1]
