@@ -11,11 +11,11 @@ Each phase is a pure function of the state; what passes between them is `Carried
 
 from typing import NamedTuple
 
-from divmix.engine.loop import Limits, climb
+from divmix.engine.loop import climb
 from divmix.engine.objective import Objective
 from divmix.engine.state import Phase, State
 from divmix.engine.steps import em_step
-from divmix.families import Prior
+from divmix.families import Components, Prior
 from divmix.problem import Problem, equal_weights
 from divmix.rows import MemoryRows
 from divmix.search import relax as relaxing
@@ -52,10 +52,10 @@ def searching_of(problem: Problem, sample: MemoryRows) -> Searching:
     return Searching(
         sample,
         problem.family,
+        problem.noise,
         problem.monitor,
         problem.clusters,
         problem.alpha,
-        problem.noise,
         problem.merge,
     )
 
@@ -115,16 +115,19 @@ def refine(problem: Problem, state: State) -> State:
     """The components of the clusters, fitted to all rows."""
     searching = searching_of(problem, state.carried.sample)
     components = state.moved
-    rows = problem.alpha * problem.rows.total_weight / components.count
-    prior = searching.broad(components.count)._replace(rows=rows) if rows else None
+    prior = final_prior(searching, components, problem.rows.total_weight)
     objective = Objective(problem.family, 0.0, prior, problem.noise)
-    learn_weights = problem.weights != "uniform"
+    learn_weights = problem.learn_weights is not False
     if not learn_weights:
         state = state._replace(components=equal_weights(components))
-    limits = Limits(problem.max_iter, problem.tol, keep_coarse=problem.keep_coarse)
     step = em_step(objective, learn_weights=learn_weights)
     state = state._replace(coarse=problem.coarse)
-    return climb(step, objective, problem.rows, state, problem.monitor, "refine", limits)
+    return climb(
+        step, objective, problem.rows, state, problem.monitor, "refine", problem.limits()
+    )
 
 
-__all__ = ["Carried", "Prior", "phases", "sample_rows", "searching_of"]
+def final_prior(searching: Searching, components: Components, total_weight: float) -> Prior | None:
+    """alpha n / m rows, as scattered as the broad prior; none for alpha = 0."""
+    rows = searching.alpha * total_weight / components.count
+    return searching.broad(components.count)._replace(rows=rows) if rows else None

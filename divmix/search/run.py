@@ -18,6 +18,13 @@ from divmix.rows import MemoryRows
 from divmix.search.schedule import SCHEDULE, Schedule
 
 
+class Model(NamedTuple):
+    """A family, and a broad component beside those that are moved, or None."""
+
+    family: Family
+    noise: Components | None = None
+
+
 class Searching(NamedTuple):
     """A search for k clusters among sample rows; everything in it stays as it is.
 
@@ -26,10 +33,10 @@ class Searching(NamedTuple):
 
     sample: MemoryRows
     family: Family
+    noise: Components | None
     monitor: Monitor
     k: int = 1
     alpha: float = 0.0
-    noise: Components | None = None
     merge: str = "auto"
     schedule: Schedule = SCHEDULE
 
