@@ -21,7 +21,7 @@ from divmix.families import Components, Gaussian, make_family
 from divmix.families.structure import Base
 from divmix.methods import diversified
 from divmix.rows.memory import InMemory
-from divmix.settings import FitSettings
+from divmix.settings import DiversifiedSettings
 
 # By trials on 10,000 pictures of digits, within .003 in accuracy of each other: energy alone,
 # assignments alone, or both.
@@ -102,7 +102,7 @@ def _start(codes: np.ndarray, learning: Learning) -> tuple[Gaussian, Components]
     weights = np.ones(len(codes))
     floor = variance_floor(codes, weights, FLOOR, np.zeros(codes.shape[1], bool))
     family = make_family("gaussian", "full", floor)
-    settings = FitSettings(clusters=learning.clusters, alpha=learning.alpha, merge="kl")
+    settings = DiversifiedSettings(clusters=learning.clusters, alpha=learning.alpha, merge="kl")
     fitted = diversified(
         InMemory(codes, weights, family), family, settings, learning.generator, Monitor()
     )

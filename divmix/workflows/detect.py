@@ -20,7 +20,7 @@ from divmix.errors import UsageError
 from divmix.model.calibration import HELD_OUT, TRAINING, Calibration
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
-from divmix.settings import DetectSettings, DetectTableSettings, FitSettings, TableSettings
+from divmix.settings import DetectSettings, DetectTableSettings, DiversifiedSettings, TableSettings
 from divmix.tables import arrays
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output, write_json
@@ -157,7 +157,7 @@ def fit_density(
     progress, notes = progress or Progress(), [] if notes is None else notes
     tables = tables or DetectTableSettings()
     generator = np.random.default_rng(settings.seed)
-    joint = FitSettings(clusters=JOINT_CLUSTERS, seed=settings.seed)
+    joint = DiversifiedSettings(clusters=JOINT_CLUSTERS, seed=settings.seed)
     preprocessing, rows = prepare(table, tables, generator, progress, locate, joint)
     mixed = settings.training == "mixed" or (settings.training == "auto" and itself)
     used = np.flatnonzero(rows.row_weights > 0)

@@ -23,7 +23,7 @@ from divmix.model.mixture import NOISE, Mixture, Scores, blank
 from divmix.progress import Progress, TraceRow
 from divmix.rows.memory import InMemory
 from divmix.search.phases import draw_sample
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, FitSettings, TableSettings
 from divmix.tables.reading import open_table, reading_options
 from divmix.workflows import run_folder, summary
 from divmix.workflows.evaluate import evaluate_clusters
@@ -242,10 +242,13 @@ def choose_family(family: str, encoder: encoders.Chain | None) -> str:
 
 def suited(settings: FitSettings, encoder: encoders.Chain | None) -> FitSettings:
     """The settings with what suits the encoder where they are "auto"."""
+    settings = replace(settings, family=choose_family(settings.family, encoder))
+    if not isinstance(settings, DiversifiedSettings):
+        return settings
     merge = settings.merge
     if merge == "auto" and encoder is not None and encoder.has_far_rows:
         merge = "kl"  # a graph's embedding draws each cluster together
-    return replace(settings, family=choose_family(settings.family, encoder), merge=merge)
+    return replace(settings, merge=merge)
 
 
 def splinter(encoder: encoders.Chain | None) -> float:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, TableSettings
 from tests.cli.helpers import assert_two_lines
 
 
@@ -42,7 +42,9 @@ def test_flag_before_environment_before_config_before_default(parsed, tmp_path):
         3,
         env={"DIVMIX_FIT_ALPHA": "0.25", "DIVMIX_FIT_CLUSTERS": "4"},
     )
-    assert given["settings"] == FitSettings(clusters=3, alpha=0.25, seed=7, covariance="diag")
+    assert given["settings"] == DiversifiedSettings(
+        clusters=3, alpha=0.25, seed=7, covariance="diag"
+    )
     origins = given["origins"]
     assert (origins["clusters"], origins["alpha"], origins["seed"], origins["family"]) == (
         "flag",
@@ -53,7 +55,7 @@ def test_flag_before_environment_before_config_before_default(parsed, tmp_path):
 
 
 def test_origins_name_every_setting(parsed):
-    values = FitSettings(clusters=3).to_dict() | TableSettings().to_dict()
+    values = DiversifiedSettings(clusters=3).to_dict() | TableSettings().to_dict()
     assert parsed("t.csv", "-k", 3)["origins"].keys() == values.keys()
 
 
@@ -80,7 +82,7 @@ def test_flags_have_three_ways_too(parsed, tmp_path):
 
 
 def test_a_former_run_gives_its_settings_and_its_input(parsed, tmp_path):
-    settings = FitSettings(clusters=4, alpha=0.3, bandwidth="local", threads=1)
+    settings = DiversifiedSettings(clusters=4, alpha=0.3, bandwidth="local", threads=1)
     tables = TableSettings(exclude=("id",), truth="class", log=("auto",))
     path = config(
         tmp_path,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from divmix import settings
 from divmix.errors import UsageError
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, FitSettings, TableSettings, fit_settings
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ from divmix.settings import FitSettings, TableSettings
 )
 def test_a_value_that_does_not_fit_is_named_as_typed(values, message):
     with pytest.raises(UsageError) as caught:
-        FitSettings(**{"clusters": 3} | values)
+        fit_settings(**{"clusters": 3} | values)
     assert str(caught.value) == message
     assert caught.value.hint.startswith(message.split()[0])
 
@@ -58,14 +58,14 @@ def test_column_names_must_be_names(values):
 
 
 def test_text_is_read_as_the_command_line_would():
-    made = FitSettings(clusters="3", alpha="1e-2", bandwidth="0.5", seed="12")
+    made = DiversifiedSettings(clusters="3", alpha="1e-2", bandwidth="0.5", seed="12")
     assert (made.clusters, made.alpha, made.bandwidth, made.seed) == (3, 0.01, 0.5, 12)
     assert TableSettings(columns='a, "b,c",d').columns == ("a", "b,c", "d")
 
 
 def test_numbers_take_the_type_of_the_setting():
-    assert isinstance(FitSettings(clusters=3, alpha=1).alpha, float)
-    assert isinstance(FitSettings(clusters=3.0).clusters, int)
+    assert isinstance(DiversifiedSettings(clusters=3, alpha=1).alpha, float)
+    assert isinstance(DiversifiedSettings(clusters=3.0).clusters, int)
 
 
 @given(
@@ -76,7 +76,7 @@ def test_numbers_take_the_type_of_the_setting():
 )
 def test_settings_survive_a_document(clusters, alpha, seed, names):
     for made in (
-        FitSettings(clusters=clusters, alpha=alpha, seed=seed),
+        DiversifiedSettings(clusters=clusters, alpha=alpha, seed=seed),
         TableSettings(columns=names, exclude=names),
     ):
         assert type(made).from_dict(json.loads(json.dumps(made.to_dict()))) == made
