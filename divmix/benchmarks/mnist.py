@@ -17,13 +17,14 @@ from divmix import encoders
 from divmix.benchmarks.deep_peers import PEERS
 from divmix.choosing.clusters import SPLINTER, settle_clusters
 from divmix.choosing.covariance import variance_floor
+from divmix.design.prepare import DesignMatrix, prepare
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError
 from divmix.metrics import clustering_metrics
 from divmix.progress import Progress
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.reading import open_table
-from divmix.workflows.fit import Fit, Rows, choose_family, fit_table, prepare
+from divmix.workflows.fit import Fit, choose_family, fit_table
 from divmix.workflows.resources import limited_threads
 
 FILE, LABEL, IMAGE, DIGITS = "mnist.parquet", "label", "28x28", 10
@@ -155,13 +156,13 @@ def embed(
     name, *arguments = last.split(":")
     peer = PEERS.get(name)
     tables = TableSettings(encoder=(known or None) if peer else encoder, image=IMAGE, truth=LABEL)
-    settings = FitSettings(clusters=DIGITS, seed=seed, alpha=alpha)
+    joint = encoders.JointTraining(DIGITS, alpha)
     generator = np.random.default_rng(seed)
-    preparation, rows = prepare(table, tables, generator, Progress(), settings=settings)
+    design, rows = prepare(table, tables, generator, Progress(), joint=joint)
     if not peer:
-        return rows.X, choose_family("auto", preparation.encoder)
+        return rows.X, choose_family("auto", design.far_rows)
     size = tables.image_size(table.num_columns - 1)
-    learning = encoders.Learning(generator, Progress(), size, clusters=DIGITS, alpha=alpha)
+    learning = encoders.Learning(generator, Progress(), size, joint=joint)
     made = peer.learn(rows.X, tuple(arguments), learning)
     return np.ascontiguousarray(made.transform(rows.X)), "gaussian"
 
@@ -238,7 +239,7 @@ def on_one_embedding(table, truth: np.ndarray, progress) -> dict[str, Any]:
 def k_auto(Z: np.ndarray, family: str, seed: int) -> int:
     """The number of clusters that `-k auto` finds in the embedding (n, e) of a graph."""
     weights = np.ones(len(Z))
-    rows = Rows(Z, weights, np.zeros(len(Z)), weights > 0)
+    rows = DesignMatrix(Z, weights, np.zeros(len(Z)), weights > 0)
     settings = FitSettings(clusters="auto", seed=seed, family=family)
     floor = variance_floor(Z, weights, settings.floor, np.zeros(Z.shape[1], bool))
     return settle_clusters(settings, rows, floor, Monitor(), [], SPLINTER).clusters

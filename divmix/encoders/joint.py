@@ -6,18 +6,21 @@ Xie, Girshick and Farhadi, ICML 2016). Between epochs of the network the compone
 steps, the ones of every fit: up the log-likelihood and away from each other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from divmix.choosing.covariance import variance_floor
 from divmix.encoders.autoencoder import Autoencoder
-from divmix.encoders.encoder import Learning
+from divmix.encoders.encoder import JointTraining, Learning
+from divmix.encoders.network import Tensor, Torch
 from divmix.encoders.training import Training, check_loss
 from divmix.engine.monitor import Monitor
 from divmix.engine.steps import local_step
 from divmix.errors import UsageError
 from divmix.families import Components, Gaussian, make_family
+from divmix.families.posterior import log_weights
 from divmix.families.structure import Base
 from divmix.methods import diversified
 from divmix.rows.memory import InMemory
@@ -41,13 +44,21 @@ class Joint(Autoencoder):
 
     @classmethod
     def refine(cls, training: Training, learning: Learning) -> None:
-        """Epochs of the network and steps of the components in turn. Raises FitError."""
+        """Epochs of the network and steps of the components in turn.
+
+        Raises FitError, and UsageError where the number of clusters is not known.
+        """
+        if learning.joint is None:
+            raise UsageError(
+                "--encoder joint needs a number of clusters to train for",
+                hint="fit with -k N; autoencoder:E needs none",
+            )
         torch, (encode, decode) = training.torch, training.network
         codes = training.codes()
-        family, components = _start(codes, learning)
+        family, components = _start(codes, learning.joint, learning.generator)
         optimizer = training.optimizer(LEARNING_RATE, WEIGHT_DECAY)
         for done in range(ROUNDS):
-            components = cls.move(family, components, codes, learning.alpha)
+            components = cls.move(family, components, codes, learning.joint.alpha)
             log_joint = _log_joint(torch, components, training.device)
             with torch.no_grad():
                 target = sharpened(
@@ -87,42 +98,36 @@ class Joint(Autoencoder):
         return components
 
 
-def sharpened(torch, responsibilities):
+def sharpened(torch: Torch, responsibilities: Tensor) -> Tensor:
     """Targets (n, k): squared responsibilities over the size of each cluster, normalised."""
     target = responsibilities**2 / responsibilities.sum(0)
     return target / target.sum(1, keepdim=True)
 
 
-def _start(codes: np.ndarray, learning: Learning) -> tuple[Gaussian, Components]:
-    if learning.clusters is None:
-        raise UsageError(
-            "--encoder joint needs a number of clusters to train for",
-            hint="fit with -k N; autoencoder:E needs none",
-        )
+def _start(
+    codes: np.ndarray, joint: JointTraining, generator: np.random.Generator
+) -> tuple[Gaussian, Components]:
     weights = np.ones(len(codes))
     floor = variance_floor(codes, weights, FLOOR, np.zeros(codes.shape[1], bool))
     family = make_family("gaussian", "full", floor)
-    settings = FitSettings(clusters=learning.clusters, alpha=learning.alpha, merge="kl")
-    fitted = diversified(
-        InMemory(codes, weights, family), family, settings, learning.generator, Monitor()
-    )
+    settings = FitSettings(clusters=joint.clusters, alpha=joint.alpha, merge="kl")
+    fitted = diversified(InMemory(codes, weights, family), family, settings, generator, Monitor())
     return family, fitted.components
 
 
-def _log_joint(torch, components: Components, device):
+def _log_joint(torch: Torch, components: Components, device: str) -> Callable[[Tensor], Tensor]:
     """log w_j p(z | theta_j) as a function of codes (n, e) that gradients flow through, (n, k)."""
 
-    def tensor(values: np.ndarray):
+    def tensor(values: np.ndarray) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device)
 
     factors = np.linalg.inv(np.linalg.cholesky(components.covariances))
     log_factor = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-    log_weights = np.log(np.maximum(components.weights, 1e-300))
     half = 0.5 * components.means.shape[1] * np.log(2 * np.pi)
     whiten, means = tensor(factors), tensor(components.means)
-    offsets = tensor(log_weights + log_factor - half)
+    offsets = tensor(log_weights(components.weights) + log_factor - half)
 
-    def log_joint(z):
+    def log_joint(z: Tensor) -> Tensor:
         whitened = torch.einsum("kij,nkj->nki", whiten, z[:, None] - means)
         return offsets - 0.5 * whitened.square().sum(-1)
 

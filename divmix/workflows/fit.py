@@ -9,17 +9,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from divmix import encoders, report
+from divmix import report
 from divmix.choosing import restarts
 from divmix.choosing.clusters import SPLINTER, settle_alpha, settle_clusters
 from divmix.choosing.covariance import choose_covariance, variance_floor
-from divmix.design.preprocessing import Locate, Preprocessing, row_name
+from divmix.design.design import Design
+from divmix.design.prepare import DesignMatrix, prepare
+from divmix.design.row_names import Locate, row_name
+from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError, UsageError
 from divmix.families import Components, Gaussian, make_family
 from divmix.families.noise import broad_component, with_noise
 from divmix.methods import Fitted
-from divmix.model.mixture import NOISE, Mixture, Scores, blank
+from divmix.model.mixture import Mixture
+from divmix.model.scores import Scores, blank
 from divmix.progress import Progress, TraceRow
 from divmix.rows.memory import InMemory
 from divmix.search.phases import draw_sample
@@ -28,20 +32,6 @@ from divmix.tables.reading import open_table, reading_options
 from divmix.workflows import run_folder, summary
 from divmix.workflows.evaluate import evaluate_clusters
 from divmix.workflows.resources import limited_threads
-
-BATCH_ROWS = 65_536  # rows transformed at a time
-
-
-class Rows(NamedTuple):
-    """The design matrix of a table: X (n, d), row_weights (n,), log_jacobian (n,), complete (n,).
-
-    A row that missing values keep out stays, with weight 0, so that rows keep their places.
-    """
-
-    X: np.ndarray
-    row_weights: np.ndarray
-    log_jacobian: np.ndarray
-    complete: np.ndarray
 
 
 class Fit(NamedTuple):
@@ -146,19 +136,18 @@ def fit_table(
     notes = list(notes)
     with limited_threads(settings.threads, progress):
         generator = np.random.default_rng(settings.seed)
-        preprocessing, rows = prepare(table, tables, generator, progress, locate, settings)
-    if preprocessing.encoder is not None:
+        design, rows = prepare(table, tables, generator, progress, locate, joint_training(settings))
+    if design.is_embedding:
         notes.append(
-            f"encoder {tables.encoder}: densities are those of its "
-            f"{preprocessing.n_features} features"
+            f"encoder {tables.encoder}: densities are those of its {design.n_features} features"
         )
-    settings = suited(settings, preprocessing.encoder)
-    floor = floor_of(rows, preprocessing, settings)
+    settings = suited(settings, design.far_rows)
+    floor = floor_of(rows, design, settings)
     # Densities are told in the data's own units, the fit works in those of the design matrix.
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
     monitor = Monitor(settings.time_budget, should_stop, progress, offset)
     with limited_threads(settings.threads, progress):
-        settings = _settle(settings, rows, floor, monitor, notes, splinter(preprocessing.encoder))
+        settings = _settle(settings, rows, floor, monitor, notes, splinter(design.far_rows))
         family = _family(rows, floor, settings, notes)
         monitor.trace.clear()  # the trace is that of the fit
         for note in notes:
@@ -176,7 +165,7 @@ def fit_table(
         fitted, spread = kept
         gap = _gap(data_term(), fitted, settings, monitor) if settings.gap else None
         progress.stage("labelling rows")
-        mixture, scores = _label(fitted, family, noise, rows, preprocessing)
+        mixture, scores = _label(fitted, family, noise, rows, design)
     log_likelihood = float(
         np.average(scores.log_density[rows.complete], weights=rows.row_weights[rows.complete])
     )
@@ -195,85 +184,41 @@ def fit_table(
     )
 
 
-def prepare(
-    table: pa.Table,
-    tables: TableSettings,
-    generator: np.random.Generator,
-    progress: Progress,
-    locate: Locate = row_name,
-    settings: FitSettings | None = None,
-) -> tuple[Preprocessing, Rows]:
-    """How the columns of a table are prepared, and its rows so: the design matrix, or with an
-    encoder their embedding. `settings` tell a joint training its number of clusters and alpha.
-
-    Raises InputError, UsageError, FitError, MissingExtraError.
-    """
-    progress.stage("preparing columns")
-    preprocessing = Preprocessing.learn(table, tables, locate=locate)
-    image = tables.image_size(preprocessing.n_features)
-    if tables.encoder is not None:
-        encoders.parse(tables.encoder)  # before the work begins
-    rows = design_matrix(table, preprocessing, progress, locate)
-    if tables.encoder is None:
-        return preprocessing, rows
-    known = settings is not None
-    learning = encoders.Learning(
-        generator,
-        progress,
-        image,
-        tables.device,
-        clusters=settings.clusters if known and settings.clusters != "auto" else None,
-        alpha=settings.alpha if known and settings.alpha != "auto" else 0.0,
-    )
-    used = rows.row_weights > 0
-    chain, embedded = encoders.learn(tables.encoder, rows.X[used], learning)
-    if not used.all():
-        embedded = chain.transform(rows.X)  # in the blocks that predict has
-    encoded = encoders.EncodedPreprocessing.of(preprocessing, chain)
-    return encoded, rows._replace(X=embedded, log_jacobian=np.zeros(len(embedded)))
+def joint_training(settings: FitSettings) -> JointTraining | None:
+    """The mixture that an encoder may be trained along with, where its clusters are known."""
+    if isinstance(settings.clusters, str):
+        return None
+    alpha = 0.0 if isinstance(settings.alpha, str) else settings.alpha
+    return JointTraining(settings.clusters, alpha)
 
 
-def choose_family(family: str, encoder: encoders.Chain | None) -> str:
-    """The family asked for, or the one that suits the encoder."""
+def choose_family(family: str, far_rows: bool) -> str:
+    """The family asked for, or the one that suits the design."""
     if family != "auto":
         return family
-    return "student" if encoder is not None and encoder.has_far_rows else "gaussian"
+    return "student" if far_rows else "gaussian"
 
 
-def suited(settings: FitSettings, encoder: encoders.Chain | None) -> FitSettings:
-    """The settings with what suits the encoder where they are "auto"."""
+def suited(settings: FitSettings, far_rows: bool) -> FitSettings:
+    """The settings with what suits the design where they are "auto"."""
     merge = settings.merge
-    if merge == "auto" and encoder is not None and encoder.has_far_rows:
+    if merge == "auto" and far_rows:
         merge = "kl"  # a graph's embedding draws each cluster together
-    return replace(settings, family=choose_family(settings.family, encoder), merge=merge)
+    return replace(settings, family=choose_family(settings.family, far_rows), merge=merge)
 
 
-def splinter(encoder: encoders.Chain | None) -> float:
+def splinter(far_rows: bool) -> float:
     """Share of the mean size of a cluster below which `-k auto` counts none."""
-    return SPLINTER if encoder is not None and encoder.has_far_rows else 0.0
-
-
-def design_matrix(
-    table: pa.Table, preprocessing: Preprocessing, progress: Progress, locate: Locate = row_name
-) -> Rows:
-    """The rows of a table as a matrix, filled batch by batch. Raises InputError."""
-    n = table.num_rows
-    rows = Rows(
-        np.empty((n, preprocessing.n_features)), np.empty(n), np.empty(n), np.empty(n, bool)
-    )
-    for start in range(0, n, BATCH_ROWS):
-        batch = table.slice(start, BATCH_ROWS)
-        part = slice(start, start + batch.num_rows)
-        done = preprocessing.transform(batch, first_row=start, locate=locate, out=rows.X[part])
-        weights = preprocessing.row_weights(batch, first_row=start, locate=locate)
-        rows.row_weights[part] = np.where(done.complete, weights, 0.0)
-        rows.log_jacobian[part], rows.complete[part] = done.log_jacobian, done.complete
-        progress.rows(part.stop, n)
-    return rows
+    return SPLINTER if far_rows else 0.0
 
 
 def _settle(
-    settings: FitSettings, rows: Rows, floor, monitor: Monitor, notes: list[str], splinter: float
+    settings: FitSettings,
+    rows: DesignMatrix,
+    floor,
+    monitor: Monitor,
+    notes: list[str],
+    splinter: float,
 ):
     """The settings with a number of clusters and an alpha where they are "auto"."""
     if settings.clusters == "auto":
@@ -285,7 +230,9 @@ def _settle(
     return settings
 
 
-def _family(rows: Rows, floor: np.ndarray, settings: FitSettings, notes: list[str]) -> Gaussian:
+def _family(
+    rows: DesignMatrix, floor: np.ndarray, settings: FitSettings, notes: list[str]
+) -> Gaussian:
     used = int(np.count_nonzero(rows.row_weights))
     if used < len(rows.row_weights):
         left_out = len(rows.row_weights) - used
@@ -320,16 +267,9 @@ def _check_noise(settings: FitSettings, covariance: str) -> None:
         )
 
 
-def floor_of(rows: Rows, preprocessing: Preprocessing, settings: FitSettings) -> np.ndarray:
+def floor_of(rows: DesignMatrix, design: Design, settings: FitSettings) -> np.ndarray:
     """Smallest variance of each feature, (d,)."""
-    if preprocessing.encoder is not None:
-        indicator = np.zeros(preprocessing.n_features, bool)
-        return variance_floor(rows.X, rows.row_weights, settings.floor, indicator)
-    indicator = np.repeat(
-        [column.kind != "numeric" for column in preprocessing.columns],
-        [len(column.features) for column in preprocessing.columns],
-    )
-    return variance_floor(rows.X, rows.row_weights, settings.floor, indicator)
+    return variance_floor(rows.X, rows.row_weights, settings.floor, design.indicator)
 
 
 def _gap(data_term: InMemory, fitted: Fitted, settings: FitSettings, monitor: Monitor) -> float:
@@ -346,18 +286,15 @@ def _gap(data_term: InMemory, fitted: Fitted, settings: FitSettings, monitor: Mo
 
 
 def _label(
-    fitted: Fitted, family: Gaussian, noise: Components | None, rows: Rows, preprocessing
+    fitted: Fitted,
+    family: Gaussian,
+    noise: Components | None,
+    rows: DesignMatrix,
+    design: Design,
 ) -> tuple[Mixture, Scores]:
     """The mixture with its clusters in canonical order, and the scores of the training rows."""
-    k = int(fitted.clusters.max()) + 1
-    mixture = Mixture(
-        family, fitted.components, fitted.clusters, preprocessing, {}, fitted.hierarchy, noise=noise
-    ).ordered(np.zeros(k))
-    assigned = mixture.score(rows.X).cluster
-    own = assigned != NOISE
-    mixture = mixture.ordered(
-        np.bincount(assigned[own], weights=rows.row_weights[own], minlength=k)
-    )
-    scores = mixture.score(rows.X)
+    mixture, scores = Mixture(
+        family, fitted.components, fitted.clusters, design, {}, fitted.hierarchy, noise=noise
+    ).labelled(rows.X, rows.row_weights)
     scores = scores._replace(log_density=scores.log_density + rows.log_jacobian)
     return mixture, blank(scores, ~rows.complete)

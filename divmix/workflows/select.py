@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from divmix.choosing import clusters as selection
-from divmix.design.preprocessing import Locate, row_name
+from divmix.design.prepare import prepare
+from divmix.design.row_names import Locate, row_name
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.progress import Progress
@@ -16,7 +17,7 @@ from divmix.search.starts import count_distinct
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output
-from divmix.workflows.fit import choose_family, floor_of, prepare, splinter
+from divmix.workflows.fit import choose_family, floor_of, splinter
 from divmix.workflows.resources import limited_threads
 from divmix.workflows.run_folder import write_table
 
@@ -88,9 +89,9 @@ def select_table(
     tables, progress = tables or TableSettings(), progress or Progress()
     with limited_threads(settings.threads, progress):
         generator = np.random.default_rng(settings.seed)
-        preprocessing, rows = prepare(table, tables, generator, progress, locate)
-    settings = replace(settings, family=choose_family(settings.family, preprocessing.encoder))
-    floor = floor_of(rows, preprocessing, settings)
+        design, rows = prepare(table, tables, generator, progress, locate)
+    settings = replace(settings, family=choose_family(settings.family, design.far_rows))
+    floor = floor_of(rows, design, settings)
     offset = float(rows.row_weights @ rows.log_jacobian / rows.row_weights.sum())
     monitor = Monitor(None, should_stop, progress, offset)
     generator = np.random.default_rng(settings.seed)
@@ -108,7 +109,7 @@ def select_table(
         held_out, stability = _resample(path, lowest, highest, generator, monitor, progress)
     if monitor.stop_reason():
         return None
-    n, chosen = len(drawn), selection.count_clusters(path.chosen, splinter(preprocessing.encoder))
+    n, chosen = len(drawn), selection.count_clusters(path.chosen, splinter(design.far_rows))
     return {
         "clusters": chosen,
         "covariance": path.sample.family.structure.name,

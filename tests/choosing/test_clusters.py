@@ -18,12 +18,12 @@ from divmix.choosing.clusters import (
     held_out_by_alpha,
     settle_alpha,
 )
+from divmix.design.prepare import DesignMatrix
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.families import Components, make_family
 from divmix.rows.memory import InMemory
 from divmix.settings import FitSettings
-from divmix.workflows.fit import Rows
 
 
 def blobs(centers, sizes, spread=1.0, seed=0):
@@ -37,7 +37,7 @@ def blobs(centers, sizes, spread=1.0, seed=0):
 
 
 def choose(X, seed=0, **settings):
-    rows = Rows(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
+    rows = DesignMatrix(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
     settings = FitSettings(clusters="auto", **settings)
     terms = candidate_terms(settings, rows, np.full(X.shape[1], 1e-6))
     return choose_clusters(terms, np.random.default_rng(seed), Monitor())
