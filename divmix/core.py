@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from divmix.certificate.gap import covers, remaining_gain
 from divmix.choosing.alpha import choose_alpha
-from divmix.choosing.clusters import SPLINTER, choose_clusters, count_clusters, explain
+from divmix.choosing.clusters import SMALLEST_SHARE, choose_clusters, count_clusters, explain
+from divmix.choosing.comparison import Comparison, compare
 from divmix.choosing.covariance import MOST_FULL_COLUMNS, choose_covariance, variance_floor
 from divmix.choosing.restarts import Spread, best_of
 from divmix.engine.monitor import Monitor
@@ -108,6 +109,18 @@ def fit_rows(
     )
 
 
+def compare_clusters(
+    rows: Rows | Array, lowest: int, highest: int, settings: FitSettings, monitor: Monitor
+) -> Comparison:
+    """Criteria of lowest .. highest clusters. Raises UsageError, FitError."""
+    if isinstance(rows, np.ndarray):
+        rows = MemoryRows(rows)
+    settings = _suited(settings, rows)
+    models = candidate_models(rows, rows.summary(), settings)
+    generator = np.random.default_rng(settings.seed)
+    return compare(rows, models, lowest, highest, generator, monitor)
+
+
 def settle(
     rows: Rows,
     settings: FitSettings,
@@ -139,7 +152,7 @@ def settle(
 
 def smallest_share(rows: Rows) -> float:
     """Share of the mean size of a cluster below which a component is no cluster of its own."""
-    return SPLINTER if rows.features.far_rows else 0.0
+    return SMALLEST_SHARE if rows.features.far_rows else 0.0
 
 
 def candidate_models(rows: Rows, summary: Summary, settings: FitSettings) -> list[Model]:

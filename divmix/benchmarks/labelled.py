@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from divmix.design.design import Design
+from divmix.design.prepare import design_matrix
 from divmix.design.preprocessing import Preprocessing
 from divmix.errors import InputError
 from divmix.progress import Progress
 from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.tables.reading import open_table
-from divmix.workflows.fit import design_matrix, fit_table
+from divmix.workflows.fit import fit_table
 
 LABEL = "label"
 COLUMNS = TableSettings(truth=LABEL)  # how a fit reads such a table
@@ -32,8 +34,8 @@ class LabelledSet(NamedTuple):
 
     def matrix(self) -> np.ndarray:
         """The rows as a default fit sees them, columns standardised: (n, d)."""
-        preprocessing = Preprocessing.learn(self.table, COLUMNS)
-        return design_matrix(self.table, preprocessing, Progress()).X
+        design = Design(Preprocessing.learn(self.table, COLUMNS))
+        return design_matrix(self.table, design, Progress()).X
 
 
 def find_sets(data: str, wanted: tuple[str, ...] | None = None) -> list[Path]:

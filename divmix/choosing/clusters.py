@@ -32,8 +32,8 @@ FEW_ROWS, PATHS_OF_FEW = 2_000, 3  # a path on few rows costs little and depends
 CLEARLY = 10.0  # difference of BIC: very strong evidence to Kass and Raftery (1995)
 APART = 1e-3  # share of rows in common below which components are taken for separate groups
 # On the embedding of a graph of neighbours: share of the mean size below which a component is a
-# splinter of a cluster. Clusters there are no ellipses, and BIC fills in their outskirts.
-SPLINTER = 0.2
+# part of another cluster. Clusters there are no ellipses, and BIC fills in their outskirts.
+SMALLEST_SHARE = 0.2
 
 
 class Candidate(NamedTuple):
@@ -205,12 +205,12 @@ def look_for_best(
         m = wanted
 
 
-def count_clusters(candidate: Candidate, splinter: float) -> int:
-    """Components whose weight is at least `splinter` of the mean of those that count."""
+def count_clusters(candidate: Candidate, smallest: float) -> int:
+    """Components whose weight is at least `smallest` of the mean of those that count."""
     weights, counted = candidate.components.weights, 0
     while counted != len(weights):
         counted = len(weights)
-        weights = weights[weights >= splinter / counted]
+        weights = weights[weights >= smallest / counted]
     return counted
 
 
@@ -227,7 +227,7 @@ def explain(path: Path, k: int | None = None) -> str:
         gap = second.bic - chosen.bic
         reason += f", {abs(gap):.3g} {'below' if gap > 0 else 'above'} that of {second.k}"
     if k is not None and k < chosen.k:
-        return f"{reason}; {k} of them are larger than splinters"
+        return f"{reason}; {k} of them are larger than parts of others"
     groups = count_groups(path)
     if 1 < groups < chosen.k:
         reason += f"; they form {groups} groups that share next to no rows (see -k {groups})"

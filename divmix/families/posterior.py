@@ -1,14 +1,29 @@
-"""From log-densities of components to those of the mixture, and to responsibilities.
-
-The one log-sum-exp of the package, and the one place that keeps log 0 finite.
-"""
+"""Sums of mixture terms in logarithms: what every density and responsibility goes through."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-SMALLEST_WEIGHT = 1e-300  # of a component that died: its log stays finite
+SMALLEST_WEIGHT = 1e-300  # keeps log weight finite for a component that died
+
+
+def log_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log of mixing weights (m,), (m,), finite also where a weight is 0."""
+    return np.log(np.maximum(weights, SMALLEST_WEIGHT))
+
+
+def log_sum_exp(terms: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
+    """log of the sum of exp(terms) along an axis, without overflow; terms (n, m) give (n,).
+
+    Terms are nats such as log w_j p(x_i|theta_j), (n, m). Where all are -inf the sum is -inf, where
+    one is NaN it is NaN.
+    """
+    top = terms.max(axis=axis, keepdims=True)
+    # -inf less itself is no number: terms that are all -inf are shifted by 0.
+    shift = np.where(np.isneginf(top), 0.0, top)
+    with np.errstate(divide="ignore"):
+        return np.squeeze(shift, axis) + np.log(np.exp(terms - shift).sum(axis=axis))
 
 
 class Posterior(NamedTuple):
@@ -18,21 +33,8 @@ class Posterior(NamedTuple):
     responsibilities: NDArray[np.float64]
 
 
-def log_sum_exp(terms: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
-    """log of the sum of exp over one axis of terms; -inf where all terms are."""
-    top = terms.max(axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        return np.log(np.exp(terms - top).sum(axis=axis)) + np.squeeze(top, axis=axis)
-
-
-def log_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log w (m,), finite also where w is 0."""
-    return np.log(np.maximum(weights, SMALLEST_WEIGHT))
-
-
 def posterior(log_joint: NDArray[np.float64]) -> Posterior:
-    """Of log w_j p(x|theta_j), (n, m)."""
+    """Of log w_j p(x|theta_j), (n, m), nats."""
     top = log_joint.max(axis=1, keepdims=True)
     shares = np.exp(log_joint - top)
     total = shares.sum(axis=1, keepdims=True)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from divmix.errors import InputError
 from divmix.settings import TableSettings
+from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.columnar_file import (
     ARROW_FILE,
     ARROW_STREAM,
@@ -20,8 +21,6 @@ from divmix.tables.columnar_file import (
 from divmix.tables.csv_file import CsvFile
 from divmix.tables.schema import is_number, unknown_column
 from divmix.tables.sources import Source, expand
-
-BATCH_ROWS = 65_536
 
 TableFile = CsvFile | ParquetFile | ArrowFile
 

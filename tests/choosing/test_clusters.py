@@ -18,12 +18,12 @@ from divmix.choosing.clusters import (
     held_out_by_alpha,
     settle_alpha,
 )
+from divmix.design.prepare import DesignMatrix
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.families import Components, make_family
 from divmix.rows.memory import InMemory
-from divmix.settings import DiversifiedSettings, fit_settings
-from divmix.workflows.fit import Rows
+from divmix.settings import DiversifiedSettings
 
 
 def blobs(centers, sizes, spread=1.0, seed=0):
@@ -37,8 +37,8 @@ def blobs(centers, sizes, spread=1.0, seed=0):
 
 
 def choose(X, seed=0, **settings):
-    rows = Rows(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
-    settings = fit_settings(clusters="auto", **settings)
+    rows = DesignMatrix(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
+    settings = DiversifiedSettings(clusters="auto", **settings)
     terms = candidate_terms(settings, rows, np.full(X.shape[1], 1e-6))
     return choose_clusters(terms, np.random.default_rng(seed), Monitor())
 
@@ -195,6 +195,5 @@ def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
 
 
 def test_alpha_auto_needs_a_method_with_a_base_measure():
-    for method in ("em", "nsvgd"):
-        with pytest.raises(UsageError, match="--alpha auto"):
-            fit_settings(clusters=2, alpha="auto", method=method)
+    with pytest.raises(UsageError, match="--method em"):
+        settle_alpha(DiversifiedSettings(clusters=2, alpha="auto", method="em"), None, None, Monitor(), [])

@@ -259,7 +259,7 @@ def test_odd_tables_are_fitted_without_nan(method, frame, clusters):
 def test_alpha_0_is_plain_maximum_likelihood_for_one_component():
     frame = blobs().drop(columns="kind")
     fit = fitted(frame, clusters=1, components=1, alpha=0.0, covariance="diag")
-    told = fit.mixture.preprocessing.column_summary(
+    told = fit.mixture.design.column_summary(
         fit.mixture.components.means, fit.mixture.family.variances(fit.mixture.components)
     )
     np.testing.assert_allclose(told.mean[0], frame[["height", "ratio"]].mean(), rtol=1e-9)
