@@ -64,9 +64,7 @@ def _diversified(problem: Problem, state: State) -> Outcome:
     kept = carried.kept
     assert kept is not None
     shape = "one component each" if kept.ellipses else "unions of components that overlap"
-    note = (
-        f"clusters are {shape} ({state.moved.count} components, reduced from {carried.relaxed})"
-    )
+    note = f"clusters are {shape} ({state.moved.count} components, reduced from {carried.relaxed})"
     return Outcome(state.moved, kept.clusters, state.stop_reason, (note,), kept.hierarchy)
 
 
@@ -155,5 +153,3 @@ def _unions(problem: Problem, state: State) -> Outcome:
     if components.count > k:
         clusters = cut(merge_tree(problem.family.moments(components)), k)
     return Outcome(components, clusters, state.stop_reason)
-
-

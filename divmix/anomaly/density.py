@@ -114,9 +114,7 @@ def distinct(rows: MemoryRows) -> Block:
     weights = np.bincount(group[equal], weights=row_weights[used[equal]], minlength=len(first))
     apart = used[~equal]
     chosen = np.concatenate([first, apart])
-    return Block(
-        np.ascontiguousarray(X[chosen]), np.concatenate([weights, row_weights[apart]])
-    )
+    return Block(np.ascontiguousarray(X[chosen]), np.concatenate([weights, row_weights[apart]]))
 
 
 def _trimmed(

@@ -22,7 +22,7 @@ from divmix.errors import InputError
 from divmix.metrics import clustering_metrics
 from divmix.progress import Progress
 from divmix.rows import Features, MemoryRows
-from divmix.settings import DiversifiedSettings, TableSettings
+from divmix.settings import DiversifiedSettings, FitSettings, TableSettings
 from divmix.tables.reading import open_table
 from divmix.workflows.fit import Fit, fit_table
 from divmix.workflows.resources import limited_threads
@@ -52,7 +52,9 @@ class Head(NamedTuple):
 
 def _mixture(**settings) -> Callable[[np.ndarray, int, str], np.ndarray]:
     def clusters(Z: np.ndarray, seed: int, family: str) -> np.ndarray:
-        chosen = DiversifiedSettings(**{"clusters": DIGITS, "seed": seed, "family": family} | settings)
+        chosen = DiversifiedSettings(
+            **{"clusters": DIGITS, "seed": seed, "family": family} | settings
+        )
         return fit_embedding(Z, chosen).scores.cluster
 
     return clusters

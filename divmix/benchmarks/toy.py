@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from divmix.engine.loop import Step, climb
+from divmix.engine.loop import Limits, Step, climb
 from divmix.engine.monitor import Monitor
+from divmix.engine.objective import Objective
+from divmix.engine.state import State
 from divmix.engine.steps import em_step, published_step
-from divmix.families import Components, make_family
+from divmix.families import Components, Family, make_family
 from divmix.progress import Progress
-from divmix.rows.memory import InMemory
+from divmix.rows import MemoryRows
 
 CENTERS = np.linspace(-20.0, 20.0, 5)
 POINTS = 2_000
@@ -36,9 +38,9 @@ def run(
         X = (np.repeat(CENTERS, POINTS) + generator.standard_normal(5 * POINTS))[:, None]
         start = generator.uniform(-5.0, 5.0, (particles, 1))
         family = make_family("gaussian", "known", np.ones(1))
-        data_term = InMemory(X, np.ones(len(X)), family)
+        rows = MemoryRows(X)
         for name, steps in _methods(family, seed):
-            outcomes.setdefault(name, []).append(_outcome(steps, start, data_term))
+            outcomes.setdefault(name, []).append(_outcome(family, steps, start, rows))
         progress.rows(seed + 1, seeds)
     rows = [_summary(name, np.array(values)) for name, values in outcomes.items()]
     return {
@@ -62,7 +64,7 @@ def _methods(family, seed: int) -> list[tuple[str, list[tuple[Step, float]]]]:
         )
         return step, alpha
 
-    em = em_step(family, learn_weights=False), 0.0
+    em = em_step(Objective(family), learn_weights=False), 0.0
     return [
         ("EM", [em]),
         ("gradient ascent", [particles(0.0, NO_SHARING)]),
@@ -77,23 +79,19 @@ def _methods(family, seed: int) -> list[tuple[str, list[tuple[Step, float]]]]:
     ]
 
 
-def _outcome(steps, start: np.ndarray, data_term: InMemory) -> tuple[float, float, float]:
+def _outcome(
+    family: Family, steps: list[tuple[Step, float]], start: np.ndarray, rows: MemoryRows
+) -> tuple[float, float, float]:
     """Whether all modes are found, mean distance to the nearest particle, log-likelihood."""
     m = len(start)
     components = Components(np.full(m, 1 / m), start, np.ones((m, 1)))
     for step, alpha in steps:
-        components = climb(
-            step,
-            components,
-            data_term,
-            Monitor(),
-            phase="toy",
-            alpha=alpha,
-            max_iter=ITERATIONS,
-            tol=1e-9,
-        ).components
+        objective = Objective(family, alpha)
+        state = State(np.random.default_rng(0), components)
+        limits = Limits(ITERATIONS, 1e-9)
+        components = climb(step, objective, rows, state, Monitor(), "toy", limits).moved
     distance = np.abs(CENTERS[:, None] - components.means[:, 0]).min(axis=1)
-    log_likelihood = data_term(components).log_likelihood / data_term.total_weight
+    log_likelihood = Objective(family).log_likelihood(rows, components)
     return float((distance < FOUND_WITHIN).all()), distance.mean(), log_likelihood
 
 

@@ -184,9 +184,7 @@ def choose_clusters(
     return path
 
 
-def look_for_best(
-    searches: Sequence[Searching], m: int, generator: np.random.Generator
-) -> Path:
+def look_for_best(searches: Sequence[Searching], m: int, generator: np.random.Generator) -> Path:
     """The path with the lowest BIC over searches of the same rows, each under another family.
 
     It starts from m components, or from more where the best candidate is nearly as rich.
@@ -240,5 +238,3 @@ def count_groups(path: Path) -> int:
     tree = path.overlaps(components)
     joined = np.flatnonzero(tree.costs < -np.log(APART))
     return components.count - (int(joined.max(initial=-1)) + 1)
-
-

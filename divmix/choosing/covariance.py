@@ -15,7 +15,7 @@ INDICATOR_FLOOR = 0.25
 
 
 def choose_covariance(rows: int, columns: int, components: int, method: str) -> str:
-    """"full" where a matrix for each component can be told from the rows, else "diag".
+    """ "full" where a matrix for each component can be told from the rows, else "diag".
 
     The default method's prior keeps a matrix sound on few rows; the others have no such help and
     need enough rows for each.

@@ -84,9 +84,7 @@ class Joint(Autoencoder):
             learning.progress.rows(done + 1, ROUNDS)
 
     @staticmethod
-    def move(
-        family: Family, components: Components, codes: np.ndarray, alpha: float
-    ) -> Components:
+    def move(family: Family, components: Components, codes: np.ndarray, alpha: float) -> Components:
         """Particle steps of the components on codes (n, e): drive, and repulsion by alpha."""
         rows = MemoryRows(codes)
         objective = Objective(family, alpha, Prior(PRIOR * len(codes) / components.count))

@@ -1,6 +1,5 @@
 """What Gaussian and Student-t components have in common: a location and a scale matrix."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -112,5 +111,3 @@ class LocationScale:
             theta[:, d:], components.covariances, self.floor
         )
         return components._replace(means=theta[:, :d].copy(), covariances=covariances)
-
-

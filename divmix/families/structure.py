@@ -7,7 +7,6 @@ import numpy as np
 
 from divmix.families.components import Components
 from divmix.families.family import Array, Prior
-from divmix.kernels.sums import Sums
 
 # A component whose share of the mass is below this has no estimate of its own: it stays put.
 EMPTY = 1e-12

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from divmix.families import Components
 from divmix.merging.tree import MergeTree

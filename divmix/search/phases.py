@@ -106,9 +106,7 @@ def choose(problem: Problem, state: State) -> State:
     else:
         unions = [one for one in carried.found if not one.ellipses]
         kept = unions[medoid(searching, unions)]
-    return state._replace(
-        components=kept.components, carried=carried._replace(found=(), kept=kept)
-    )
+    return state._replace(components=kept.components, carried=carried._replace(found=(), kept=kept))
 
 
 def refine(problem: Problem, state: State) -> State:
@@ -122,9 +120,7 @@ def refine(problem: Problem, state: State) -> State:
         state = state._replace(components=equal_weights(components))
     step = em_step(objective, learn_weights=learn_weights)
     state = state._replace(coarse=problem.coarse)
-    return climb(
-        step, objective, problem.rows, state, problem.monitor, "refine", problem.limits()
-    )
+    return climb(step, objective, problem.rows, state, problem.monitor, "refine", problem.limits())
 
 
 def final_prior(searching: Searching, components: Components, total_weight: float) -> Prior | None:

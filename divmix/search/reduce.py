@@ -147,9 +147,7 @@ def medoid(searching: Searching, found: list[Reduced]) -> int:
     return medoid_partition([partition(searching, one.components, one.clusters) for one in found])
 
 
-def overlaps(
-    searching: Searching, components: Components, share: float | None = None
-) -> MergeTree:
+def overlaps(searching: Searching, components: Components, share: float | None = None) -> MergeTree:
     """The order in which overlapping components unite; those below `share` of 1 / k first."""
     schedule = searching.schedule
     share = schedule.least_share if share is None else share

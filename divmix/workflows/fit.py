@@ -152,9 +152,7 @@ def fit_table(
     scores = scores._replace(log_density=scores.log_density + matrix.log_jacobian)
     scores = blank(scores, ~matrix.complete)
     log_likelihood = float(
-        np.average(
-            scores.log_density[matrix.complete], weights=matrix.row_weights[matrix.complete]
-        )
+        np.average(scores.log_density[matrix.complete], weights=matrix.row_weights[matrix.complete])
     )
     about = summary.about(fitted.settings, tables, matrix.complete, log_likelihood)
     mixture.about.update(about)

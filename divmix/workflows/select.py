@@ -19,6 +19,7 @@ from divmix.workflows.fit import offset_of, rows_of
 from divmix.workflows.resources import limited_threads
 from divmix.workflows.run_folder import write_table
 
+
 def run_select(
     sources: Sequence[str],
     lowest: int,
