@@ -10,7 +10,6 @@ so its alpha is ours divided by m.
 """
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from divmix.families import Components, Family
 
@@ -56,12 +55,9 @@ def entropy(theta: np.ndarray, weights: np.ndarray, bandwidth: float, kernel: st
     The particle estimate of H up to a constant: 0 when all particles coincide, log m when m equal
     weights are far apart on the scale of the kernel.
     """
-    total = 0.0
-    for rows in np.array_split(np.arange(len(theta)), max(1, len(theta) // 1024)):
-        scaled = 0.5 * (cdist(theta[rows], theta) / bandwidth) ** 2
-        similarity = np.exp(-scaled) if kernel == "rbf" else 1 / np.sqrt(1 + scaled)
-        total -= weights[rows] @ np.log(similarity @ weights)
-    return float(total)
+    from divmix.kernels import particles
+
+    return particles.entropy(theta, weights, bandwidth, kernel)
 
 
 def local_step(
