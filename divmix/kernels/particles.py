@@ -259,9 +259,7 @@ def _add_pull(k, values, rows, tile, a, b, pull):
             )
         if a != b:
             for i in range(0, tile, ROWS):
-                add_products(
-                    k, i, 1, tile, values, from_b, tile, pull, from_a + LANES * i, LANES
-                )
+                add_products(k, i, 1, tile, values, from_b, tile, pull, from_a + LANES * i, LANES)
 
 
 @compiled

@@ -52,7 +52,6 @@ def test_the_numpy_form_does_the_same_work_as_the_particle_kernel():
         np.testing.assert_allclose(mine, expected, rtol=1e-10)
 
 
-
 def test_rows_say_what_was_measured_and_leave_the_threads_as_they_were():
     compiling.set_threads(1)
     try:

@@ -196,4 +196,6 @@ def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
 
 def test_alpha_auto_needs_a_method_with_a_base_measure():
     with pytest.raises(UsageError, match="--method em"):
-        settle_alpha(DiversifiedSettings(clusters=2, alpha="auto", method="em"), None, None, Monitor(), [])
+        settle_alpha(
+            DiversifiedSettings(clusters=2, alpha="auto", method="em"), None, None, Monitor(), []
+        )
