@@ -20,7 +20,12 @@ from divmix.certificate.gap import covers, remaining_gain
 from divmix.choosing.alpha import choose_alpha
 from divmix.choosing.clusters import SMALLEST_SHARE, choose_clusters, count_clusters, explain
 from divmix.choosing.comparison import Comparison, compare
-from divmix.choosing.covariance import MOST_FULL_COLUMNS, choose_covariance, variance_floor
+from divmix.choosing.covariance import (
+    MOST_FULL_COLUMNS,
+    candidate_shapes,
+    choose_shape,
+    variance_floor,
+)
 from divmix.choosing.restarts import Spread, best_of
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
@@ -34,6 +39,8 @@ from divmix.rows import MemoryRows, Rows, Summary
 from divmix.search.phases import sample_rows
 from divmix.search.run import Model, Searching
 from divmix.settings import DiversifiedSettings, EmSettings, FitSettings, NsvgdSettings
+
+SHAPES = 1  # marks the random numbers that choose a shape
 
 
 class Fitted(NamedTuple):
@@ -147,7 +154,7 @@ def settle(
     if isinstance(settings, DiversifiedSettings) and settings.alpha == "auto":
         monitor.progress.stage("choosing alpha")
         settings = _settle_alpha(rows, models, settings, monitor, notes)
-    return _settle_covariance(rows, summary, settings, notes)
+    return _settle_shape(rows, summary, settings, monitor, notes)
 
 
 def smallest_share(rows: Rows) -> float:
@@ -205,21 +212,34 @@ def _settle_alpha(
     return replace(settings, alpha=chosen.alpha, covariance=covariance, merge=chosen.merge)
 
 
-def _settle_covariance(
-    rows: Rows, summary: Summary, settings: FitSettings, notes: list[str]
+def _settle_shape(
+    rows: Rows, summary: Summary, settings: FitSettings, monitor: Monitor, notes: list[str]
 ) -> tuple[FitSettings, Model]:
-    d = len(summary.mean)
-    if settings.covariance == "auto":
-        m = settings.components or cast(int, settings.clusters)
-        covariance = choose_covariance(summary.count, d, m, settings.method)
-        notes.append(f"covariance {covariance}, chosen for {summary.count:,} rows of {d} features")
-        settings = replace(settings, covariance=covariance)
+    d, k = len(summary.mean), cast(int, settings.clusters)
+    diversified = isinstance(settings, DiversifiedSettings)
+    floor = variance_floor(summary, rows.features, settings.floor)
+    prior = settings.prior if diversified else None
+    shapes = candidate_shapes(settings.covariance, prior, settings.family, d)
+    covariance, share = shapes[0]
+    if len(shapes) > 1:
+        monitor.progress.stage("choosing the shape of components")
+        generator = np.random.default_rng([settings.seed, SHAPES])
+        covariance, share, _ = choose_shape(
+            rows, settings.family, floor, k, shapes, generator, monitor
+        )
+        smooth = f" with a prior of {share:g} (d + 1) rows" if share else ""
+        notes.append(
+            f"covariance {covariance}{smooth}, the best held-out log-likelihood of "
+            f"{len(shapes)} shapes ({summary.count:,} rows of {d} features)"
+        )
+    settings = replace(settings, covariance=covariance)
+    if isinstance(settings, DiversifiedSettings):
+        settings = replace(settings, prior=share)
     if settings.family == "student" and settings.gap:
         raise UsageError(
             "--gap is not available with --family student",
             hint="its components have no lower limit of width: leave --gap out",
         )
-    floor = variance_floor(summary, rows.features, settings.floor)
     family = make_family(settings.family, settings.covariance, floor)
     return settings, Model(family, _noise(family, summary, settings))
 
@@ -252,6 +272,7 @@ def _problem(
             hint="a cluster has one component at least: leave --components away, or raise it",
         )
     diversified = isinstance(settings, DiversifiedSettings)
+    assert isinstance(settings, DiversifiedSettings | NsvgdSettings | EmSettings)
     alpha = 0.0 if isinstance(settings, EmSettings) else settings.alpha
     return Problem(
         rows,
@@ -263,6 +284,8 @@ def _problem(
         model.noise,
         {None: None, "learned": True, "uniform": False}[settings.weights],
         cast(Merge, settings.merge) if diversified else "auto",
+        cast(float | None, settings.prior) if diversified else None,
+        settings.init,
         settings.max_iter,
         settings.tol,
         settings.precision,

@@ -1,16 +1,16 @@
 """The methods behind `--method`: each turns a problem into phases, and their end into a result."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.engine.loop import Step, climb
+from divmix.engine.loop import ascend, follow
 from divmix.engine.objective import Objective
 from divmix.engine.state import Phase, State, run_phases
-from divmix.engine.steps import em_step, local_step, published_step
-from divmix.families import Components
+from divmix.engine.steps import Published, annealed, em_step, published_step
+from divmix.families import Components, DifferentiableFamily
 from divmix.families.noise import leaving_room
 from divmix.merging.hierarchy import Hierarchy
 from divmix.merging.tree import cut, merge_tree
@@ -73,42 +73,48 @@ DIVERSIFIED = Method(search.phases, _diversified)
 
 def nsvgd(settings: NsvgdSettings) -> Method:
     """Nonlinear SVGD as published: equal weights, plain gradients, one global bandwidth."""
+    how = Published(
+        settings.kernel,
+        settings.bandwidth,
+        settings.normalize,
+        settings.optimizer,
+        settings.step,
+    )
 
     def diversify(problem: Problem, state: State) -> State:
-        learn_weights = problem.learn_weights is True
-        objective = Objective(problem.family, problem.alpha, None, problem.noise)
-        if settings.drive == "em":
-            step = local_step(objective, learn_weights=learn_weights)
-        else:
-            step = published_step(
-                problem.family,
-                problem.alpha,
-                kernel=settings.kernel,
-                bandwidth=settings.bandwidth or "median",
-                optimizer_name=settings.optimizer,
-                learning_rate=settings.step,
-                generator=state.generator,
-            )
-        window = FIRST_ORDER_WINDOW
-        return _climb("diversify", step, objective, problem, state, settings.batch_size, window)
+        rows = _rows_of(problem, settings.batch_size, state)
+        alphas = np.array([problem.alpha])
+        if settings.anneal is not None:
+            alphas = annealed(settings.anneal, problem.alpha, problem.max_iter)
+        family = cast(DifferentiableFamily, problem.family)
+        step = published_step(family, alphas, how, state.generator)
+        objective = Objective(problem.family, problem.alpha)
+        state = state._replace(coarse=problem.coarse and settings.batch_size is None)
+        limits = problem.limits(FIRST_ORDER_WINDOW)
+        return follow(step, objective, rows, state, problem.monitor, "diversify", limits)
 
-    return _from_start(settings, diversify, weights_move=False)
+    return _from_start(diversify, weights_move=False)
 
 
 def em(settings: EmSettings) -> Method:
     """Expectation-maximisation, for comparison: no kernel, alpha has no part in it."""
 
     def refine(problem: Problem, state: State) -> State:
-        objective = Objective(problem.family, 0.0, None, problem.noise)
-        step = em_step(objective, learn_weights=problem.learn_weights is not False)
-        window = 1 if settings.batch_size is None else FIRST_ORDER_WINDOW
-        return _climb("refine", step, objective, problem, state, settings.batch_size, window)
+        learn_weights = problem.learn_weights is not False
+        objective = Objective(problem.family, 0.0, None, problem.noise, learn_weights)
+        if settings.batch_size is None:
+            state = state._replace(coarse=problem.coarse)
+            limits = problem.limits()
+            return ascend(objective, problem.rows, state, problem.monitor, "refine", limits)
+        rows = _rows_of(problem, settings.batch_size, state)
+        limits = problem.limits(FIRST_ORDER_WINDOW)
+        step = em_step(objective)
+        return follow(step, objective, rows, state, problem.monitor, "refine", limits)
 
-    return _from_start(settings, refine, weights_move=True)
+    return _from_start(refine, weights_move=True)
 
 
 def _from_start(
-    settings: NsvgdSettings | EmSettings,
     move: Callable[[Problem, State], State],
     *,
     weights_move: bool,
@@ -118,7 +124,7 @@ def _from_start(
     def start(problem: Problem, state: State) -> State:
         m = problem.components or problem.clusters
         components = problem.start or leaving_room(
-            starts.start(problem.family, problem.rows, m, settings.init, state.generator),
+            starts.start(problem.family, problem.rows, m, problem.init, state.generator),
             problem.noise,
         )
         learned = weights_move if problem.learn_weights is None else problem.learn_weights
@@ -130,20 +136,10 @@ def _from_start(
     return Method(phases, _unions)
 
 
-def _climb(
-    phase: str,
-    step: Step,
-    objective: Objective,
-    problem: Problem,
-    state: State,
-    batch_size: int | None,
-    window: int,
-) -> State:
-    rows: Rows = problem.rows
-    if batch_size is not None:
-        rows = MiniBatches(rows.sample(None, state.generator), batch_size, state.generator)
-    state = state._replace(coarse=problem.coarse and batch_size is None)
-    return climb(step, objective, rows, state, problem.monitor, phase, problem.limits(window))
+def _rows_of(problem: Problem, batch_size: int | None, state: State) -> Rows:
+    if batch_size is None or batch_size >= problem.rows.visited:
+        return problem.rows
+    return MiniBatches(problem.rows.sample(None, state.generator), batch_size, state.generator)
 
 
 def _unions(problem: Problem, state: State) -> Outcome:

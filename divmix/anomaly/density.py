@@ -29,6 +29,8 @@ DETAILED_COMPONENTS, ROWS_EACH = 64, 20  # so many, where each has so many disti
 DETAILED_ITERATIONS = 40
 SMALLEST_SPREAD = 0.01  # standard deviation, as a share of the column's range
 
+ALPHA = 0.03  # weight of the entropy, the default of a fit
+
 ROBUST_COMPONENTS, ROBUST_STARTS = 4, 5
 TRIMMED = 0.2  # share of the rows, the least likely ones, that have no say
 SMALLEST_SHARE = 0.1  # a component with less of the rows is no normal kind of row
@@ -60,10 +62,9 @@ def detailed(
     )
     most = components or DETAILED_COMPONENTS
     m = max(1, min(most, len(X) // ROWS_EACH))
-    alpha = SCHEDULE.relaxed_prior
-    searching = Searching(MemoryRows(X, row_weights), family, None, monitor, 1, alpha)
-    diverse = diversify(searching, relax(searching, m, generator), generator)
-    prior = searching.pooled(diverse.count, SCHEDULE.relaxed_prior)
+    searching = Searching(MemoryRows(X, row_weights), family, None, monitor, 1, ALPHA)
+    diverse = diversify(searching, relax(searching, m, generator))
+    prior = searching.pooled(diverse, SCHEDULE.relaxed_prior)
     return family, searching.climb("refine", diverse, prior, DETAILED_ITERATIONS)
 
 

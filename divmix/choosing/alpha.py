@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divmix.engine.loop import Limits, climb
+from divmix.engine.loop import Limits, ascend
 from divmix.engine.objective import Objective
 from divmix.engine.state import State
-from divmix.engine.steps import em_step
 from divmix.families.family import Array
 from divmix.problem import Merge
 from divmix.rows import Rows
@@ -79,16 +78,15 @@ def held_out_by_alpha(
         training, held_out = sample.take(fold != part), sample.take(fold == part)
         own = searching._replace(sample=training)
         m = components or choose_components(own)
-        relaxed = diversify(own, relax(own, max(m, own.k), generator), generator)
-        start = reduce(own, relaxed, generator).components
+        relaxed = diversify(own, relax(own, max(m, own.k), generator))
+        start = reduce(own, relaxed, generator)
         for i, alpha in enumerate(ALPHAS):
-            prior = final_prior(own._replace(alpha=alpha), start, training.total_weight)
+            prior = final_prior(own, start.components, None, training.total_weight, start.ellipses)
             objective = Objective(own.family, alpha, prior, own.noise)
-            refined = climb(
-                em_step(objective),
+            refined = ascend(
                 objective,
                 training,
-                State(generator, start),
+                State(generator, start.components),
                 own.monitor,
                 "select",
                 Limits(REFINE_ITERATIONS, REFINE_TOLERANCE),

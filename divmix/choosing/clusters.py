@@ -115,7 +115,7 @@ class Path:
     def refitted(self, components: Components, labels: NDArray[np.int64]) -> Components:
         """One component for each label, fitted again."""
         merged = self.searching.family.joined(components, labels)
-        prior = self.searching.pooled(merged.count, SCHEDULE.relaxed_prior)
+        prior = self.searching.pooled(merged, SCHEDULE.relaxed_prior)
         return self.searching.climb("select", merged, prior, LEVEL_ITERATIONS)
 
     def propose_unions(self, components: Components) -> None:
@@ -139,7 +139,7 @@ class Path:
     def propose(self, components: Components) -> Candidate:
         """The candidate that components lead to; kept where it is the best of its k."""
         # As many rows as in Fraley and Raftery's (2007) prior.
-        prior = Prior(self.searching.columns + 2)
+        prior = Prior(self.searching.columns + 2, self.searching.family.pooled(components))
         fitted = self.searching.climb("select", components, prior, CANDIDATE_ITERATIONS)
         candidate = assess(self.searching, fitted)
         known = self.candidates.get(candidate.k)

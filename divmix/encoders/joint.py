@@ -16,8 +16,10 @@ from divmix.encoders.autoencoder import Autoencoder
 from divmix.encoders.encoder import JointTraining, Learning
 from divmix.encoders.network import Tensor, Torch
 from divmix.encoders.training import Training, check_loss
+from divmix.engine.loop import Limits, ascend
+from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
-from divmix.engine.steps import local_step
+from divmix.engine.state import State
 from divmix.errors import UsageError
 from divmix.families import Components, Family, Prior
 from divmix.families.posterior import log_weights
@@ -87,11 +89,11 @@ class Joint(Autoencoder):
     def move(family: Family, components: Components, codes: np.ndarray, alpha: float) -> Components:
         """Particle steps of the components on codes (n, e): drive, and repulsion by alpha."""
         rows = MemoryRows(codes)
-        objective = Objective(family, alpha, Prior(PRIOR * len(codes) / components.count))
-        step = local_step(objective)
-        for _ in range(PARTICLE_STEPS):
-            components = step(components, objective.sums(rows, components), None).components
-        return components
+        prior = Prior(PRIOR * len(codes) / components.count, family.pooled(components))
+        objective = Objective(family, alpha, prior)
+        state = State(np.random.default_rng(0), components)
+        limits = Limits(PARTICLE_STEPS + 1, 0.0)
+        return ascend(objective, rows, state, Monitor(), "joint", limits, share=True).moved
 
 
 def sharpened(torch: Torch, responsibilities: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """J[rho] = F[rho] + alpha H[rho]: what a climb goes up, and what the trace prints.
 
-F is the log-likelihood, mean per row in nats; H the entropy of the components (see
-`particles.directions`); a prior on covariances, where there is one, acts in the M-step.
+F is the log-likelihood, mean per row in nats; H = -sum_i w_i log sum_j w_j k(theta_i, theta_j) the
+entropy of the components, k their overlap (`kernels.components`): 0 where all are one, log m where
+m are apart. A prior on covariances, where there is one, is a part of J.
 """
 
 from typing import NamedTuple
@@ -10,8 +11,30 @@ from divmix.families import Components, Family, Prior
 from divmix.families.family import Array
 from divmix.families.noise import with_noise, without_last
 from divmix.families.posterior import Posterior, log_weights, posterior
+from divmix.kernels.components import Overlap
 from divmix.kernels.sums import Sums
+from divmix.progress import Value
 from divmix.rows import Rows
+
+
+class Look(NamedTuple):
+    """Components and all that one visit to the rows and to their pairs tells of them.
+
+    displacement (m, D) is that of the M-step in the coordinates, overlap.shared its
+    kernel-weighted sum.
+    """
+
+    components: Components
+    sums: Sums
+    target: Components  # of the M-step
+    displacement: Array
+    overlap: Overlap
+    value: Value
+
+    @property
+    def J(self) -> float:
+        """The objective, nats per row."""
+        return self.value.objective
 
 
 class Objective(NamedTuple):
@@ -21,6 +44,43 @@ class Objective(NamedTuple):
     alpha: float = 0.0
     prior: Prior | None = None
     noise: Components | None = None
+    learn_weights: bool = True
+
+    def look(
+        self, rows: Rows, components: Components, *, coarse: bool = False, share: bool = False
+    ) -> Look:
+        """J and what its steps need. share: also the kernel-weighted sum of displacements."""
+        family, alpha = self.family, self.alpha
+        sums = self.sums(rows, components, coarse=coarse)
+        target = family.maximize(
+            sums, components, learn_weights=self.learn_weights, prior=self.prior
+        )
+        displacement = family.coordinates(target) - family.coordinates(components)
+        values = displacement if share else None
+        overlap = family.overlap(components, values, gradient=alpha > 0)
+        value = Value(
+            sums.log_likelihood / rows.total_weight,
+            overlap.entropy,
+            alpha,
+            family.log_prior(components, self.prior) / rows.total_weight,
+        )
+        return Look(components, sums, target, displacement, overlap, value)
+
+    def ascended(self, look: Look) -> Components:
+        """The M-step of J: that of the likelihood, and alpha grad H in the metric of EM."""
+        gradient = look.overlap.gradient
+        if self.alpha == 0 or gradient is None:
+            return look.target
+        return self.family.diversified(
+            look.target, look.components, look.sums, gradient, self.alpha, self.learn_weights
+        )
+
+    def shared(self, look: Look, target: Components) -> Components:
+        """`target` with the M-step's displacements replaced by their kernel-weighted means."""
+        family, overlap = self.family, look.overlap
+        drive = overlap.shared / overlap.row_sums[:, None]
+        theta = family.coordinates(target) - look.displacement + drive
+        return family.from_coordinates(theta, target)
 
     def sums(self, rows: Rows, components: Components, *, coarse: bool = False) -> Sums:
         """Log-likelihood and statistics of the components, the noise beside them."""

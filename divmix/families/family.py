@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.components import Components
+from divmix.kernels.components import Gradient, Overlap
 from divmix.kernels.sums import Sums
 
 Array = NDArray[np.float64]
@@ -83,8 +84,31 @@ class Family(Protocol):
         """One component for each label 0 .. k - 1 of labels (m,), with the moments of its union."""
         ...
 
-    def similarity(self, components: Components) -> Array:
-        """k(theta_i, theta_j) of the components, (m, m), symmetric and 1 on the diagonal."""
+    def overlap(
+        self, components: Components, values: Array | None = None, *, gradient: bool = True
+    ) -> Overlap:
+        """Entropy H of the components, and sums over their pairs; the gradient of H where the
+        family has one, else None: then H is told, but not climbed."""
+        ...
+
+    def log_prior(self, components: Components, prior: Prior | None) -> float:
+        """log of the prior of the components, nats, up to a constant; 0 without one."""
+        ...
+
+    def pooled(self, components: Components) -> Array:
+        """Covariance within the components, (d, d)."""
+        ...
+
+    def diversified(
+        self,
+        target: Components,
+        components: Components,
+        sums: Sums,
+        gradient: Gradient,
+        alpha: float,
+        learn_weights: bool = True,
+    ) -> Components:
+        """`target` moved on by alpha times the gradient of H, in the metric of the M-step."""
         ...
 
     def coordinates(self, components: Components) -> Array:

@@ -10,10 +10,15 @@ from divmix.families.axis_aligned import AxisAligned
 from divmix.families.components import Components
 from divmix.families.family import Array, Moments, Prior
 from divmix.families.moments import moment_match
+from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.families.structure import CovarianceStructure, per_mass
+from divmix.kernels.components import Gradient, Overlap, overlap
 from divmix.kernels.sums import Sums
 
 LOG_2PI = np.log(2 * np.pi)
+# Share of its own weight that a component of fewer rows is taken to have in the metric, and of a
+# target's weight and covariance that the entropy's push leaves.
+LEAST_LEFT = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,59 @@ class LocationScale:
         """One component for each label, with the moments of those it stands for."""
         return self.from_moments(moment_match(self.moments(components), labels))
 
-    def similarity(self, components: Components) -> Array:
-        """k_ij = exp(-maha_ij^2 / 2) in the components' own scale, (m, m), symmetric.
+    def overlap(
+        self, components: Components, values: Array | None = None, *, gradient: bool = True
+    ) -> Overlap:
+        """Entropy of the components by the overlap of their locations and scales; see
+        `kernels.components`. Weights are taken relative to their sum."""
+        weights = components.weights / components.weights.sum()
+        return overlap(components.means, components.covariances, weights, values, gradient)
 
-        The squared distance of two means is the average of the two Mahalanobis distances, so only
-        components that overlap share their drive and repel.
+    def log_prior(self, components: Components, prior: Prior | None) -> float:
+        """-rows / 2 sum_j (log|S_j| + tr S_j^-1 P), 0 without a prior or where all share one S."""
+        if prior is None or self.structure.shared:
+            return 0.0
+        m, d = components.means.shape
+        return self.structure.log_prior(components.covariances, m, d, prior)
+
+    def pooled(self, components: Components) -> Array:
+        """Covariance within the components, (d, d): sum_j w_j S_j."""
+        weights, _, full = self.moments(components)
+        return np.einsum("m,mab->ab", weights / weights.sum(), full)
+
+    def diversified(
+        self,
+        target: Components,
+        components: Components,
+        sums: Sums,
+        gradient: Gradient,
+        alpha: float,
+        learn_weights: bool = True,
+    ) -> Components:
+        """The M-step's `target`, moved on by alpha grad H in the metric of EM.
+
+        Means by S_j / w_j dH/dmu_j, covariances by 2 / w_j S_j dH/dS_j S_j, weights by their
+        natural gradient w_j (dH/dw_j - mean). What H alone would take is bounded: a weight or a
+        covariance keeps a tenth of the target's.
         """
-        distances = self.structure.mahalanobis(components.means, components)
-        return np.exp(-0.25 * (distances + distances.T))
+        own = components.weights
+        shares = sums.mass / (sums.mass.sum() + sums.outside)
+        relative = 1 / np.maximum(shares, LEAST_LEFT * own + SMALLEST_WEIGHT)
+        by_mean = self.structure.times(components.covariances, gradient.means)
+        means = target.means + alpha * relative[:, None] * by_mean
+        covariances = self.structure.pushed(
+            target.covariances,
+            components.covariances,
+            gradient.covariances,
+            alpha * relative,
+            means.shape[1],
+        )
+        weights = target.weights
+        if learn_weights:
+            slope = gradient.weights - own @ gradient.weights / own.sum()
+            weights = np.maximum(weights + alpha * own * slope, LEAST_LEFT * weights)
+            weights = weights * (target.weights.sum() / weights.sum())
+        return target._replace(weights=weights, means=means, covariances=covariances)
 
     def maximize(
         self,

@@ -8,6 +8,8 @@ import numpy as np
 from divmix.families.components import Components
 from divmix.families.family import Array, Prior
 
+# Share of a covariance that a push by the entropy leaves.
+LEAST_LEFT = 0.1
 # A component whose share of the mass is below this has no estimate of its own: it stays put.
 EMPTY = 1e-12
 
@@ -80,6 +82,25 @@ class CovarianceStructure:
         """cov_j^-1 v_j of vectors (m, d), (m, d)."""
         full = self.as_full(components.covariances, *components.means.shape)
         return np.linalg.solve(full, vectors[:, :, None])[:, :, 0]
+
+    def times(self, covariances: Array, vectors: Array) -> Array:
+        """cov_j v_j of vectors (m, d), (m, d)."""
+        full = self.as_full(covariances, *vectors.shape)
+        return np.einsum("mab,mb->ma", full, vectors)
+
+    def log_prior(self, covariances: Array, m: int, d: int, prior: Prior) -> float:
+        """-rows / 2 sum_j (log|S_j| + tr S_j^-1 P) for covariances of m components."""
+        raise NotImplementedError
+
+    def pushed(
+        self, target: Array, covariances: Array, gradient: Array, relative: Array, d: int
+    ) -> Array:
+        """target + 2 relative_j S_j G_j S_j, which leaves a tenth of the target at least.
+
+        That is the displacement of an M-step for the gradient G by the covariances S; target,
+        covariances and gradient have the shape of covariances, relative is (m,).
+        """
+        raise NotImplementedError
 
     def mahalanobis(self, X: np.ndarray, components: Components) -> np.ndarray:
         """Squared Mahalanobis distance of rows X (n, d) to each component, (n, m)."""

@@ -10,7 +10,6 @@ says where its block begins and how far apart neighbours lie. Nothing here check
 from collections.abc import Callable
 from typing import Any
 
-
 import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir

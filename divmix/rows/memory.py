@@ -39,6 +39,11 @@ class MemoryRows:
         return float(self._row_weights.sum())
 
     @property
+    def visited(self) -> int:
+        """Rows that one call of `sums` visits: all."""
+        return len(self._X)
+
+    @property
     def matrix(self) -> Block:
         """All rows at once; the arrays are not to be written to."""
         return Block(self._X, self._row_weights)

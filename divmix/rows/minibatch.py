@@ -35,6 +35,11 @@ class MiniBatches:
         """Weight that as many rows as a batch has have on average."""
         return self._weight
 
+    @property
+    def visited(self) -> int:
+        """Rows of a batch."""
+        return self._size
+
     def summary(self) -> Summary:
         """That of all rows."""
         return self._all.summary()

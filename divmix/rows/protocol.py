@@ -48,6 +48,11 @@ class Rows(Protocol):
         """Weight that one visit by `sums` has in all."""
         ...
 
+    @property
+    def visited(self) -> int:
+        """Rows that one call of `sums` visits."""
+        ...
+
     def summary(self) -> Summary:
         """Counts, moments and range, over the rows of positive weight."""
         ...

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.families import Components
+from divmix.families import Components, Prior
 from divmix.families.noise import leaving_room
 from divmix.merging.criteria import shared_mass
 from divmix.merging.hierarchy import Hierarchy
@@ -42,15 +42,13 @@ def reduce(searching: Searching, relaxed: Components, generator: np.random.Gener
     """
     tree = merge_tree(searching.family.moments(relaxed))
     levels = thin_out(searching, relaxed, tree)
-    last = best_of_k(searching, levels)
+    ellipses = compete(searching, levels, generator)
+    levels[-1] = level(searching, ellipses)
     best = min(levels, key=lambda level: level.bic)
     margin = searching.schedule.margin
-    ellipses = best.components.count <= searching.k or last.bic <= best.bic + margin
-    if searching.merge == "kl" or (searching.merge == "auto" and ellipses):
-        components = last.components
-        if not searching.alpha:
-            components = likeliest(searching, components, generator)
-        return Reduced(components, np.arange(components.count), Hierarchy("kl", tree, relaxed))
+    enough = best.components.count <= searching.k or levels[-1].bic <= best.bic + margin
+    if searching.merge == "kl" or (searching.merge == "auto" and enough):
+        return Reduced(ellipses, np.arange(ellipses.count), Hierarchy("kl", tree, relaxed))
     rich = [level for level in levels if level.components.count >= best.components.count]
     return consensus(searching, rich)
 
@@ -66,7 +64,7 @@ def thin_out(searching: Searching, components: Components, tree: MergeTree) -> l
             tree = merge_tree(family.moments(components))
         merged = family.joined(components, cut(tree, kept))
         iterations = schedule.level_iterations if kept > k else schedule.last_iterations
-        prior = searching.pooled(merged.count, schedule.relaxed_prior)
+        prior = searching.pooled(merged, schedule.relaxed_prior)
         components = searching.climb("reduce", merged, prior, iterations)
         levels.append(level(searching, components))
     return levels
@@ -85,11 +83,14 @@ def level(searching: Searching, components: Components) -> Level:
     return Level(broad, bic)
 
 
-def best_of_k(searching: Searching, levels: list[Level]) -> Level:
-    """The likeliest k components, from the end of the path and from unions along it.
+def compete(
+    searching: Searching, levels: list[Level], generator: np.random.Generator
+) -> Components:
+    """k components, from the end of the path, from unions along it, and from k-means.
 
     The cost of a merge is weighed by mass, so the path joins small clusters too readily where
-    sizes are very unequal; unions by overlap do not.
+    sizes are very unequal; unions by overlap do not. All climb J under a weak prior, since the
+    likeliest of full components is often one that sits on a few rows that nearly lie in a plane.
     """
     k, schedule = searching.k, searching.schedule
     starts = [levels[-1].components]
@@ -102,34 +103,32 @@ def best_of_k(searching: Searching, levels: list[Level]) -> Level:
             for share in (schedule.least_share, 0.0):
                 unions = cut(overlaps(searching, components, share), k)
                 starts.append(searching.family.joined(components, unions))
-    fitted = [
-        searching.climb(
-            "reduce",
-            start,
-            searching.pooled(start.count, schedule.start_prior),
-            schedule.last_iterations,
-        )
-        for start in starts
-    ]
-    best = max(fitted, key=searching.log_likelihood)
-    levels[-1] = level(searching, best)
-    return levels[-1]
+    for _ in range(schedule.k_means_starts):
+        if searching.monitor.stop_reason():
+            break
+        start = from_k_means(searching.family, searching.sample, k, generator)
+        starts.append(leaving_room(start, searching.noise))
+    prior = searching.weak(levels[-1].components)
+    fitted = [searching.climb("reduce", start, prior, schedule.last_iterations) for start in starts]
+    return fitted[agreed(searching, fitted, prior)]
 
 
-def likeliest(
-    searching: Searching, components: Components, generator: np.random.Generator
-) -> Components:
-    """Plain maximum likelihood: k components without a prior, from these and from k-means."""
-    schedule = searching.schedule
+def agreed(searching: Searching, fitted: list[Components], prior: Prior) -> int:
+    """Index of the mixture to keep: of those that the rows do not tell from the one of the
+    highest J, the one whose partition the others agree with most.
 
-    def fitted(start: Components) -> Components:
-        return searching.climb("reduce", start, None, schedule.plain_iterations)
-
-    found = [fitted(components)]
-    while len(found) <= schedule.plain_starts and not searching.monitor.stop_reason():
-        start = from_k_means(searching.family, searching.sample, searching.k, generator)
-        found.append(fitted(leaving_room(start, searching.noise)))
-    return max(found, key=searching.log_likelihood)
+    They tell where the mean difference of log-densities is larger than chance has it (Vuong,
+    Econometrica 1989).
+    """
+    values = np.array([searching.value(components, prior) for components in fitted])
+    densities = [searching.posterior(components).log_density for components in fitted]
+    best = int(values.argmax())
+    n = searching.rows
+    chance = np.array([np.std(densities[best] - own) / np.sqrt(n) for own in densities])
+    alike = np.flatnonzero(values >= values[best] - searching.schedule.alike * chance)
+    alike = alike[np.argsort(-values[alike], kind="stable")]
+    labels = [partition(searching, fitted[i], np.arange(fitted[i].count)) for i in alike]
+    return int(alike[medoid_partition(labels)])
 
 
 def consensus(searching: Searching, levels: list[Level]) -> Reduced:

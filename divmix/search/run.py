@@ -1,16 +1,14 @@
 """What the phases of a run have in common, and the climbs they make on the sample of rows."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.engine.loop import Limits, climb
+from divmix.engine.loop import Limits, ascend
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
 from divmix.engine.state import State
-from divmix.engine.steps import em_step, local_step
 from divmix.families import Components, Family, Prior
 from divmix.families.family import Array
 from divmix.families.posterior import Posterior
@@ -38,6 +36,8 @@ class Searching(NamedTuple):
     k: int = 1
     alpha: float = 0.0
     merge: str = "auto"
+    init: str = "kmeans++"
+    tol: float = SCHEDULE.settled
     schedule: Schedule = SCHEDULE
 
     @property
@@ -50,33 +50,24 @@ class Searching(NamedTuple):
         """Columns of the rows."""
         return self.sample.matrix.X.shape[1]
 
-    def objective(self, prior: Prior | None = None, alpha: float = 0.0) -> Objective:
-        """The log-likelihood of the sample, with what weight the entropy has."""
-        return Objective(self.family, alpha, prior, self.noise)
+    def objective(self, prior: Prior | None = None) -> Objective:
+        """J of components on the sample."""
+        return Objective(self.family, self.alpha, prior, self.noise)
 
     def climb(
-        self, phase: str, components: Components, prior: Prior | None, max_iter: int
-    ) -> Components:
-        """EM on the sample; components that hold less than a row are dropped."""
-        objective = self.objective(prior)
-        return self._climb(phase, em_step(objective), objective, components, max_iter)
-
-    def particle_climb(self, components: Components, prior: Prior, max_iter: int) -> Components:
-        """Particle steps on the sample: shared drive, and repulsion of weight alpha."""
-        objective = self.objective(prior, self.alpha)
-        return self._climb("diversify", local_step(objective), objective, components, max_iter)
-
-    def _climb(
         self,
         phase: str,
-        step: Callable,
-        objective: Objective,
         components: Components,
+        prior: Prior | None,
         max_iter: int,
+        *,
+        share: bool = False,
     ) -> Components:
-        start = State(np.random.default_rng(0), components)  # these steps draw nothing
-        limits = Limits(max_iter, self.schedule.settled)
-        end = climb(step, objective, self.sample, start, self.monitor, phase, limits)
+        """Climb J on the sample; components that hold less than a row are dropped."""
+        start = State(np.random.default_rng(0), components)  # a climb draws nothing
+        limits = Limits(max_iter, self.tol)
+        objective = self.objective(prior)
+        end = ascend(objective, self.sample, start, self.monitor, phase, limits, share=share)
         return self.alive(end.moved)
 
     def alive(self, components: Components) -> Components:
@@ -90,9 +81,14 @@ class Searching(NamedTuple):
 
     # priors on covariances while components are many
 
-    def pooled(self, count: int, share: float) -> Prior:
-        """share n / m rows for each of m = count components, scattered as those within them."""
-        return Prior(share * self.sample.total_weight / count)
+    def pooled(self, components: Components, share: float) -> Prior:
+        """share n / m rows for each component, scattered as those within components are."""
+        rows = share * self.sample.total_weight / components.count
+        return Prior(rows, self.family.pooled(components))
+
+    def weak(self, components: Components, share: float = 1.0) -> Prior:
+        """share (d + 1) rows, scattered as those within components are."""
+        return Prior(share * (self.columns + 1), self.family.pooled(components))
 
     def broad(self, count: int) -> Prior:
         """d + 2 rows as scattered as all rows, in m cells of space (Fraley and Raftery 2007)."""
@@ -104,6 +100,10 @@ class Searching(NamedTuple):
     def log_likelihood(self, components: Components) -> float:
         """F, mean per row in nats."""
         return self.objective().log_likelihood(self.sample, components)
+
+    def value(self, components: Components, prior: Prior | None) -> float:
+        """J, nats per row."""
+        return self.objective(prior).look(self.sample, components).J
 
     def posterior(self, components: Components) -> Posterior:
         """log p(x), (n,), and responsibilities, (n, m)."""

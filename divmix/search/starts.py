@@ -9,6 +9,7 @@ from divmix.families.family import Array
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.rows import Block, MemoryRows, Rows
 
+CENTRE_RADIUS = 0.25  # standard deviations
 SAMPLE_ROWS = 20_000  # a start needs no more rows; keeps k-means++ cheap on long tables
 
 
@@ -17,15 +18,32 @@ def start(
 ) -> Components:
     """m components at rows, all with the pooled covariance about their centres.
 
-    method "kmeans++" (Arthur and Vassilvitskii 2007) or "random". Weights are the shares of the
+    method "kmeans++" (Arthur and Vassilvitskii 2007), "random" or "centre". Weights are the shares of the
     rows nearest to each centre. Raises InputError where there are fewer than m distinct rows.
     """
     X, counts = distinct_sample(rows, m, generator)
+    if method == "centre":
+        return at_centre(family, X, counts, m, generator)
     if method == "random":
         centers = generator.choice(len(X), m, replace=False, p=counts / counts.sum())
     else:
         centers = _spread(X, counts, m, generator)
     return from_centers(family, X, counts, X[centers])
+
+
+def at_centre(
+    family: Family, X: Array, row_weights: Array, m: int, generator: np.random.Generator
+) -> Components:
+    """m components within a quarter of a standard deviation of the mean, as wide as the table: the
+    paper's bad start."""
+    d = X.shape[1]
+    mean = np.average(X, axis=0, weights=row_weights)
+    covariance = np.atleast_2d(np.cov(X.T, aweights=row_weights, ddof=0)) + np.diag(family.floor)
+    directions = generator.standard_normal((m, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    radii = CENTRE_RADIUS * generator.uniform(size=(m, 1)) ** (1 / d)  # evenly over a ball
+    means = mean + radii * directions @ np.linalg.cholesky(covariance).T
+    return family.start(np.full(m, 1 / m), means, covariance)
 
 
 def count_distinct(rows: MemoryRows) -> int:

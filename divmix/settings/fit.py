@@ -68,7 +68,13 @@ class FitSettings(Settings):
         0, section="Model", at_least=0, help="Start of all random numbers: same seed, same result."
     )
     method: str = method_option(*METHOD_NAMES)
-    max_iter: int = option(500, section="Search", at_least=1, help="Most passes over the rows.")
+    max_iter: int = option(
+        500,
+        section="Search",
+        at_least=1,
+        help="Most iterations of the phase that runs to convergence: refine of diversified (the search "
+        "before it takes about 100 on a sample of rows), all of em; steps of nsvgd.",
+    )
     tol: float = option(
         1e-5,
         section="Search",

@@ -18,8 +18,9 @@ def _init() -> Any:
         "kmeans++",
         section="Search",
         after="require_convergence",
-        choices=("kmeans++", "random"),
-        help="Where components start: spread over the rows, or at random rows.",
+        choices=("kmeans++", "random", "centre"),
+        help="Where components start: spread over the rows, at random rows, or all within a "
+        "quarter of a standard deviation of the mean.",
     )
 
 
@@ -55,10 +56,19 @@ class DiversifiedSettings(FitSettings):
         at_least=0,
         choices=("auto",),
         metavar="A|auto",
-        help="Weight of diversity: alpha in J = log-likelihood + alpha * entropy; 0 = plain "
-        "maximum likelihood, auto = the best held-out log-likelihood (diversified only). It keeps "
-        "its meaning at any number of components: the published update's alpha is this one divided "
-        "by the number of components.",
+        help="Weight of diversity: alpha in J = log-likelihood + alpha * entropy of the "
+        "components; auto = the best held-out log-likelihood (diversified only).",
+    )
+    prior: float | str = option(
+        "auto",
+        section="Model",
+        after="alpha",
+        at_least=0,
+        choices=("auto",),
+        metavar="P|auto",
+        help="Smoothing of covariances: a prior of P (d + 1) rows for each component, for d "
+        "columns, scattered as the rows within components are. auto: 0 or 1, with the shape of "
+        "components, by held-out log-likelihood.",
     )
     merge: str = option(
         "auto",
@@ -69,6 +79,7 @@ class DiversifiedSettings(FitSettings):
         "a union of components of any shape; auto chooses by BIC.",
     )
     noise: bool = _noise()
+    init: str = _init()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,24 +88,31 @@ class NsvgdSettings(FitSettings):
 
     method: str = method_option("nsvgd")
     alpha: float = option(
-        0.03,
+        0.25,
         section="Model",
         after="clusters",
         at_least=0,
         metavar="A",
-        help="Weight of diversity: alpha in J = log-likelihood + alpha * entropy; 0 = plain "
-        "maximum likelihood. It keeps its meaning at any number of components: the published "
-        "update's alpha is this one divided by the number of components.",
+        help="Weight of diversity: alpha in J = log-likelihood + alpha * entropy of the "
+        "components. It keeps its meaning at any number of components: the published temperature "
+        "is this divided by it.",
     )
-    init: str = _init()
-    drive: str | None = option(
+    max_iter: int = option(
+        20_000,
+        section="Search",
+        at_least=1,
+        help="Most iterations of the phase that runs to convergence: refine of diversified "
+        "(the search before it takes about 100 on a sample of rows), all of em; steps of nsvgd.",
+    )
+    anneal: float | None = option(
         None,
         section="Search",
         after="init",
-        choices=("em", "gradient"),
-        help="What moves a component: the EM displacement or the plain gradient. "
-        "Default: gradient.",
+        above=0,
+        metavar="A0",
+        help="Take alpha from A0 to its value, in equal ratios over --max-iter steps.",
     )
+    init: str = _init()
     kernel: str = option(
         "rbf",
         section="Search",
@@ -102,20 +120,28 @@ class NsvgdSettings(FitSettings):
         choices=("rbf", "imq"),
         help="Kernel between components: Gaussian or inverse multiquadric.",
     )
-    bandwidth: str | float | None = option(
-        None,
+    bandwidth: str | float = option(
+        "median",
         section="Search",
         after="kernel",
         above=0,
-        choices=("median", "local"),
-        help="Bandwidth of the kernel: the median distance, the components' own scale, or a "
-        "number. Default: median.",
+        choices=("median", "narrow", "local"),
+        help="Bandwidth of the kernel: by the median distance of all pairs, that divided by "
+        "sqrt(2 log(m + 1)), the components' own scale, or a number.",
     )
-    optimizer: str = option(
-        "adam",
+    normalize: str = option(
+        "rows",
         section="Search",
         after="bandwidth",
-        choices=("adam", "rmsprop", "sgd"),
+        choices=("rows", "mean"),
+        help="What sums over components are divided by: the sum of the kernel over them, as in "
+        "the authors' programs, or their number, as in the paper.",
+    )
+    optimizer: str = option(
+        "rmsprop",
+        section="Search",
+        after="normalize",
+        choices=("rmsprop", "adam", "sgd"),
         help="Step rule of the plain gradient.",
     )
     step: float = option(
@@ -125,7 +151,14 @@ class NsvgdSettings(FitSettings):
         above=0,
         help="Learning rate of the plain gradient.",
     )
-    batch_size: int | None = _batch_size()
+    batch_size: int | None = option(
+        512,
+        section="Search",
+        after="step",
+        at_least=1,
+        metavar="ROWS",
+        help="Rows in a step; all of a table that has no more.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
