@@ -17,6 +17,8 @@ the problem only, and groups are added in order: the same bits at any number of 
 
 from typing import NamedTuple
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -301,9 +303,19 @@ def median_squared_distance(
     """
     m = len(theta)
     if m <= EXACT_MEDIAN_UP_TO:
-        i, j = np.indices((m, m)).reshape(2, -1) if include_self else np.triu_indices(m, 1)
+        i, j = _all_pairs_of(m, include_self)
     else:
         i = generator.integers(m, size=MEDIAN_PAIRS)
         apart = generator.integers(0 if include_self else 1, m, size=MEDIAN_PAIRS)
         j = (i + apart) % m
-    return float(np.median(((theta[i] - theta[j]) ** 2).sum(axis=1)))
+    squared = np.sort(((theta[i] - theta[j]) ** 2).sum(axis=1))
+    middle = len(squared) // 2
+    return float(0.5 * (squared[(len(squared) - 1) // 2] + squared[middle]))
+
+
+@functools.lru_cache(maxsize=8)
+def _all_pairs_of(m: int, include_self: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if not include_self:
+        return np.triu_indices(m, 1)
+    i, j = np.indices((m, m)).reshape(2, -1)
+    return i, j
