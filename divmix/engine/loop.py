@@ -86,7 +86,7 @@ def ascend(
                 continue
             reason = "converged" if visits < limits.max_iter else reason
             break
-        size = _size(here, there, objective)
+        size = _size(here, there)
         monitor.record(phase, rows.visited, count, there.value, size, limit=last)
         if not limits.keep_coarse:
             coarse = (
@@ -100,11 +100,9 @@ def ascend(
     return state._replace(components=here.components, coarse=coarse, stop_reason=reason)
 
 
-def _size(here: Look, there: Look, objective: Objective) -> float:
-    """Root mean square of the increment in the coordinates of the components."""
-    coordinates = objective.family.coordinates
-    increment = coordinates(there.components) - coordinates(here.components)
-    return float((increment**2).mean() ** 0.5)
+def _size(here: Look, there: Look) -> float:
+    """Root mean square of the increment of the means."""
+    return float(((there.components.means - here.components.means) ** 2).mean() ** 0.5)
 
 
 class Move(NamedTuple):

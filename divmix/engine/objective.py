@@ -20,14 +20,14 @@ from divmix.rows import Rows
 class Look(NamedTuple):
     """Components and all that one visit to the rows and to their pairs tells of them.
 
-    displacement (m, D) is that of the M-step in the coordinates, overlap.shared its
-    kernel-weighted sum.
+    displacement (m, D) is that of the M-step in the coordinates and overlap.shared its
+    kernel-weighted sum, where the drive is shared; else None.
     """
 
     components: Components
     sums: Sums
     target: Components  # of the M-step
-    displacement: Array
+    displacement: Array | None
     overlap: Overlap
     value: Value
 
@@ -55,9 +55,10 @@ class Objective(NamedTuple):
         target = family.maximize(
             sums, components, learn_weights=self.learn_weights, prior=self.prior
         )
-        displacement = family.coordinates(target) - family.coordinates(components)
-        values = displacement if share else None
-        overlap = family.overlap(components, values, gradient=alpha > 0)
+        displacement = None
+        if share:
+            displacement = family.coordinates(target) - family.coordinates(components)
+        overlap = family.overlap(components, displacement, gradient=alpha > 0)
         value = Value(
             sums.log_likelihood / rows.total_weight,
             overlap.entropy,
@@ -78,6 +79,7 @@ class Objective(NamedTuple):
     def shared(self, look: Look, target: Components) -> Components:
         """`target` with the M-step's displacements replaced by their kernel-weighted means."""
         family, overlap = self.family, look.overlap
+        assert look.displacement is not None
         drive = overlap.shared / overlap.row_sums[:, None]
         theta = family.coordinates(target) - look.displacement + drive
         return family.from_coordinates(theta, target)
