@@ -58,7 +58,7 @@ def pairs(theta, drive, weights, alpha, bandwidth, kernel="rbf"):
 
 def bhattacharyya(means, covariances) -> np.ndarray:
     """k_ij = integral sqrt(p_i p_j) of Gaussians with covariances of any of the four shapes."""
-    m, d = means.shape
+    m = len(means)
     full = full_covariances(means, covariances)
     k = np.empty((m, m))
     for i in range(m):

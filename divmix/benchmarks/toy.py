@@ -209,5 +209,3 @@ def _summary(name: str, outcomes: np.ndarray, seconds: float) -> dict[str, Any]:
         "variance_ratio": round(float(ratio), 3),
         "seconds": round(seconds / len(outcomes), 3),
     }
-
-

@@ -15,9 +15,8 @@ serves both its sides, as k is symmetric. Which tiles a group of work has depend
 the problem only, and groups are added in order: the same bits at any number of threads.
 """
 
-from typing import NamedTuple
-
 import functools
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,7 +204,7 @@ def _distances(positions, dims, tile, a, b, s):
 
 @compiled
 def _products_to_distances(positions, doubled, lengths, dims, tile, a, b, s):
-    """As `_distances`, by |a|^2 + |b|^2 - 2 a b; rounding must not make a distance negative."""
+    """As `_distances`, by |a|^2 + |b|^2 - 2 a b, which rounding can leave just below 0."""
     for j in range(tile):
         for i in range(tile):
             s[j * tile + i] = lengths[b + j] + lengths[a + i]
@@ -215,8 +214,6 @@ def _products_to_distances(positions, doubled, lengths, dims, tile, a, b, s):
             add_products(
                 doubled, left, 1, LANES, positions, (a + i) * dims, dims, s, j * tile + i, tile
             )
-    for at in range(len(s)):
-        s[at] = max(s[at], 0.0)
 
 
 @compiled
@@ -224,11 +221,18 @@ def _kernel_values(k, slope, imq):
     """From s in k, in place: k, and slope = -dk/ds, which for "rbf" is the same array."""
     if imq:
         for at in range(len(k)):
-            k[at] = 1.0 / np.sqrt(1.0 + k[at])
+            s = k[at]
+            k[at] = 1.0 / np.sqrt(1.0 + (0.0 if s < 0.0 else s))
             slope[at] = 0.5 * k[at] ** 3
     else:
-        for at in range(len(k)):
-            k[at] = exp(-k[at])
+        # four quarters side by side: one chain of operations alone leaves the processor waiting
+        b = len(k) // 4
+        c, d = 2 * b, 3 * b
+        for at in range(b):
+            s, t, u, v = k[at], k[at + b], k[at + c], k[at + d]
+            # not max(s, 0), which would make 0 of NaN
+            k[at], k[at + b] = exp(0.0 if s < 0.0 else -s), exp(0.0 if t < 0.0 else -t)
+            k[at + c], k[at + d] = exp(0.0 if u < 0.0 else -u), exp(0.0 if v < 0.0 else -v)
 
 
 @compiled
@@ -290,7 +294,8 @@ def median_distance(theta: Floats, generator: np.random.Generator) -> float:
     """
     if len(theta) == 1:
         return 1.0
-    return float(np.sqrt(median_squared_distance(theta, generator, include_self=False)))
+    # of roots, not the root of the median: that of an even count is the mean of two
+    return _median(np.sqrt(_squared_distances(theta, generator, include_self=False)))
 
 
 def median_squared_distance(
@@ -301,21 +306,31 @@ def median_squared_distance(
     With each particle's pair with itself it is the rule of the authors' programs, for
     k = exp(-|a - b|^2 / h). Exact up to 512 particles, else over 10,000 pairs from `generator`.
     """
+    return _median(_squared_distances(theta, generator, include_self))
+
+
+def _squared_distances(theta: Floats, generator: np.random.Generator, include_self: bool) -> Floats:
+    """|theta_i - theta_j|^2 of all pairs, or of a sample; of i != j each pair once."""
     m = len(theta)
     if m <= EXACT_MEDIAN_UP_TO:
-        i, j = _all_pairs_of(m, include_self)
+        i, j = _exact_pairs(m, include_self)
     else:
         i = generator.integers(m, size=MEDIAN_PAIRS)
         apart = generator.integers(0 if include_self else 1, m, size=MEDIAN_PAIRS)
         j = (i + apart) % m
-    squared = np.sort(((theta[i] - theta[j]) ** 2).sum(axis=1))
-    middle = len(squared) // 2
-    return float(0.5 * (squared[(len(squared) - 1) // 2] + squared[middle]))
+    return ((theta[i] - theta[j]) ** 2).sum(axis=1)
 
 
 @functools.lru_cache(maxsize=8)
-def _all_pairs_of(m: int, include_self: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _exact_pairs(m: int, include_self: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if not include_self:
         return np.triu_indices(m, 1)
     i, j = np.indices((m, m)).reshape(2, -1)
     return i, j
+
+
+def _median(values: Floats) -> float:
+    """As NumPy's, in a third of its time for the few pairs of few particles."""
+    ordered = np.sort(values)
+    n = len(ordered)
+    return float(0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import binding as llvm
+from llvmlite import binding as llvm  # type: ignore[import-untyped]
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
@@ -19,9 +19,8 @@ from numba.extending import intrinsic, overload
 # Eight sums to a row of a block: one 512-bit register or two of 256 bits. Rows are as many as
 # hide the latency of a multiply-add and leave registers for its factors.
 LANES = 8
-WIDE = 16  # where a sum has a row of its own: four registers of 256 bits hide the latency
 ROWS = 8 if llvm.get_host_cpu_features().get("avx512f") else 4
-
+WIDE = 16  # where a sum has a row of its own: four registers of 256 bits hide the latency
 FUSED = ("contract", "nsz")  # a multiplication and an addition may be one operation
 
 
