@@ -39,6 +39,18 @@ def test_help_of_fit_tells_default_range_and_unit(run):
     assert text.index("-k, --clusters") < text.index("--alpha") < text.index("--bandwidth")
 
 
+def test_help_of_fit_names_the_methods_that_have_an_option(run):
+    text = " ".join(run("fit", "--help").output.split())
+    for option, methods in {
+        "--kernel rbf|imq": "[nsvgd]",
+        "--noise": "[diversified, em]",
+        "--alpha A|auto": "[diversified, nsvgd]",
+    }.items():
+        help_of_option = text.split(f" {option} ")[1].split(" --")[0]
+        assert help_of_option.endswith(methods)
+    assert "[diversified, nsvgd, em]" not in text
+
+
 def test_a_command_is_imported_only_when_it_is_used(monkeypatch):
     for name in COMMANDS:
         monkeypatch.delitem(sys.modules, f"divmix.cli.{name}", raising=False)
