@@ -51,6 +51,7 @@ class Fitted(NamedTuple):
     noise                a broad component that belongs to no cluster, or None
     hierarchy            how components join to fewer clusters, or None
     stop_reason          converged, max_iter or time_budget
+    entropy              H of the components, nats; its exponential is their effective number
     settings             with what was chosen where they were "auto"
     notes                what was chosen, in sentences
     spread               over the starts, where there were several
@@ -63,6 +64,7 @@ class Fitted(NamedTuple):
     noise: Components | None
     hierarchy: Hierarchy | None
     stop_reason: str
+    entropy: float
     settings: FitSettings
     notes: tuple[str, ...]
     spread: Spread | None = None
@@ -109,6 +111,7 @@ def fit_rows(
         model.noise,
         outcome.hierarchy,
         outcome.stop_reason,
+        model.family.overlap(outcome.components, gradient=False).entropy,
         settings,
         (*notes, *outcome.notes),
         spread,
@@ -169,7 +172,7 @@ def candidate_models(rows: Rows, summary: Summary, settings: FitSettings) -> lis
     with many, 396 where there are ten digits.
     """
     family = "gaussian" if settings.family == "auto" else settings.family
-    floor = variance_floor(summary, rows.features, settings.floor)
+    floor = variance_floor(rows, settings.floor)
     covariances = (settings.covariance,)
     if settings.covariance == "auto":
         both = ("full",) if family == "student" else ("full", "diag")
@@ -217,7 +220,7 @@ def _settle_shape(
 ) -> tuple[FitSettings, Model]:
     d, k = len(summary.mean), cast(int, settings.clusters)
     diversified = isinstance(settings, DiversifiedSettings)
-    floor = variance_floor(summary, rows.features, settings.floor)
+    floor = variance_floor(rows, settings.floor)
     prior = settings.prior if diversified else None
     shapes = candidate_shapes(settings.covariance, prior, settings.family, d)
     covariance, share = shapes[0]
@@ -227,13 +230,13 @@ def _settle_shape(
         covariance, share, _ = choose_shape(
             rows, settings.family, floor, k, shapes, generator, monitor
         )
-        smooth = f" with a prior of {share:g} (d + 1) rows" if share else ""
+        with_prior = f", prior {share:g}" if prior == "auto" else ""
         notes.append(
-            f"covariance {covariance}{smooth}, the best held-out log-likelihood of "
-            f"{len(shapes)} shapes ({summary.count:,} rows of {d} features)"
+            f"covariance {covariance}{with_prior}: the best held-out log-likelihood "
+            f"({summary.count:,} rows of {d} features)"
         )
     settings = replace(settings, covariance=covariance)
-    if isinstance(settings, DiversifiedSettings):
+    if isinstance(settings, DiversifiedSettings) and prior == "auto":
         settings = replace(settings, prior=share)
     if settings.family == "student" and settings.gap:
         raise UsageError(
@@ -284,7 +287,7 @@ def _problem(
         model.noise,
         {None: None, "learned": True, "uniform": False}[settings.weights],
         cast(Merge, settings.merge) if diversified else "auto",
-        cast(float | None, settings.prior) if diversified else None,
+        cast(float, settings.prior) if diversified else 0.0,
         settings.init,
         settings.max_iter,
         settings.tol,

@@ -36,7 +36,7 @@ class Problem:
     noise         a broad component beside those that are moved, or None
     learn_weights whether mixing weights move, None: as the method has it
     merge         clusters as ellipses (kl), unions (overlap), or what the rows tell (auto)
-    prior         rows of a prior on covariances, in units of d + 1, None: as the method has it
+    prior         rows of a prior on covariances, in units of d + 1
     init          where components start: kmeans++, random or centre
     start         components to start from instead of the method's own start, or None
     """
@@ -50,7 +50,7 @@ class Problem:
     noise: Components | None = None
     learn_weights: bool | None = None
     merge: Merge = "auto"
-    prior: float | None = None
+    prior: float = 0.0
     init: str = "kmeans++"
     max_iter: int = 500
     tol: float = 1e-5

@@ -81,7 +81,7 @@ def held_out_by_alpha(
         relaxed = diversify(own, relax(own, max(m, own.k), generator))
         start = reduce(own, relaxed, generator)
         for i, alpha in enumerate(ALPHAS):
-            prior = final_prior(own, start.components, None, training.total_weight, start.ellipses)
+            prior = final_prior(own, start.components, 0.0, training.total_weight, start.ellipses)
             objective = Objective(own.family, alpha, prior, own.noise)
             refined = ascend(
                 objective,

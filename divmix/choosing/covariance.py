@@ -8,7 +8,7 @@ import numpy as np
 from divmix.engine.monitor import Monitor
 from divmix.families import Moments, make_family
 from divmix.families.family import Array
-from divmix.rows import Features, Rows, Summary
+from divmix.rows import Rows
 from divmix.search.run import Searching
 from divmix.search.starts import from_k_means
 
@@ -77,7 +77,7 @@ def candidate_shapes(
 ) -> list[tuple[str, float]]:
     """Pairs of covariance and prior among which the rows choose, where these are "auto".
 
-    A prior of d + 1 rows is tried with full matrices: the others have few parameters each.
+    Covariances are compared under the prior of the search, which keeps each from single rows.
     """
     covariances: tuple[str, ...] = (covariance,)
     if covariance == "auto":
@@ -86,23 +86,30 @@ def candidate_shapes(
             covariances = ("spherical", "diag", "full")
         if d > MOST_FULL_COLUMNS:
             covariances = ("spherical", "diag")
-    shapes = []
-    for one in covariances:
-        if prior == "auto":
-            shapes += [(one, 0.0), (one, 1.0)] if one == "full" else [(one, 0.0)]
-        else:
-            shapes.append((one, 0.0 if prior is None else float(prior)))
-    return shapes
+    priors = (0.0, 1.0) if prior == "auto" else (1.0,)
+    return [(one, share) for one in covariances for share in priors]
 
 
-def variance_floor(summary: Summary, features: Features, share: float) -> Array:
+def variance_floor(rows: Rows, share: float) -> Array:
     """Smallest variance of each column, (d,).
 
-    `share` of the column's variance; a constant column takes the mean variance of the others for
-    its own, or 1 where all are. For a 0/1 column the floor is INDICATOR_FLOOR.
+    `share` of the column's variance, and at least that of the rounding of its values: h^2 / 12 for
+    values h apart (Sheppard's correction). A constant column takes the mean variance of the others
+    for its own, or 1 where all are. For a 0/1 column the floor is INDICATOR_FLOOR.
     """
-    variances = summary.variances
+    variances, indicator = rows.summary().variances, rows.features.indicator
     varying = variances > 1e-12 * variances.max()
     usual = variances[varying].mean() if varying.any() else 1.0
     floor = share * np.where(varying, variances, usual)
-    return np.where(features.indicator, np.maximum(floor, INDICATOR_FLOOR), floor)
+    floor = np.maximum(floor, _least_gaps(rows) ** 2 / 12)
+    return np.where(indicator, np.maximum(floor, INDICATOR_FLOOR), floor)
+
+
+def _least_gaps(rows: Rows) -> Array:
+    """Least difference of two values of each column among a sample of the rows, (d,)."""
+    X = np.sort(rows.sample(SAMPLE_ROWS, np.random.default_rng(0)).matrix.X, axis=0)
+    gaps = np.diff(X, axis=0)
+    noise = 1e-9 * np.abs(X).max(axis=0)  # equal values that arithmetic has told apart
+    gaps[gaps <= noise] = np.inf
+    least = gaps.min(axis=0, initial=np.inf)
+    return np.where(np.isfinite(least), least, 0.0)

@@ -204,4 +204,7 @@ def _center_and_scale(
         # More than half of the rows can share one value: then quartiles say nothing of the spread.
         if upper > lower:
             return median, (upper - lower) / NORMAL_IQR
-    return average, statistics.standard_deviation(values, weights, average)
+    # What varies less than the column can tell is rounding: a pixel that is 1 in two rows of a
+    # thousand would stand forty deviations out.
+    spread = statistics.standard_deviation(values, weights, average)
+    return average, max(spread, statistics.resolution(values))

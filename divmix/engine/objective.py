@@ -73,7 +73,13 @@ class Objective(NamedTuple):
         if self.alpha == 0 or gradient is None:
             return look.target
         return self.family.diversified(
-            look.target, look.components, look.sums, gradient, self.alpha, self.learn_weights
+            look.target,
+            look.components,
+            look.sums,
+            gradient,
+            self.alpha,
+            self.prior,
+            self.learn_weights,
         )
 
     def shared(self, look: Look, target: Components) -> Components:

@@ -106,6 +106,7 @@ class Family(Protocol):
         sums: Sums,
         gradient: Gradient,
         alpha: float,
+        prior: Prior | None = None,
         learn_weights: bool = True,
     ) -> Components:
         """`target` moved on by alpha times the gradient of H, in the metric of the M-step."""

@@ -96,24 +96,29 @@ class LocationScale:
         sums: Sums,
         gradient: Gradient,
         alpha: float,
+        prior: Prior | None = None,
         learn_weights: bool = True,
     ) -> Components:
         """The M-step's `target`, moved on by alpha grad H in the metric of EM.
 
-        Means by S_j / w_j dH/dmu_j, covariances by 2 / w_j S_j dH/dS_j S_j, weights by their
-        natural gradient w_j (dH/dw_j - mean). What H alone would take is bounded: a weight or a
+        With p_j the share of the rows: means by S_j / p_j dH/dmu_j, covariances, about the means
+        so moved, by 2 / p_j S_j dH/dS_j S_j, weights by their natural gradient w_j (dH/dw_j - mean).
+        So what stands still is stationary in J. What H alone would take is bounded: a weight or a
         covariance keeps a tenth of the target's.
         """
         own = components.weights
         shares = sums.mass / (sums.mass.sum() + sums.outside)
-        relative = 1 / np.maximum(shares, LEAST_LEFT * own + SMALLEST_WEIGHT)
+        least = LEAST_LEFT * own + SMALLEST_WEIGHT
         by_mean = self.structure.times(components.covariances, gradient.means)
-        means = target.means + alpha * relative[:, None] * by_mean
+        means = target.means + (alpha / np.maximum(shares, least))[:, None] * by_mean
+        about = self.structure.estimate(sums, means, components.covariances, self.floor, prior)
+        if prior is not None:
+            shares = shares + prior.rows / sums.mass.sum()
         covariances = self.structure.pushed(
-            target.covariances,
+            about,
             components.covariances,
             gradient.covariances,
-            alpha * relative,
+            alpha / np.maximum(shares, least),
             means.shape[1],
         )
         weights = target.weights

@@ -103,14 +103,14 @@ def refine(problem: Problem, state: State) -> State:
 def final_prior(
     searching: Searching,
     components: Components,
-    share: float | None,
+    share: float,
     total_weight: float,
     ellipses: bool,
 ) -> Prior | None:
-    """share (d + 1) rows scattered as those within components; by default none for clusters of one
-    component, and for unions some that are broad, so that their many components stay smooth."""
-    if share is not None:
-        return searching.weak(components, share) if share > 0 else None
+    """share (d + 1) rows scattered as those within components; for unions also some that are
+    broad, which keeps their many components smooth."""
+    if share > 0:
+        return searching.weak(components, share)
     if ellipses:
         return None
     rows = SCHEDULE.union_prior * total_weight / components.count

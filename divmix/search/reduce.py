@@ -108,7 +108,7 @@ def compete(
             break
         start = from_k_means(searching.family, searching.sample, k, generator)
         starts.append(leaving_room(start, searching.noise))
-    prior = searching.weak(levels[-1].components)
+    prior = searching.weak(levels[-1].components, schedule.competing_prior)
     fitted = [searching.climb("reduce", start, prior, schedule.last_iterations) for start in starts]
     return fitted[agreed(searching, fitted, prior)]
 

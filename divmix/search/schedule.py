@@ -15,6 +15,8 @@ class Schedule:
     components_per_cluster: int = 6
     least_components: int = 80
     at_least_per_cluster: int = 3
+    # Rows of the prior in which starts of k components compete, times d + 1.
+    competing_prior: float = 1.0
     # Rows of the prior that keeps many components apart from single rows, this share of n / m.
     relaxed_prior: float = 0.3
     relax_iterations: int = 15
@@ -31,8 +33,8 @@ class Schedule:
     # Levels (components for each cluster) whose unions start a mixture of k components too.
     union_starts: tuple[float, ...] = (3, float("inf"))
     k_means_starts: int = 10  # compete with those
-    # One-sided 5 %: starts that the rows do not tell from the best one count alike.
-    alike: float = 1.645
+    # Two-sided 5 %: starts that the rows do not tell from the best one count alike.
+    alike: float = 1.96
     margin: float = 0.02  # nats per row by which unions must beat k components
     # Rows of the prior of unions in the end, as a share of n / m.
     union_prior: float = 0.1

@@ -60,15 +60,15 @@ class DiversifiedSettings(FitSettings):
         "components; auto = the best held-out log-likelihood (diversified only).",
     )
     prior: float | str = option(
-        "auto",
+        0.0,
         section="Model",
         after="alpha",
         at_least=0,
         choices=("auto",),
         metavar="P|auto",
-        help="Smoothing of covariances: a prior of P (d + 1) rows for each component, for d "
-        "columns, scattered as the rows within components are. auto: 0 or 1, with the shape of "
-        "components, by held-out log-likelihood.",
+        help="Smoothing of covariances, for densities: a prior of P (d + 1) rows for each "
+        "component, for d columns, scattered as the rows within components are. auto: 0 or 1, by "
+        "held-out log-likelihood. Unions of components keep a small one in any case.",
     )
     merge: str = option(
         "auto",

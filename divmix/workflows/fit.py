@@ -32,7 +32,7 @@ class Fit(NamedTuple):
     """A fitted mixture, what it says of its training rows, and how it came about.
 
     stop_reason: converged, max_iter or time_budget. log_likelihood: mean per row in
-    nats, in the data's own units. notes: what was chosen automatically or left out, in sentences.
+    nats, in the data's own units; entropy: H of the components, nats. notes: what was chosen automatically or left out, in sentences.
     spread: over the starts, if there were several; gap: bound on what the log-likelihood could
     still gain, nats per row, if it was asked for. X (n, d): the rows as the mixture sees them.
     """
@@ -43,6 +43,7 @@ class Fit(NamedTuple):
     trace: list[TraceRow]
     stop_reason: str
     log_likelihood: float
+    entropy: float
     notes: list[str]
     spread: Spread | None = None
     gap: float | None = None
@@ -154,7 +155,7 @@ def fit_table(
     log_likelihood = float(
         np.average(scores.log_density[matrix.complete], weights=matrix.row_weights[matrix.complete])
     )
-    about = summary.about(fitted.settings, tables, matrix.complete, log_likelihood)
+    about = summary.about(fitted.settings, tables, matrix.complete, log_likelihood, fitted.entropy)
     mixture.about.update(about)
     return Fit(
         mixture,
@@ -163,6 +164,7 @@ def fit_table(
         monitor.trace,
         fitted.stop_reason,
         log_likelihood,
+        fitted.entropy,
         [*said, *fitted.notes],
         fitted.spread,
         fitted.gap,

@@ -132,7 +132,10 @@ def trace_table(trace: list[TraceRow]) -> pa.RecordBatch:
             ("iteration", pa.int64()),
             ("phase", pa.string()),
             ("components", pa.int64()),
-            *((name, pa.float64()) for name in TraceRow._fields[3:]),
+            *(
+                (name, pa.int64() if name == "rows" else pa.float64())
+                for name in TraceRow._fields[3:]
+            ),
         ]
     )
     rows = [row._asdict() for row in trace]

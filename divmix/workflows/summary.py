@@ -49,6 +49,8 @@ def result(fit: "Fit") -> dict[str, Any]:
     """Figures of the result; clusters with what sets each apart."""
     return {
         "log_likelihood": fit.log_likelihood,
+        "entropy": fit.entropy,
+        "effective_components": float(np.exp(fit.entropy)),
         "gap": fit.gap,
         "restarts": fit.spread and fit.spread._asdict(),
         "iterations": len(fit.trace),
@@ -125,7 +127,11 @@ def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
 
 
 def about(
-    settings: FitSettings, tables: TableSettings, complete: np.ndarray, log_likelihood: float
+    settings: FitSettings,
+    tables: TableSettings,
+    complete: np.ndarray,
+    log_likelihood: float,
+    entropy: float,
 ) -> dict[str, Any]:
     """What a model file says of its fit, beyond what scoring needs."""
     return {
@@ -134,4 +140,6 @@ def about(
         "rows": len(complete),
         "rows_used": int(complete.sum()),
         "log_likelihood": log_likelihood,
+        "entropy": entropy,
+        "effective_components": float(np.exp(entropy)),
     }
