@@ -11,6 +11,7 @@ import pyarrow as pa
 import divmix
 from divmix.anomaly import density, p_values, surprisal
 from divmix.choosing.covariance import INDICATOR_FLOOR
+from divmix.core import Interrupted
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
@@ -19,6 +20,7 @@ from divmix.errors import UsageError
 from divmix.model.calibration import HELD_OUT, TRAINING, Calibration
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
+from divmix.rows import MemoryRows
 from divmix.settings import DetectSettings, DetectTableSettings, TableSettings
 
 # Rows kept from the density, to calibrate it: one half of a small table, since the number of these
@@ -84,14 +86,13 @@ def fit_density(
     progress.stage("fitting a density")
     monitor = Monitor(None, should_stop, progress)
     fit = density.robust if mixed else density.detailed
-    family, components = fit(
-        rows.X,
-        fit_weights,
-        np.where(design.indicator, INDICATOR_FLOOR, 0.0),
-        generator,
-        monitor,
-        settings.components,
-    )
+    floor = np.where(design.indicator, INDICATOR_FLOOR, 0.0)
+    try:
+        family, components = fit(
+            MemoryRows(rows.X, fit_weights), floor, generator, monitor, settings.components
+        )
+    except Interrupted:
+        return None
     if should_stop():
         return None
     about = {

@@ -19,7 +19,7 @@ from divmix.design.design import Design
 from divmix.design.prepare import design_matrix
 from divmix.design.preprocessing import Preprocessing
 from divmix.progress import Progress
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.workflows.fit import fit_table
 
 ALPHAS: tuple[float | str, ...] = (0, 0.01, 0.03, 0.1, 0.3, 1, "auto")
@@ -101,7 +101,7 @@ def _rich(alpha: float | str) -> Callable[[Split], float]:
     def score(part: Split) -> float:
         distinct = len(np.unique(part.X, axis=0))
         m = min(COMPONENTS, max(1, distinct // ROWS_EACH))
-        settings = FitSettings(
+        settings = DiversifiedSettings(
             clusters=m, components=m, covariance="diag", alpha=alpha, seed=part.seed, threads=1
         )
         mixture = fit_table(part.training, settings).mixture
@@ -112,7 +112,7 @@ def _rich(alpha: float | str) -> Callable[[Split], float]:
 
 def _chosen(part: Split) -> float:
     """Both numbers chosen by the fit, as a user would who wants a density."""
-    settings = FitSettings(clusters="auto", alpha="auto", seed=part.seed, threads=1)
+    settings = DiversifiedSettings(clusters="auto", alpha="auto", seed=part.seed, threads=1)
     return float(fit_table(part.training, settings).mixture.score(part.X_test).log_density.mean())
 
 

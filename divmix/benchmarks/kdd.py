@@ -23,6 +23,7 @@ from divmix.design.preprocessing import Preprocessing
 from divmix.errors import InputError
 from divmix.metrics import anomaly_metrics
 from divmix.progress import Progress
+from divmix.rows import MemoryRows
 from divmix.settings import DetectSettings, DetectTableSettings
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import open_table
@@ -145,7 +146,7 @@ def peer_figures(part: Split, seed: int) -> dict[str, dict[str, float]]:
     told = {}
     for name, fit in PEERS.items():
         started = time.perf_counter()
-        rows = distinct(X, np.ones(len(X)))[0] if "distinct" in name else X
+        rows = distinct(MemoryRows(X)).X if "distinct" in name else X
         scorer = fit(rows, seed)
         known, new = scorer(X), scorer(X_test)
         seconds = time.perf_counter() - started

@@ -15,7 +15,7 @@ from divmix.design.prepare import design_matrix
 from divmix.design.preprocessing import Preprocessing
 from divmix.errors import InputError
 from divmix.progress import Progress
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.tables.reading import open_table
 from divmix.workflows.fit import fit_table
 
@@ -80,7 +80,7 @@ def warm_up() -> None:
     X = np.random.default_rng(0).standard_normal((WARM_UP_ROWS, WARM_UP_COLUMNS))
     table = pa.table({f"x{j}": column for j, column in enumerate(X.T)})
     for covariance in ("diag", "full"):
-        fit_table(table, FitSettings(clusters=2, covariance=covariance))
+        fit_table(table, DiversifiedSettings(clusters=2, covariance=covariance))
 
 
 def _is_named(path: Path, name: str) -> bool:

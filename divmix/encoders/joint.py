@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from divmix.choosing.covariance import variance_floor
+from divmix.core import fit_rows
 from divmix.encoders.autoencoder import Autoencoder
 from divmix.encoders.encoder import JointTraining, Learning
 from divmix.encoders.network import Tensor, Torch
 from divmix.encoders.training import Training, check_loss
+from divmix.engine.loop import Limits, ascend
 from divmix.engine.monitor import Monitor
-from divmix.engine.steps import local_step
+from divmix.engine.objective import Objective
+from divmix.engine.state import State
 from divmix.errors import UsageError
-from divmix.families import Components, Gaussian, make_family
+from divmix.families import Components, Family, Prior
 from divmix.families.posterior import log_weights
-from divmix.families.structure import Base
-from divmix.methods import diversified
-from divmix.rows.memory import InMemory
-from divmix.settings import FitSettings
+from divmix.rows import MemoryRows
+from divmix.settings import DiversifiedSettings
 
 # By trials on 10,000 pictures of digits, within .003 in accuracy of each other: energy alone,
 # assignments alone, or both.
@@ -32,7 +32,7 @@ ENERGY_WEIGHT = 0.02  # for each nat per code
 ASSIGNMENT_WEIGHT = 0.05  # for each nat
 ROUNDS, PARTICLE_STEPS = 15, 3
 LEARNING_RATE, WEIGHT_DECAY = 5e-4, 1e-2
-BASE_ALPHA = 0.1  # rows of the base measure, alpha n / m
+PRIOR = 0.1  # rows of the prior on covariances, for each n / m rows
 FLOOR = 1e-3  # smallest variance of a component, as a share of that of a code
 
 
@@ -55,7 +55,7 @@ class Joint(Autoencoder):
             )
         torch, (encode, decode) = training.torch, training.network
         codes = training.codes()
-        family, components = _start(codes, learning.joint, learning.generator)
+        family, components = _start(codes, learning.joint, int(learning.generator.integers(2**31)))
         optimizer = training.optimizer(LEARNING_RATE, WEIGHT_DECAY)
         for done in range(ROUNDS):
             components = cls.move(family, components, codes, learning.joint.alpha)
@@ -86,16 +86,14 @@ class Joint(Autoencoder):
             learning.progress.rows(done + 1, ROUNDS)
 
     @staticmethod
-    def move(
-        family: Gaussian, components: Components, codes: np.ndarray, alpha: float
-    ) -> Components:
+    def move(family: Family, components: Components, codes: np.ndarray, alpha: float) -> Components:
         """Particle steps of the components on codes (n, e): drive, and repulsion by alpha."""
-        data_term = InMemory(codes, np.ones(len(codes)), family)
-        base = Base(BASE_ALPHA * len(codes) / components.count)
-        step = local_step(family, alpha, base=base)
-        for _ in range(PARTICLE_STEPS):
-            components = step(components, data_term(components), None).components
-        return components
+        rows = MemoryRows(codes)
+        prior = Prior(PRIOR * len(codes) / components.count, family.pooled(components))
+        objective = Objective(family, alpha, prior)
+        state = State(np.random.default_rng(0), components)
+        limits = Limits(PARTICLE_STEPS + 1, 0.0)
+        return ascend(objective, rows, state, Monitor(), "joint", limits, share=True).moved
 
 
 def sharpened(torch: Torch, responsibilities: Tensor) -> Tensor:
@@ -104,15 +102,17 @@ def sharpened(torch: Torch, responsibilities: Tensor) -> Tensor:
     return target / target.sum(1, keepdim=True)
 
 
-def _start(
-    codes: np.ndarray, joint: JointTraining, generator: np.random.Generator
-) -> tuple[Gaussian, Components]:
-    weights = np.ones(len(codes))
-    floor = variance_floor(codes, weights, FLOOR, np.zeros(codes.shape[1], bool))
-    family = make_family("gaussian", "full", floor)
-    settings = FitSettings(clusters=joint.clusters, alpha=joint.alpha, merge="kl")
-    fitted = diversified(InMemory(codes, weights, family), family, settings, generator, Monitor())
-    return family, fitted.components
+def _start(codes: np.ndarray, joint: JointTraining, seed: int) -> tuple[Family, Components]:
+    settings = DiversifiedSettings(
+        clusters=joint.clusters,
+        alpha=joint.alpha,
+        merge="kl",
+        covariance="full",
+        floor=FLOOR,
+        seed=seed,
+    )
+    fitted = fit_rows(codes, settings)
+    return fitted.family, fitted.components
 
 
 def _log_joint(torch: Torch, components: Components, device: str) -> Callable[[Tensor], Tensor]:

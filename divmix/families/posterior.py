@@ -1,5 +1,7 @@
 """Sums of mixture terms in logarithms: what every density and responsibility goes through."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,3 +24,18 @@ def log_sum_exp(terms: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64
     shift = np.where(np.isneginf(top), 0.0, top)
     with np.errstate(divide="ignore"):
         return np.squeeze(shift, axis) + np.log(np.exp(terms - shift).sum(axis=axis))
+
+
+class Posterior(NamedTuple):
+    """log p(x) of n rows (n,), nats, and the responsibilities of m components (n, m)."""
+
+    log_density: NDArray[np.float64]
+    responsibilities: NDArray[np.float64]
+
+
+def posterior(log_joint: NDArray[np.float64]) -> Posterior:
+    """Of log w_j p(x|theta_j), (n, m), nats."""
+    top = log_joint.max(axis=1, keepdims=True)
+    shares = np.exp(log_joint - top)
+    total = shares.sum(axis=1, keepdims=True)
+    return Posterior((top + np.log(total))[:, 0], shares / total)

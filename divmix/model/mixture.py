@@ -14,7 +14,6 @@ from divmix.families import Components, Gaussian
 from divmix.families.noise import with_noise
 from divmix.families.posterior import log_weights
 from divmix.merging.hierarchy import Hierarchy
-from divmix.merging.hierarchy import joined as joined_components
 from divmix.model import parts
 from divmix.model.calibration import Calibration
 from divmix.model.model_file import read_model, write_model
@@ -139,7 +138,7 @@ class Mixture:
             return self
         about = self.about | {"cut_from": self.about.get("cut_from", self.n_clusters)}
         if self.hierarchy.relaxed is not None:
-            components = joined_components(self.family, self.hierarchy.relaxed, clusters)
+            components = self.family.joined(self.hierarchy.relaxed, clusters)
             clusters = np.arange(k)
             about["log_likelihood"] = None  # that of the fit is another mixture's
         made = replace(self, components=components, clusters=clusters, about=about)

@@ -43,7 +43,7 @@ def digits(tmp_path_factory):
 def test_spectral_clusters_of_digits_agree_with_the_digits(seed):
     fit = fit_table(
         digits_table(),
-        FitSettings(clusters=10, seed=seed),
+        DiversifiedSettings(clusters=10, seed=seed),
         TableSettings(encoder=CORE, image="8x8", truth="label"),
     )
     told = clustering_metrics(DIGITS.target, fit.scores.cluster)
@@ -55,7 +55,7 @@ def test_spectral_clusters_of_digits_agree_with_the_digits(seed):
 def test_new_pictures_are_told_apart_nearly_as_well_as_those_of_the_fit(seed):
     tables = TableSettings(encoder=CORE, image="8x8", truth="label")
     known, new = digits_table(slice(0, 1_300)), digits_table(slice(1_300, None))
-    fit = fit_table(known, FitSettings(clusters=10, seed=seed), tables)
+    fit = fit_table(known, DiversifiedSettings(clusters=10, seed=seed), tables)
     fitted = clustering_metrics(DIGITS.target[:1_300], fit.scores.cluster)["nmi"]
     predicted = clustering_metrics(DIGITS.target[1_300:], fit.mixture.score_batch(new).cluster)[
         "nmi"
@@ -67,7 +67,7 @@ def test_new_pictures_are_told_apart_nearly_as_well_as_those_of_the_fit(seed):
 def test_predict_repeats_the_assignments_of_the_fit_bit_for_bit(chain, digits, tmp_path):
     run_fit(
         [str(digits)],
-        FitSettings(clusters=4),
+        DiversifiedSettings(clusters=4),
         TableSettings(encoder=chain, image="8x8", truth="label"),
         tmp_path / "run",
     )
@@ -96,7 +96,7 @@ def test_a_model_of_an_embedding_tells_its_features_and_draws_no_rows(digits, tm
 
     run_fit(
         [str(digits)],
-        FitSettings(clusters=3),
+        DiversifiedSettings(clusters=3),
         TableSettings(encoder="pca:5", image="8x8", truth="label"),
         tmp_path / "run",
     )
@@ -140,7 +140,7 @@ def test_spectral_tells_two_moons_and_separate_parts_apart(seed):
     label = np.concatenate([label, label + 2])
     fit = fit_table(
         pa.table({f"x{j}": X[:, j].copy() for j in range(2)}),
-        FitSettings(clusters=4, seed=seed),
+        DiversifiedSettings(clusters=4, seed=seed),
         TableSettings(scale="none", encoder="spectral:3"),
         progress=Listening(),
     )
@@ -173,7 +173,7 @@ def test_what_cannot_work_is_told(encoder, image, error, message):
     with pytest.raises(error, match=message):
         fit_table(
             digits_table(rows),
-            FitSettings(clusters=2),
+            DiversifiedSettings(clusters=2),
             TableSettings(encoder=encoder, image=image, truth="label"),
         )
 
@@ -348,7 +348,7 @@ class TestAutoencoder:
 
     def test_joint_training_tells_digits_apart_and_particles_repel(self):
         tables = TableSettings(encoder="pca:20,joint:6", image="8x8", truth="label")
-        fit = fit_table(digits_table(), FitSettings(clusters=10), tables)
+        fit = fit_table(digits_table(), DiversifiedSettings(clusters=10), tables)
         told = clustering_metrics(DIGITS.target, fit.scores.cluster)
         assert told["accuracy"] >= 0.75  # k-means on the pixels: .79, of a plain autoencoder less
         again = Chain.from_parts(*fit.mixture.design.chain.to_parts())

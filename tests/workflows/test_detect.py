@@ -194,11 +194,14 @@ def test_what_cannot_work_is_told_before_anything_is_written(folder, tmp_path):
 
 
 def test_a_model_without_calibration_says_how_to_get_one(folder, tmp_path):
-    from divmix.settings import FitSettings, TableSettings
+    from divmix.settings import DiversifiedSettings, TableSettings
     from divmix.workflows.fit import run_fit
 
     run_fit(
-        [str(folder / "train.csv")], FitSettings(clusters=2), TableSettings(), tmp_path / "plain"
+        [str(folder / "train.csv")],
+        DiversifiedSettings(clusters=2),
+        TableSettings(),
+        tmp_path / "plain",
     )
     with pytest.raises(UsageError, match="holds no scores") as caught:
         detect(str(folder / "new.csv"), tmp_path / "out.csv", model=tmp_path / "plain")

@@ -11,7 +11,7 @@ import pytest
 
 from divmix.errors import InputError, NotConvergedError, OutputError, UsageError
 from divmix.model.mixture import Mixture
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import TableSettings, fit_settings
 from divmix.workflows.evaluate import run_evaluate
 from divmix.workflows.fit import fit_table, run_fit
 from divmix.workflows.predict import run_predict
@@ -39,7 +39,7 @@ def blobs(n=300, seed=0):
 
 
 def settings(**changes):
-    return FitSettings(**{"clusters": 3, "max_iter": 60} | changes)
+    return fit_settings(**{"clusters": 3, "max_iter": 60} | changes)
 
 
 def fitted(frame, tables=None, **changes):
