@@ -9,7 +9,8 @@ from divmix.errors import UsageError
 from divmix.families import Components, make_family
 from divmix.families.noise import broad_component, with_noise
 from divmix.metrics import clustering_metrics
-from divmix.model.mixture import INCOMPLETE, NOISE, Mixture
+from divmix.model.mixture import Mixture
+from divmix.model.scores import INCOMPLETE, NOISE
 from divmix.rows.memory import InMemory
 from divmix.settings import DiversifiedSettings, TableSettings, fit_settings
 from divmix.workflows.fit import fit_table, run_fit

@@ -224,17 +224,17 @@ def test_a_damaged_calibration_is_a_model_error(folder, tmp_path):
 
 def test_a_joint_training_has_the_alpha_of_a_fit_by_default():
     from divmix.anomaly.detector import JOINT
-    from divmix.settings import FitSettings
+    from divmix.settings import DiversifiedSettings
 
-    assert JOINT.alpha == FitSettings(clusters=JOINT.clusters).alpha
+    assert JOINT.alpha == DiversifiedSettings(clusters=JOINT.clusters).alpha
 
 
 def test_a_model_of_a_fit_scores_no_rows():
     from divmix.anomaly.detector import calibration_of
-    from divmix.settings import FitSettings
+    from divmix.settings import DiversifiedSettings
     from divmix.workflows.fit import fit_table
 
     columns = {"x": np.random.default_rng(0).normal(size=60)}
-    fit = fit_table(pa.table(columns), FitSettings(clusters=2))
+    fit = fit_table(pa.table(columns), DiversifiedSettings(clusters=2))
     with pytest.raises(UsageError, match="no scores of known rows"):
         calibration_of(fit.mixture)
