@@ -227,12 +227,12 @@ def _settle_shape(
     if len(shapes) > 1:
         monitor.progress.stage("choosing the shape of components")
         generator = np.random.default_rng([settings.seed, SHAPES])
-        covariance, share, _ = choose_shape(
+        covariance, share = choose_shape(
             rows, settings.family, floor, k, shapes, generator, monitor
         )
         with_prior = f", prior {share:g}" if prior == "auto" else ""
         notes.append(
-            f"covariance {covariance}{with_prior}: the best held-out log-likelihood "
+            f"covariance {covariance}{with_prior}: chosen by held-out rows "
             f"({summary.count:,} rows of {d} features)"
         )
     settings = replace(settings, covariance=covariance)

@@ -13,6 +13,7 @@ from divmix.search.run import Searching
 from divmix.search.starts import from_k_means
 
 SAMPLE_ROWS, ROWS_EACH, ITERATIONS = 4_000, 2, 20  # of the fits that are compared
+ALIKE = 1.96  # standard errors, two-sided 5 % (Vuong, Econometrica 1989)
 # Above this many columns a matrix for each component costs more than it tells.
 MOST_FULL_COLUMNS = 100
 # Smallest variance of a 0/1 column. Two categories lie exp(1 / INDICATOR_FLOOR) = 55 to 1 apart at
@@ -21,12 +22,10 @@ INDICATOR_FLOOR = 0.25
 
 
 class Shape(NamedTuple):
-    """A covariance structure and a prior on it, in units of d + 1 rows; and the mean held-out
-    log-likelihood per row, nats, that chose them."""
+    """A covariance structure, and a prior on it in units of d + 1 rows."""
 
     covariance: str
     prior: float
-    held_out: float
 
 
 def choose_shape(
@@ -39,7 +38,7 @@ def choose_shape(
     monitor: Monitor,
 ) -> Shape:
     """The shape whose mixtures of k components, fitted to one half of the rows, describe the
-    other half best.
+    other half best; full matrices where no other describes it better than chance has it.
 
     shapes are pairs of a covariance and a prior (d + 1 rows times this). All start from the same
     clusters by k-means. Raises FitError.
@@ -48,7 +47,7 @@ def choose_shape(
     half = generator.permutation(sample.visited) % 2
     halves = [sample.take(half == part) for part in (0, 1)]
     k = min(k, *(max(1, part.visited // ROWS_EACH) for part in halves))
-    totals = np.zeros(len(shapes))
+    told: list[list[Array]] = [[] for _ in shapes]  # of each held-out row
     for own, other in (halves, halves[::-1]):
         start = None
         for i, (covariance, prior) in enumerate(shapes):
@@ -60,10 +59,27 @@ def choose_shape(
             components = made.from_moments(smoothed(start))
             weak = searching.weak(components, prior) if prior else None
             fitted = searching.climb("select", components, weak, ITERATIONS)
-            X, row_weights = other.matrix
-            totals[i] += row_weights @ searching.objective().posterior(X, fitted).log_density
-    best = int(totals.argmax())
-    return Shape(*shapes[best], float(totals[best] / sample.total_weight))
+            told[i].append(searching.objective().posterior(other.matrix.X, fitted).log_density)
+    densities = np.stack([np.concatenate(each) for each in told])
+    weights = np.concatenate([other.matrix.row_weights for other in halves[::-1]])
+    return Shape(*shapes[_best(densities, weights / weights.sum(), shapes)])
+
+
+def _best(densities: Array, shares: Array, shapes: Sequence[tuple[str, float]]) -> int:
+    """Index of the highest mean; but of full matrices, as long as the difference is one of chance.
+
+    Only these are the same clusters in any linear transform of the columns, and halves of the rows
+    hold them back. densities (shapes, n), shares (n,) of the rows.
+    """
+    means = densities @ shares
+    best = int(means.argmax())
+    full = [i for i, (covariance, _) in enumerate(shapes) if covariance == "full"]
+    if not full:
+        return best
+    own = max(full, key=lambda i: means[i])
+    difference = densities[best] - densities[own]
+    chance = np.sqrt(shares @ (difference - shares @ difference) ** 2 / len(shares))
+    return best if means[best] - means[own] > ALIKE * chance else own
 
 
 def smoothed(moments: Moments) -> Moments:

@@ -79,8 +79,7 @@ def em_step(objective: Objective) -> Step:
 
 def annealed(start: float, end: float, steps: int) -> Array:
     """Weights of the entropy from `start` to `end` in equal ratios; 0 counts as a thousandth."""
-    least = 1e-3 * start
-    alphas = np.geomspace(start, max(end, least), steps)
+    alphas = np.geomspace(start, end or 1e-3 * start, steps)
     alphas[-1] = end
     return alphas
 

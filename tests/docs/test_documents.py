@@ -33,7 +33,10 @@ def test_every_command_is_in_the_readme_or_the_docs():
 
 
 def test_every_link_to_a_file_resolves():
-    pages = {**texts(), ROOT / "sample_data/README.md": (ROOT / "sample_data/README.md").read_text()}
+    pages = {
+        **texts(),
+        ROOT / "sample_data/README.md": (ROOT / "sample_data/README.md").read_text(),
+    }
     for page, text in pages.items():
         for target in LINK.findall(text):
             if target.startswith(("http://", "https://", "mailto:")):

@@ -14,7 +14,7 @@ from divmix.errors import FitError, InputError, MissingExtraError, UsageError
 from divmix.metrics import clustering_metrics
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
-from divmix.settings import DetectSettings, DetectTableSettings, FitSettings, TableSettings
+from divmix.settings import DetectSettings, DetectTableSettings, DiversifiedSettings, TableSettings
 from divmix.workflows.fit import fit_table, run_fit
 from divmix.workflows.predict import run_predict
 

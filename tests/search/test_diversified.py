@@ -1,86 +1,73 @@
-"""The search of the default method: births, deaths, agreement, plain maximum likelihood."""
+"""The default method: what each phase is for."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from sklearn.datasets import make_blobs
-from sklearn.mixture import GaussianMixture
+from sklearn.metrics import adjusted_rand_score
 
+from divmix.core import fit_rows
 from divmix.engine.monitor import Monitor
+from divmix.engine.objective import Objective
 from divmix.families import make_family
-from divmix.families.noise import broad_component
-from divmix.metrics import clustering_metrics
-from divmix.rows.memory import InMemory
-from divmix.search import births
-from divmix.search.phases import SEARCHES, Search
+from divmix.rows import MemoryRows
+from divmix.search import reduce as reducing
+from divmix.search.relax import diversify, relax
+from divmix.search.run import Searching
 from divmix.settings import DiversifiedSettings
-from divmix.workflows.fit import fit_table
 
 
-def rows_of(X, covariance="full", noise=False):
+def searching_of(X, covariance="full", **options):
     family = make_family("gaussian", covariance, np.full(X.shape[1], 1e-6))
-    weights = np.ones(len(X))
-    return InMemory(
-        X, weights, family, noise=broad_component(family, X, weights) if noise else None
-    )
+    return Searching(MemoryRows(X), family, None, Monitor(), **options)
 
 
-def search(sample, k=2, alpha=0.03, seed=0):
-    return Search(sample, k, alpha, np.random.default_rng(seed), Monitor())
-
-
-@pytest.mark.parametrize("noise", [False, True])
-@pytest.mark.parametrize("covariance", ["spherical", "diag", "full"])
-def test_a_cluster_without_a_component_is_where_one_is_born(covariance, noise):
-    generator = np.random.default_rng(0)
-    X = np.vstack([generator.normal(0, 1, (300, 2)), generator.normal((9, 9), 0.7, (60, 2))])
-    sample = rows_of(X, covariance, noise)
-    one = sample.family.start(np.full(1, 0.9 if noise else 1.0), np.zeros((1, 2)), np.eye(2))
-    born = births.birth(sample, one, generator)
-    assert born.count == 2
-    np.testing.assert_allclose(born.means[1], [9, 9], atol=1.4)  # two of its deviations
-    assert born.weights.sum() == pytest.approx(one.weights.sum())
-
-
-def test_where_nothing_is_missing_none_is_born():
-    X = np.random.default_rng(1).normal(size=(2_000, 2))
-    sample = rows_of(X)
-    one = sample.family.start(np.ones(1), X.mean(axis=0)[None], np.cov(X.T))
-    assert births.birth(sample, one, np.random.default_rng(0)) is None
+def labels_of(fitted, X):
+    shares = Objective(fitted.family, noise=fitted.noise).posterior(X, fitted.components)
+    members = np.eye(fitted.clusters.max() + 1)[fitted.clusters]
+    return (shares.responsibilities @ members).argmax(axis=1)
 
 
 def test_components_that_hold_less_than_a_row_die_and_leave_their_weight():
     X = np.random.default_rng(0).normal(size=(100, 2))
-    found = search(rows_of(X), k=1)
-    components = found.family.start(np.array([0.6, 0.395, 0.005]), X[:3], np.eye(2))
-    alive = found.alive(components)
+    searching = searching_of(X, k=1)
+    start = searching.family.start(np.array([0.6, 0.395, 0.005]), X[:3], np.eye(2))
+    alive = searching.alive(start)
     assert alive.count == 2 and alive.weights.sum() == pytest.approx(1)
 
 
-def test_few_rows_are_searched_again_and_the_searches_agree_on_one(monkeypatch):
-    X, _ = make_blobs(200, centers=3, random_state=0)
-    found = search(rows_of(X), k=3)
-    seen = []
-    reduce = found.reduce
-    monkeypatch.setattr(found, "reduce", lambda m: seen.append(reduce(m)) or seen[-1])
-    agreed = found.agreed(30)
-    assert len(seen) == SEARCHES and any(agreed is one for one in seen)
-    found.alpha, seen[:] = 0.0, []
-    found.agreed(30)
-    assert len(seen) == 1
+def test_diversifying_raises_the_entropy_of_components_that_overlap():
+    X = np.random.default_rng(0).normal(size=(600, 2))
+    gains = []
+    for alpha in (0.0, 0.5):
+        searching = searching_of(X, k=1, alpha=alpha)
+        relaxed = relax(searching_of(X, k=1), 20, np.random.default_rng(0))
+        diverse = diversify(searching, relaxed)
+        entropy = [searching.family.overlap(c, gradient=False).entropy for c in (relaxed, diverse)]
+        gains.append(entropy[1] - entropy[0])
+    assert gains[1] > gains[0] + 0.05
 
 
-@pytest.mark.parametrize("covariance", ["diag", "full"])
+@pytest.mark.parametrize("init", ["kmeans++", "random", "centre"])
 @pytest.mark.parametrize("seed", range(2))
-def test_for_alpha_0_no_start_of_scikit_learn_is_likelier(covariance, seed):
-    X, _ = make_blobs(400, centers=8, cluster_std=2.5, n_features=3, random_state=seed)
-    peer = GaussianMixture(
-        8, covariance_type=covariance, n_init=10, max_iter=500, tol=1e-5, random_state=seed
-    ).fit(X)
-    sample = rows_of(np.ascontiguousarray(X), covariance)
-    found = search(sample, k=8, alpha=0.0, seed=seed)
-    components = found.likeliest(found.relax(8))
-    assert found.log_likelihood(components) >= peer.score(X) - 0.01
+def test_every_blob_is_found_from_any_start(init, seed):
+    centers = 6.0 * np.array([(i % 4, i // 4) for i in range(12)])
+    X, truth = make_blobs(1_200, centers=centers, cluster_std=0.7, random_state=seed)
+    fitted = fit_rows(X, DiversifiedSettings(clusters=12, seed=seed, init=init))
+    assert adjusted_rand_score(truth, labels_of(fitted, X)) > 0.99
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_from_the_centre_repulsion_parts_components_in_half_the_steps(seed):
+    # before k-means has a say: what the relaxed mixture covers
+    centers = 6.0 * np.array([(i % 4, i // 4) for i in range(12)])
+    X, _ = make_blobs(1_200, centers=centers, cluster_std=0.7, random_state=seed)
+    covered = []
+    for alpha in (0.0, 0.03):
+        searching = searching_of(X, k=12, alpha=alpha, init="centre")
+        relaxed = relax(searching, 72, np.random.default_rng(seed))
+        nearest = np.linalg.norm(relaxed.means[:, None] - centers, axis=2).min(axis=0)
+        covered.append(int((nearest < 1.0).sum()))
+    assert covered[0] < 8 and covered[1] == 12
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -88,6 +75,55 @@ def test_clusters_of_very_unequal_size_are_found(seed):
     generator = np.random.default_rng(seed)
     centers, sizes = [(0, 0), (10, 0), (0, 10), (10, 10)], [2000, 2000, 20, 20]
     X = np.vstack([generator.normal(c, 1.0, (n, 2)) for c, n in zip(centers, sizes)])
-    table = pa.table({"x": X[:, 0].copy(), "y": X[:, 1].copy()})
-    cluster = fit_table(table, DiversifiedSettings(clusters=4, seed=seed)).scores.cluster
-    assert clustering_metrics(np.repeat(np.arange(4), sizes), cluster)["ari"] > 0.99
+    fitted = fit_rows(X, DiversifiedSettings(clusters=4, seed=seed))
+    assert adjusted_rand_score(np.repeat(np.arange(4), sizes), labels_of(fitted, X)) > 0.99
+
+
+def test_of_starts_that_the_rows_do_not_tell_apart_the_one_that_others_agree_with_is_kept():
+    generator = np.random.default_rng(0)
+    X = np.vstack([generator.normal(c, 1.0, (100, 2)) for c in ((0, 0), (8, 0), (0, 8))])
+    searching = searching_of(X, k=3, alpha=0.03)
+    right = searching.family.start(
+        np.full(3, 1 / 3), np.array([[0.0, 0], [8, 0], [0, 8]]), np.eye(2)
+    )
+    near = right._replace(means=right.means + 0.02)
+    wrong = right._replace(means=np.array([[0.0, 0], [8, 0], [8, 0.5]]))
+    prior = searching.weak(right)
+    assert reducing.agreed(searching, [wrong, near, right], prior) in (1, 2)
+    assert reducing.agreed(searching, [wrong, wrong, wrong, right], prior) == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_component_sits_on_a_few_rows_that_nearly_lie_on_a_line(seed):
+    generator = np.random.default_rng(seed)
+    X = np.vstack([generator.normal(c, 1.0, (60, 3)) for c in ((0, 0, 0), (7, 0, 0), (0, 7, 0))])
+    line = generator.normal(size=(4, 1)) * [1.0, 1.0, 1.0] + 1e-4 * generator.normal(size=(4, 3))
+    X = np.vstack([X, line])
+    fitted = fit_rows(X, DiversifiedSettings(clusters=3, seed=seed, covariance="full"))
+    assert fitted.components.weights.min() > 0.2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_in_many_columns_gets_no_full_matrices(seed):
+    X = np.random.default_rng(seed).normal(size=(90, 30))
+    fitted = fit_rows(X, DiversifiedSettings(clusters=3, seed=seed))
+    assert fitted.settings.covariance in ("spherical", "diag")
+
+
+def test_correlated_clusters_get_full_matrices():
+    generator = np.random.default_rng(0)
+    along = generator.normal(size=(400, 1)) * [1.0, 1.0]
+    across = generator.normal(size=(400, 1)) * [1.0, -1.0]
+    rest = 0.2 * generator.normal(size=(800, 2))
+    X = np.vstack([along, across + [0.0, 6.0]]) + rest
+    fitted = fit_rows(X, DiversifiedSettings(clusters=2))
+    assert fitted.settings.covariance == "full"
+
+
+def test_alpha_of_a_millionth_gives_the_labels_of_alpha_0():
+    X, _ = make_blobs(400, centers=5, cluster_std=1.5, random_state=3)
+    labels = [
+        labels_of(fit_rows(X, DiversifiedSettings(clusters=5, alpha=alpha)), X)
+        for alpha in (0.0, 1e-6)
+    ]
+    assert adjusted_rand_score(*labels) > 0.99

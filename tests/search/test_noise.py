@@ -5,13 +5,14 @@ import pyarrow as pa
 import pytest
 from sklearn.datasets import make_moons
 
+from divmix.engine.objective import Objective
 from divmix.errors import UsageError
 from divmix.families import Components, make_family
 from divmix.families.noise import broad_component, with_noise
 from divmix.metrics import clustering_metrics
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, NOISE
-from divmix.rows.memory import InMemory
+from divmix.rows import MemoryRows
 from divmix.settings import DiversifiedSettings, TableSettings, fit_settings
 from divmix.workflows.fit import fit_table, run_fit
 
@@ -76,15 +77,15 @@ def test_beside_noise_a_density_is_that_of_all_components(family, covariance):
     X = np.random.default_rng(0).normal(size=(200, 2))
     family = make_family(family, covariance, np.full(2, 1e-6))
     start = family.start(np.array([0.4, 0.3]), X[:2], np.eye(2))
-    noise = broad_component(family, X, np.ones(200))
-    term = InMemory(X, np.ones(200), family, noise=noise)
+    noise = broad_component(family, X.min(axis=0), X.max(axis=0))
+    objective = Objective(family, noise=noise)
     beside = with_noise(start, noise)
     assert beside.weights[-1] == pytest.approx(0.3)
     density = np.exp(family.log_densities(X, beside)) @ beside.weights
-    sums = term(start)
+    sums = objective.sums(MemoryRows(X), start)
     assert sums.log_likelihood == pytest.approx(np.log(density).sum())
     assert sums.mass.sum() + sums.outside == pytest.approx(200)
-    np.testing.assert_allclose(np.exp(term.log_densities(start)).sum(axis=1), density)
+    np.testing.assert_allclose(np.exp(objective.log_joint(X, start)).sum(axis=1), density)
     updated = family.maximize(sums, start, learn_weights=True)
     assert 1 - updated.weights.sum() == pytest.approx(sums.outside / 200)
 
