@@ -1,146 +1,151 @@
-"""The methods behind `--method`. A method turns rows and settings into a fitted mixture."""
+"""The methods behind `--method`: each turns a problem into phases, and their end into a result."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from divmix.engine.loop import climb
-from divmix.engine.monitor import Monitor
-from divmix.engine.steps import em_step, local_step, published_step
-from divmix.errors import UsageError
-from divmix.families import Components, Gaussian
+from divmix.engine.loop import ascend, follow
+from divmix.engine.objective import Objective
+from divmix.engine.state import Phase, State, run_phases
+from divmix.engine.steps import Published, annealed, em_step, published_step
+from divmix.families import Components, DifferentiableFamily
 from divmix.families.noise import leaving_room
-from divmix.merging import tree as reduction
-from divmix.merging.hierarchy import Hierarchy, matrices
-from divmix.rows.memory import InMemory, MiniBatch
+from divmix.merging.hierarchy import Hierarchy
+from divmix.merging.tree import cut, merge_tree
+from divmix.problem import Problem, equal_weights
+from divmix.rows import MiniBatches, Rows
 from divmix.search import phases as search
-from divmix.search import starts as initialization
-from divmix.settings import FitSettings
+from divmix.search import starts
+from divmix.settings import EmSettings, FitSettings, NsvgdSettings
 
 # Iterations whose mean objectives are compared: first-order steps wander about their path.
 FIRST_ORDER_WINDOW = 10
 
 
-class Fitted(NamedTuple):
+class Outcome(NamedTuple):
     """What a method returns: components, the cluster (m,) of each, why it ended, what it chose.
 
     hierarchy: how the components join to fewer clusters; None where a method has no merge tree.
     """
 
     components: Components
-    clusters: np.ndarray
+    clusters: NDArray[np.int64]
     stop_reason: str
     notes: tuple[str, ...] = ()
     hierarchy: Hierarchy | None = None
 
 
-def diversified(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor):
-    """Relax, diversify and reduce on a sample of rows, then refine on all of them."""
-    sample = search.draw_sample(data_term, settings.clusters, generator)
-    k, d = settings.clusters, data_term.features
-    m = _components(settings) or search.choose_components(family, sample.rows, d, k)
-    phases = search.Search(sample, k, settings.alpha, generator, monitor, settings.merge)
-    reduced = phases.agreed(m)
-    base = phases.final_base(reduced.components, data_term.total_weight)
-    learn_weights = settings.weights != "uniform"
-    components = reduced.components if learn_weights else _equal_weights(reduced.components)
-    result = climb(
-        em_step(family, learn_weights=learn_weights, base=base),
-        components,
-        data_term,
-        monitor,
-        phase="refine",
-        alpha=0.0,
-        max_iter=settings.max_iter,
-        tol=settings.tol,
-    )
-    shape = "one component each" if reduced.ellipses else "unions of components that overlap"
-    note = f"clusters are {shape} ({result.components.count} components, reduced from {m})"
-    return Fitted(
-        result.components, reduced.clusters, result.stop_reason, (note,), reduced.hierarchy
-    )
+class Method(NamedTuple):
+    """The phases of a problem, and what their last state means."""
+
+    phases: Callable[[Problem], list[Phase]]
+    outcome: Callable[[Problem, State], Outcome]
 
 
-def nsvgd(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor):
+def run(method: Method, problem: Problem, generator: np.random.Generator) -> Outcome:
+    """All phases of a problem. Raises FitError, InputError."""
+    state = run_phases(method.phases(problem), State(generator))
+    return method.outcome(problem, state)
+
+
+def method_of(settings: FitSettings) -> Method:
+    """The method that the settings are those of."""
+    if isinstance(settings, NsvgdSettings):
+        return nsvgd(settings)
+    if isinstance(settings, EmSettings):
+        return em(settings)
+    return DIVERSIFIED
+
+
+def _diversified(problem: Problem, state: State) -> Outcome:
+    carried: search.Carried = state.carried
+    kept = carried.kept
+    assert kept is not None
+    shape = "one component each" if kept.ellipses else "unions of components that overlap"
+    note = f"clusters are {shape} ({state.moved.count} components, reduced from {carried.relaxed})"
+    return Outcome(state.moved, kept.clusters, state.stop_reason, (note,), kept.hierarchy)
+
+
+DIVERSIFIED = Method(search.phases, _diversified)
+
+
+def nsvgd(settings: NsvgdSettings) -> Method:
     """Nonlinear SVGD as published: equal weights, plain gradients, one global bandwidth."""
-    components = _start(data_term, family, settings, generator)
-    if settings.weights != "learned":
-        components = _equal_weights(components)
-    if settings.drive == "em":
-        step = local_step(family, settings.alpha, learn_weights=settings.weights == "learned")
-    else:
-        step = published_step(
-            family,
-            settings.alpha,
-            kernel=settings.kernel,
-            bandwidth=settings.bandwidth or "median",
-            optimizer_name=settings.optimizer,
-            learning_rate=settings.step,
-            generator=generator,
-        )
-    return _single_phase(
-        "diversify", step, components, data_term, settings, generator, monitor, settings.alpha
+    how = Published(
+        settings.kernel,
+        settings.bandwidth,
+        settings.normalize,
+        settings.optimizer,
+        settings.step,
     )
 
+    def diversify(problem: Problem, state: State) -> State:
+        rows = _rows_of(problem, settings.batch_size, state)
+        alphas = np.array([problem.alpha])
+        if settings.anneal is not None:
+            alphas = annealed(settings.anneal, problem.alpha, problem.max_iter)
+        family = cast(DifferentiableFamily, problem.family)
+        step = published_step(family, alphas, how, state.generator)
+        objective = Objective(problem.family, problem.alpha)
+        state = state._replace(coarse=problem.coarse and settings.batch_size is None)
+        limits = problem.limits(FIRST_ORDER_WINDOW)
+        return follow(step, objective, rows, state, problem.monitor, "diversify", limits)
 
-def em(data_term: InMemory, family: Gaussian, settings: FitSettings, generator, monitor: Monitor):
+    return _from_start(diversify, weights_move=False)
+
+
+def em(settings: EmSettings) -> Method:
     """Expectation-maximisation, for comparison: no kernel, alpha has no part in it."""
-    components = _start(data_term, family, settings, generator)
-    learn_weights = settings.weights != "uniform"
-    if not learn_weights:
-        components = _equal_weights(components)
-    step = em_step(family, learn_weights=learn_weights)
-    return _single_phase("refine", step, components, data_term, settings, generator, monitor, 0.0)
+
+    def refine(problem: Problem, state: State) -> State:
+        learn_weights = problem.learn_weights is not False
+        objective = Objective(problem.family, 0.0, None, problem.noise, learn_weights)
+        if settings.batch_size is None:
+            state = state._replace(coarse=problem.coarse)
+            limits = problem.limits()
+            return ascend(objective, problem.rows, state, problem.monitor, "refine", limits)
+        rows = _rows_of(problem, settings.batch_size, state)
+        limits = problem.limits(FIRST_ORDER_WINDOW)
+        step = em_step(objective)
+        return follow(step, objective, rows, state, problem.monitor, "refine", limits)
+
+    return _from_start(refine, weights_move=True)
 
 
-def _single_phase(phase, step, components, data_term, settings, generator, monitor, alpha):
-    first_order = settings.batch_size is not None or phase == "diversify"
-    if settings.batch_size is not None:
-        data_term = MiniBatch(data_term, settings.batch_size, generator)
-    result = climb(
-        step,
-        components,
-        data_term,
-        monitor,
-        phase=phase,
-        alpha=alpha,
-        max_iter=settings.max_iter,
-        tol=settings.tol,
-        window=FIRST_ORDER_WINDOW if first_order else 1,
-    )
-    clusters = _unions(data_term, result.components, settings.clusters)
-    return Fitted(result.components, clusters, result.stop_reason)
+def _from_start(
+    move: Callable[[Problem, State], State],
+    *,
+    weights_move: bool,
+) -> Method:
+    """A start, and one phase that moves it."""
 
-
-def _unions(data_term, components: Components, k: int) -> np.ndarray:
-    """Cluster (m,) of each component: its own, or with more components than k a union of them."""
-    if components.count == k:
-        return np.arange(k)
-    tree = reduction.merge_tree(*matrices(data_term.family, components))
-    return reduction.cut(tree, k)
-
-
-def _start(data_term: InMemory, family, settings: FitSettings, generator) -> Components:
-    m = _components(settings) or settings.clusters
-    components = initialization.start(
-        family, data_term.X, data_term.row_weights, m, settings.init, generator
-    )
-    return leaving_room(components, data_term.noise)
-
-
-def _components(settings: FitSettings) -> int | None:
-    """The components asked for, if any. Raises UsageError where they are too few."""
-    m = settings.components
-    if m is not None and m < settings.clusters:
-        raise UsageError(
-            f"--components {m} is less than -k {settings.clusters}",
-            hint="a cluster has one component at least: leave --components away, or raise it",
+    def start(problem: Problem, state: State) -> State:
+        m = problem.components or problem.clusters
+        components = problem.start or leaving_room(
+            starts.start(problem.family, problem.rows, m, problem.init, state.generator),
+            problem.noise,
         )
-    return m
+        learned = weights_move if problem.learn_weights is None else problem.learn_weights
+        return state._replace(components=components if learned else equal_weights(components))
+
+    def phases(problem: Problem) -> list[Phase]:
+        return [problem.phase(start), problem.phase(move)]
+
+    return Method(phases, _unions)
 
 
-def _equal_weights(components: Components) -> Components:
-    return components._replace(weights=np.full(components.count, 1 / components.count))
+def _rows_of(problem: Problem, batch_size: int | None, state: State) -> Rows:
+    if batch_size is None or batch_size >= problem.rows.visited:
+        return problem.rows
+    return MiniBatches(problem.rows.sample(None, state.generator), batch_size, state.generator)
 
 
-METHODS = {"diversified": diversified, "nsvgd": nsvgd, "em": em}
+def _unions(problem: Problem, state: State) -> Outcome:
+    """Each component its own cluster, or with more components than clusters unions of them."""
+    components, k = state.moved, problem.clusters
+    clusters = np.arange(components.count)
+    if components.count > k:
+        clusters = cut(merge_tree(problem.family.moments(components)), k)
+    return Outcome(components, clusters, state.stop_reason)

@@ -3,12 +3,32 @@
 from typing import NamedTuple
 
 
+class Value(NamedTuple):
+    """J = F + alpha H + log prior of components, nats per row.
+
+    log_likelihood F is the mean per row, entropy H as `kernels` tell it, log_prior that of a prior
+    on covariances, 0 without one.
+    """
+
+    log_likelihood: float
+    entropy: float
+    alpha: float = 0.0
+    log_prior: float = 0.0
+
+    @property
+    def objective(self) -> float:
+        """J."""
+        return self.log_likelihood + self.alpha * self.entropy + self.log_prior
+
+
 class TraceRow(NamedTuple):
     """One iteration of a fit, one line of `trace.csv`.
 
-    `log_likelihood` is the mean per row in nats, `objective` is log_likelihood + alpha * entropy,
-    `seconds` the time since the start of the fit, `gap` an upper bound on what the log-likelihood
-    could still gain (None where it was not computed).
+    `log_likelihood` is the mean per row in nats, over `rows` rows: those of a sample while
+    components are searched, all in the end. `objective` is log_likelihood + alpha * entropy +
+    log_prior; it never falls within a climb. `effective_components` is exp(entropy); `seconds` the
+    time since the start of the fit, `gap` an upper bound on what the log-likelihood could still
+    gain (None where it was not computed).
     """
 
     iteration: int
@@ -19,6 +39,10 @@ class TraceRow(NamedTuple):
     objective: float
     step: float
     seconds: float
+    alpha: float
+    log_prior: float
+    effective_components: float
+    rows: int
     gap: float | None = None
 
 

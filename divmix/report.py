@@ -39,7 +39,8 @@ def clusters_figure(X: np.ndarray, clusters: np.ndarray, path: Path, *, overwrit
         own = labels == cluster
         colour = "0.7" if cluster < 0 else colours[cluster]
         axes.scatter(
-            *places[own].T,
+            places[own, 0],
+            places[own, 1],
             s=4,
             color=[colour],
             linewidths=0,
@@ -57,11 +58,10 @@ def clusters_figure(X: np.ndarray, clusters: np.ndarray, path: Path, *, overwrit
         figure.savefig(file, format=kind, dpi=150, metadata=metadata)
 
 
-def _colours(k: int):
+def _colours(k: int) -> np.ndarray:
+    """A colour for each cluster, (k, 4): from a list of distinct ones while it reaches."""
     from matplotlib import colormaps
 
-    if k <= 10:
-        return colormaps["tab10"].colors
     if k <= 20:
-        return colormaps["tab20"].colors
+        return colormaps["tab10" if k <= 10 else "tab20"](np.arange(k))
     return colormaps["turbo"](np.linspace(0, 1, k))

@@ -7,9 +7,9 @@ import divmix
 
 PACKAGE = Path(divmix.__file__).parent
 LAYERS = [
-    "errors", "progress", "metrics", "settings", "kernels", "families", "rows", "particles", "engine",
-    "merging", "certificate", "search", "methods", "choosing", "core", "tables", "design", "encoders",
-    "model", "anomaly", "report", "workflows", "benchmarks", "cli", "__main__",
+    "errors", "progress", "metrics", "settings", "kernels", "families", "rows", "particles",
+    "engine", "merging", "certificate", "problem", "search", "methods", "choosing", "core", "tables", "encoders",
+    "design", "model", "anomaly", "report", "workflows", "benchmarks", "cli", "__main__",
 ]  # fmt: skip
 
 

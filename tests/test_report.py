@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from divmix.errors import MissingExtraError
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.workflows.fit import run_fit
 
 WINE = str(Path(__file__).parents[1] / "sample_data" / "wine.csv")
 
 
 def fit(output, **options):
-    return run_fit([WINE], FitSettings(clusters=3), TableSettings(truth="class"), output, **options)
+    return run_fit(
+        [WINE], DiversifiedSettings(clusters=3), TableSettings(truth="class"), output, **options
+    )
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from divmix.anomaly.detector import fit_density, score_rows
 from divmix.benchmarks import anomaly_peers
 from divmix.benchmarks.labelled import LABEL, find_sets
+from divmix.design.design import Design
+from divmix.design.prepare import design_matrix
 from divmix.design.preprocessing import Preprocessing
 from divmix.metrics import anomaly_metrics
 from divmix.progress import Progress
 from divmix.settings import DetectSettings, TableSettings
 from divmix.tables.reading import open_table
-from divmix.workflows.detect import fit_density, score_rows
-from divmix.workflows.fit import design_matrix
 
 PEERS = {
     "isolation forest": anomaly_peers.isolation_forest,
@@ -94,7 +95,8 @@ def own_scores(table: pa.Table, seed: int) -> np.ndarray:
 
 def peer_scores(name: str, table: pa.Table, seed: int) -> np.ndarray:
     """Scores (n,) of another detector on standardised columns."""
-    X = design_matrix(table, Preprocessing.learn(table, TableSettings()), Progress()).X
+    design = Design(Preprocessing.learn(table, TableSettings()))
+    X = design_matrix(table, design, Progress()).X
     return PEERS[name](X, seed)(X)
 
 

@@ -23,7 +23,7 @@ class Dec(Autoencoder):
 
         torch, network = training.torch, training.network
         seed = int(learning.generator.integers(2**31))
-        found = KMeans(learning.clusters, n_init=20, random_state=seed).fit(training.codes())
+        found = KMeans(learning.joint.clusters, n_init=20, random_state=seed).fit(training.codes())
         centers = torch.tensor(
             found.cluster_centers_, dtype=torch.float32, device=training.device, requires_grad=True
         )

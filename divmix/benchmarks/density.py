@@ -15,10 +15,12 @@ import pyarrow.compute as pc
 
 from divmix.benchmarks.labelled import LABEL, find_sets, read_set, warm_up
 from divmix.benchmarks.peers import bayesian_mixture, gaussian_mixture_by_bic
+from divmix.design.design import Design
+from divmix.design.prepare import design_matrix
 from divmix.design.preprocessing import Preprocessing
 from divmix.progress import Progress
-from divmix.settings import FitSettings, TableSettings
-from divmix.workflows.fit import design_matrix, fit_table
+from divmix.settings import DiversifiedSettings, TableSettings
+from divmix.workflows.fit import fit_table
 
 ALPHAS: tuple[float | str, ...] = (0, 0.01, 0.03, 0.1, 0.3, 1, "auto")
 COMPONENTS, ROWS_EACH = 30, 10  # of the rich mixture: so many, where each has so many rows
@@ -88,8 +90,8 @@ def split(table: pa.Table, seed: int) -> Split:
     training, test = table.take(np.sort(order[:cut])), table.take(np.sort(order[cut:]))
     varying = [name for name in table.column_names if pc.count_distinct(training[name]).as_py() > 1]
     training, test = training.select(varying), test.select(varying)
-    preprocessing = Preprocessing.learn(training, TableSettings())
-    X, X_test = (design_matrix(part, preprocessing, Progress()).X for part in (training, test))
+    design = Design(Preprocessing.learn(training, TableSettings()))
+    X, X_test = (design_matrix(part, design, Progress()).X for part in (training, test))
     return Split(training, X, X_test, seed)
 
 
@@ -99,7 +101,7 @@ def _rich(alpha: float | str) -> Callable[[Split], float]:
     def score(part: Split) -> float:
         distinct = len(np.unique(part.X, axis=0))
         m = min(COMPONENTS, max(1, distinct // ROWS_EACH))
-        settings = FitSettings(
+        settings = DiversifiedSettings(
             clusters=m, components=m, covariance="diag", alpha=alpha, seed=part.seed, threads=1
         )
         mixture = fit_table(part.training, settings).mixture
@@ -110,7 +112,7 @@ def _rich(alpha: float | str) -> Callable[[Split], float]:
 
 def _chosen(part: Split) -> float:
     """Both numbers chosen by the fit, as a user would who wants a density."""
-    settings = FitSettings(clusters="auto", alpha="auto", seed=part.seed, threads=1)
+    settings = DiversifiedSettings(clusters="auto", alpha="auto", seed=part.seed, threads=1)
     return float(fit_table(part.training, settings).mixture.score(part.X_test).log_density.mean())
 
 

@@ -15,16 +15,19 @@ import numpy as np
 import pyarrow as pa
 
 from divmix.anomaly.density import distinct
+from divmix.anomaly.detector import fit_density, score_rows
 from divmix.benchmarks import anomaly_peers
+from divmix.design.design import Design
+from divmix.design.prepare import design_matrix
 from divmix.design.preprocessing import Preprocessing
 from divmix.errors import InputError
 from divmix.metrics import anomaly_metrics
 from divmix.progress import Progress
+from divmix.rows import MemoryRows
 from divmix.settings import DetectSettings, DetectTableSettings
+from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import open_table
 from divmix.workflows.audit import row_digests
-from divmix.workflows.detect import fit_density, score_rows
-from divmix.workflows.fit import design_matrix
 from divmix.workflows.resources import limited_threads
 
 FILE, LABEL, NORMAL = "kddcup99_10pct.parquet", "label", "normal"
@@ -125,7 +128,8 @@ def own_figures(part: Split, seed: int, encoder: str | None = None) -> dict[str,
     mixture = fit_density(part.training, DetectSettings(seed=seed), tables, itself=False)
     rule = ("alpha_level", ALPHA_LEVEL)
     known, new = (
-        score_rows(mixture, table.to_batches(65_536), rule) for table in (part.training, part.test)
+        score_rows(mixture, table.to_batches(BATCH_ROWS), rule)
+        for table in (part.training, part.test)
     )
     seconds = time.perf_counter() - started
     flagged = new.p_value <= ALPHA_LEVEL
@@ -134,18 +138,15 @@ def own_figures(part: Split, seed: int, encoder: str | None = None) -> dict[str,
 
 def peer_figures(part: Split, seed: int) -> dict[str, dict[str, float]]:
     """The same of other detectors, on the columns as divmix prepares them."""
-    preprocessing = Preprocessing.learn(part.training, DetectTableSettings())
-    X = design_matrix(part.training, preprocessing, Progress()).X
+    design = Design(Preprocessing.learn(part.training, DetectTableSettings()))
+    X = design_matrix(part.training, design, Progress()).X
     X_test = np.concatenate(
-        [
-            preprocessing.transform(batch, unknown="ignore").X
-            for batch in part.test.to_batches(65_536)
-        ]
+        [design.transform(batch, unknown="ignore").X for batch in part.test.to_batches(BATCH_ROWS)]
     )
     told = {}
     for name, fit in PEERS.items():
         started = time.perf_counter()
-        rows = distinct(X, np.ones(len(X)))[0] if "distinct" in name else X
+        rows = distinct(MemoryRows(X)).X if "distinct" in name else X
         scorer = fit(rows, seed)
         known, new = scorer(X), scorer(X_test)
         seconds = time.perf_counter() - started

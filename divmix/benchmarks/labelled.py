@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from divmix.design.design import Design
+from divmix.design.prepare import design_matrix
 from divmix.design.preprocessing import Preprocessing
 from divmix.errors import InputError
 from divmix.progress import Progress
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.tables.reading import open_table
-from divmix.workflows.fit import design_matrix, fit_table
+from divmix.workflows.fit import fit_table
 
 LABEL = "label"
 COLUMNS = TableSettings(truth=LABEL)  # how a fit reads such a table
@@ -32,8 +34,8 @@ class LabelledSet(NamedTuple):
 
     def matrix(self) -> np.ndarray:
         """The rows as a default fit sees them, columns standardised: (n, d)."""
-        preprocessing = Preprocessing.learn(self.table, COLUMNS)
-        return design_matrix(self.table, preprocessing, Progress()).X
+        design = Design(Preprocessing.learn(self.table, COLUMNS))
+        return design_matrix(self.table, design, Progress()).X
 
 
 def find_sets(data: str, wanted: tuple[str, ...] | None = None) -> list[Path]:
@@ -78,7 +80,7 @@ def warm_up() -> None:
     X = np.random.default_rng(0).standard_normal((WARM_UP_ROWS, WARM_UP_COLUMNS))
     table = pa.table({f"x{j}": column for j, column in enumerate(X.T)})
     for covariance in ("diag", "full"):
-        fit_table(table, FitSettings(clusters=2, covariance=covariance))
+        fit_table(table, DiversifiedSettings(clusters=2, covariance=covariance))
 
 
 def _is_named(path: Path, name: str) -> bool:

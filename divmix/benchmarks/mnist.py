@@ -15,15 +15,16 @@ import pyarrow as pa
 
 from divmix import encoders
 from divmix.benchmarks.deep_peers import PEERS
-from divmix.choosing.clusters import SPLINTER, settle_clusters
-from divmix.choosing.covariance import variance_floor
+from divmix.core import settle
+from divmix.design.prepare import prepare
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError
 from divmix.metrics import clustering_metrics
 from divmix.progress import Progress
-from divmix.settings import FitSettings, TableSettings
+from divmix.rows import Features, MemoryRows
+from divmix.settings import DiversifiedSettings, FitSettings, TableSettings
 from divmix.tables.reading import open_table
-from divmix.workflows.fit import Fit, Rows, choose_family, fit_table, prepare
+from divmix.workflows.fit import Fit, fit_table
 from divmix.workflows.resources import limited_threads
 
 FILE, LABEL, IMAGE, DIGITS = "mnist.parquet", "label", "28x28", 10
@@ -38,7 +39,7 @@ PUBLISHED = {  # accuracy, NMI
     "N2D": (0.979, 0.942),
 }
 SPECTRAL = "pca:50,spectral:15"
-DEFAULT_ALPHA = FitSettings(clusters=DIGITS).alpha
+DEFAULT_ALPHA = DiversifiedSettings(clusters=DIGITS).alpha
 NEEDS = {"umap": "umap"} | dict.fromkeys(("autoencoder", "joint", *PEERS), "torch")
 
 
@@ -51,7 +52,9 @@ class Head(NamedTuple):
 
 def _mixture(**settings) -> Callable[[np.ndarray, int, str], np.ndarray]:
     def clusters(Z: np.ndarray, seed: int, family: str) -> np.ndarray:
-        chosen = FitSettings(**{"clusters": DIGITS, "seed": seed, "family": family} | settings)
+        chosen = DiversifiedSettings(
+            **{"clusters": DIGITS, "seed": seed, "family": family} | settings
+        )
         return fit_embedding(Z, chosen).scores.cluster
 
     return clusters
@@ -155,13 +158,13 @@ def embed(
     name, *arguments = last.split(":")
     peer = PEERS.get(name)
     tables = TableSettings(encoder=(known or None) if peer else encoder, image=IMAGE, truth=LABEL)
-    settings = FitSettings(clusters=DIGITS, seed=seed, alpha=alpha)
+    joint = encoders.JointTraining(DIGITS, alpha)
     generator = np.random.default_rng(seed)
-    preparation, rows = prepare(table, tables, generator, Progress(), settings=settings)
+    design, rows = prepare(table, tables, generator, Progress(), joint=joint)
     if not peer:
-        return rows.X, choose_family("auto", preparation.encoder)
+        return rows.X, "student" if design.far_rows else "gaussian"
     size = tables.image_size(table.num_columns - 1)
-    learning = encoders.Learning(generator, Progress(), size, clusters=DIGITS, alpha=alpha)
+    learning = encoders.Learning(generator, Progress(), size, joint=joint)
     made = peer.learn(rows.X, tuple(arguments), learning)
     return np.ascontiguousarray(made.transform(rows.X)), "gaussian"
 
@@ -237,11 +240,10 @@ def on_one_embedding(table, truth: np.ndarray, progress) -> dict[str, Any]:
 
 def k_auto(Z: np.ndarray, family: str, seed: int) -> int:
     """The number of clusters that `-k auto` finds in the embedding (n, e) of a graph."""
-    weights = np.ones(len(Z))
-    rows = Rows(Z, weights, np.zeros(len(Z)), weights > 0)
-    settings = FitSettings(clusters="auto", seed=seed, family=family)
-    floor = variance_floor(Z, weights, settings.floor, np.zeros(Z.shape[1], bool))
-    return settle_clusters(settings, rows, floor, Monitor(), [], SPLINTER).clusters
+    settings = DiversifiedSettings(clusters="auto", seed=seed, family=family)
+    rows = MemoryRows(Z, features=Features(np.zeros(Z.shape[1], bool), far_rows=True))
+    settled, _ = settle(rows, settings, Monitor(), [])
+    return int(settled.clusters)
 
 
 def finds_all(truth: np.ndarray, clusters: np.ndarray) -> bool:
@@ -255,7 +257,7 @@ def held_out(table: pa.Table, truth: np.ndarray, progress) -> dict[str, float]:
     """Accuracy on the last 10,000 pictures, by a fit of the others and by one of all."""
     progress.stage("held-out pictures")
     tables = TableSettings(encoder=f"deskew,{SPECTRAL}", image=IMAGE, truth=LABEL)
-    settings = FitSettings(clusters=DIGITS)
+    settings = DiversifiedSettings(clusters=DIGITS)
     known, new = table.slice(0, len(truth) - TEST_ROWS), table.slice(len(truth) - TEST_ROWS)
     predicted = fit_table(known, settings, tables).mixture.score_batch(new).cluster
     fitted = fit_table(table, settings, tables).scores.cluster[-TEST_ROWS:]

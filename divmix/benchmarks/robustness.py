@@ -15,7 +15,7 @@ from divmix.benchmarks.labelled import COLUMNS, LabelledSet, find_sets, read_set
 from divmix.benchmarks.peers import gaussian_mixture
 from divmix.metrics import centroid_index, clustering_metrics
 from divmix.progress import Progress
-from divmix.settings import FitSettings
+from divmix.settings import DiversifiedSettings, fit_settings
 from divmix.workflows.fit import fit_table
 
 ALPHAS = (0.0, 0.01, 0.1, 1.0, 10.0)
@@ -69,7 +69,7 @@ def run(
 
 def methods() -> dict[str, Method]:
     """Name -> labels (n,) of a labelled set, its design matrix (n, d) and a seed."""
-    default = FitSettings(clusters=1).alpha
+    default = DiversifiedSettings(clusters=1).alpha
     ours = {f"diversified, alpha {default} (default)": _divmix()}
     for alpha in ALPHAS:
         if alpha != default:
@@ -121,7 +121,7 @@ def _outcome(
 
 def _divmix(**options) -> Method:
     def labels(labelled: LabelledSet, X: np.ndarray, seed: int) -> np.ndarray:
-        settings = FitSettings(clusters=labelled.n_classes, seed=seed, threads=1, **options)
+        settings = fit_settings(clusters=labelled.n_classes, seed=seed, threads=1, **options)
         return fit_table(labelled.table, settings, COLUMNS).scores.cluster
 
     return labels

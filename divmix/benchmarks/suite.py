@@ -15,7 +15,7 @@ from divmix.benchmarks.labelled import COLUMNS, LabelledSet, find_sets, read_set
 from divmix.errors import InputError
 from divmix.metrics import clustering_metrics
 from divmix.progress import Progress
-from divmix.settings import FitSettings
+from divmix.settings import DiversifiedSettings
 from divmix.workflows.fit import fit_table
 
 REFERENCES = "clustering_reference_ari.json"
@@ -62,7 +62,7 @@ def run(
 
 def _score(labelled: LabelledSet, seed: int) -> dict[str, Any]:
     started = time.perf_counter()
-    settings = FitSettings(clusters=labelled.n_classes, seed=seed)
+    settings = DiversifiedSettings(clusters=labelled.n_classes, seed=seed)
     cluster = fit_table(labelled.table, settings, COLUMNS).scores.cluster
     seconds = time.perf_counter() - started
     return clustering_metrics(labelled.classes, cluster) | {"seconds": seconds}

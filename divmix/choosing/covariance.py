@@ -1,43 +1,115 @@
-"""What a fit chooses by itself where a setting is left to it. Labels are never looked at."""
+"""The shape of components, and the smallest variance they may have. Labels are never looked at."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-# Rows for each free parameter below which a covariance matrix is mostly noise.
-ROWS_PER_PARAMETER = 3
+from divmix.engine.monitor import Monitor
+from divmix.families import Moments, make_family
+from divmix.families.family import Array
+from divmix.rows import Rows
+from divmix.search.run import Searching
+from divmix.search.starts import from_k_means
+
+SAMPLE_ROWS, ROWS_EACH, ITERATIONS = 4_000, 2, 20  # of the fits that are compared
 # Above this many columns a matrix for each component costs more than it tells.
-MOST_FULL_COLUMNS = 40
+MOST_FULL_COLUMNS = 100
 # Smallest variance of a 0/1 column. Two categories lie exp(1 / INDICATOR_FLOOR) = 55 to 1 apart at
 # most; with less variance, a category that all rows of a component share outweighs any number.
 INDICATOR_FLOOR = 0.25
 
 
-def choose_covariance(rows: int, columns: int, components: int, method: str) -> str:
-    """ "full" where a matrix for each component can be told from the rows, else "diag".
+class Shape(NamedTuple):
+    """A covariance structure and a prior on it, in units of d + 1 rows; and the mean held-out
+    log-likelihood per row, nats, that chose them."""
 
-    The default method's base measure keeps a matrix sound on few rows; the others have no such
-    help and need enough rows for each.
+    covariance: str
+    prior: float
+    held_out: float
+
+
+def choose_shape(
+    rows: Rows,
+    family: str,
+    floor: Array,
+    k: int,
+    shapes: Sequence[tuple[str, float]],
+    generator: np.random.Generator,
+    monitor: Monitor,
+) -> Shape:
+    """The shape whose mixtures of k components, fitted to one half of the rows, describe the
+    other half best.
+
+    shapes are pairs of a covariance and a prior (d + 1 rows times this). All start from the same
+    clusters by k-means. Raises FitError.
     """
-    parameters = components * columns * (columns + 3) // 2
-    enough = method == "diversified" or rows >= ROWS_PER_PARAMETER * parameters
-    return "full" if enough and columns <= MOST_FULL_COLUMNS else "diag"
+    sample = rows.sample(SAMPLE_ROWS, generator)
+    half = generator.permutation(sample.visited) % 2
+    halves = [sample.take(half == part) for part in (0, 1)]
+    k = min(k, *(max(1, part.visited // ROWS_EACH) for part in halves))
+    totals = np.zeros(len(shapes))
+    for own, other in (halves, halves[::-1]):
+        start = None
+        for i, (covariance, prior) in enumerate(shapes):
+            made = make_family(family, covariance, floor)
+            if start is None:
+                wide = make_family("gaussian", "full", floor)
+                start = wide.moments(from_k_means(wide, own, k, generator))
+            searching = Searching(own, made, None, monitor)
+            components = made.from_moments(smoothed(start))
+            weak = searching.weak(components, prior) if prior else None
+            fitted = searching.climb("select", components, weak, ITERATIONS)
+            X, row_weights = other.matrix
+            totals[i] += row_weights @ searching.objective().posterior(X, fitted).log_density
+    best = int(totals.argmax())
+    return Shape(*shapes[best], float(totals[best] / sample.total_weight))
 
 
-def variance_floor(
-    X: np.ndarray, row_weights: np.ndarray, share: float, indicator: np.ndarray
-) -> np.ndarray:
-    """Smallest variance of each column of X (n, d), (d,).
+def smoothed(moments: Moments) -> Moments:
+    """The moments with covariances half those of all components, so that none starts singular."""
+    pooled = np.einsum("m,mab->ab", moments.weights, moments.covariances)
+    return moments._replace(covariances=0.5 * (moments.covariances + pooled))
 
-    `share` of the column's variance; a constant column takes the mean variance of the others for
-    its own, or 1 where all are. Where indicator (d,) is true the column is 0/1 and the floor INDICATOR_FLOOR.
+
+def candidate_shapes(
+    covariance: str, prior: float | str | None, family: str, d: int
+) -> list[tuple[str, float]]:
+    """Pairs of covariance and prior among which the rows choose, where these are "auto".
+
+    Covariances are compared under the prior of the search, which keeps each from single rows.
     """
-    total = row_weights.sum()
-    mean = row_weights @ X / total
-    square = np.zeros(X.shape[1])
-    for start in range(0, len(X), 65536):  # in blocks: no copy of X
-        rows = slice(start, start + 65536)
-        square += row_weights[rows] @ (X[rows] - mean) ** 2
-    variances = square / total
+    covariances: tuple[str, ...] = (covariance,)
+    if covariance == "auto":
+        covariances = ("spherical", "diag", "tied", "full")
+        if family == "student":
+            covariances = ("spherical", "diag", "full")
+        if d > MOST_FULL_COLUMNS:
+            covariances = ("spherical", "diag")
+    priors = (0.0, 1.0) if prior == "auto" else (1.0,)
+    return [(one, share) for one in covariances for share in priors]
+
+
+def variance_floor(rows: Rows, share: float) -> Array:
+    """Smallest variance of each column, (d,).
+
+    `share` of the column's variance, and at least that of the rounding of its values: h^2 / 12 for
+    values h apart (Sheppard's correction). A constant column takes the mean variance of the others
+    for its own, or 1 where all are. For a 0/1 column the floor is INDICATOR_FLOOR.
+    """
+    variances, indicator = rows.summary().variances, rows.features.indicator
     varying = variances > 1e-12 * variances.max()
     usual = variances[varying].mean() if varying.any() else 1.0
     floor = share * np.where(varying, variances, usual)
+    floor = np.maximum(floor, _least_gaps(rows) ** 2 / 12)
     return np.where(indicator, np.maximum(floor, INDICATOR_FLOOR), floor)
+
+
+def _least_gaps(rows: Rows) -> Array:
+    """Least difference of two values of each column among a sample of the rows, (d,)."""
+    X = np.sort(rows.sample(SAMPLE_ROWS, np.random.default_rng(0)).matrix.X, axis=0)
+    gaps = np.diff(X, axis=0)
+    noise = 1e-9 * np.abs(X).max(axis=0)  # equal values that arithmetic has told apart
+    gaps[gaps <= noise] = np.inf
+    least = gaps.min(axis=0, initial=np.inf)
+    return np.where(np.isfinite(least), least, 0.0)

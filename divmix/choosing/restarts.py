@@ -1,17 +1,17 @@
 """Several starts of a fit, of which the best is kept."""
 
-from collections.abc import Callable
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from divmix.engine.monitor import Monitor
+from divmix.engine.objective import Objective
 from divmix.engine.side_by_side import side_by_side
-from divmix.families import Gaussian
-from divmix.methods import METHODS, Fitted
-from divmix.rows.memory import InMemory
-from divmix.settings import FitSettings
+from divmix.methods import Method, Outcome, run
+from divmix.problem import Problem
+from divmix.progress import TraceRow
 
 
 class Spread(NamedTuple):
@@ -28,52 +28,50 @@ class Spread(NamedTuple):
     worst: float
 
 
-class Run(NamedTuple):
+class Start(NamedTuple):
     """One start: its result, trace, log-likelihood and BIC (halved), both per row in nats."""
 
-    fitted: Fitted
-    trace: list
+    outcome: Outcome
+    trace: list[TraceRow]
     log_likelihood: float
     bic: float
 
 
-def fit(
-    new_data_term: Callable[[], InMemory], family: Gaussian, settings: FitSettings, monitor: Monitor
-) -> tuple[Fitted, Spread | None] | None:
-    """The best of `settings.restarts` starts, whose trace alone the monitor keeps.
+def best_of(
+    method: Method, problem: Problem, seed: int, restarts: int
+) -> tuple[Outcome, Spread | None] | None:
+    """The best of so many starts, whose trace alone the problem's monitor keeps.
 
-    A data term remembers the climb it serves, so each start has its own. The first start has the
-    random numbers of a fit without restarts. No spread is told of a single start; None when a
-    signal ended the fit. Raises FitError.
+    All see the same rows. The first start has the random numbers of a fit without restarts. No
+    spread is told of a single start; None when a signal ended the fit. Raises FitError.
     """
-    method = METHODS[settings.method]
-    if settings.restarts == 1:
-        generator = np.random.default_rng(settings.seed)
-        fitted = method(new_data_term(), family, settings, generator, monitor)
-        return None if fitted.stop_reason == "interrupted" else (fitted, None)
+    if restarts == 1:
+        outcome = run(method, problem, np.random.default_rng(seed))
+        return None if outcome.stop_reason == "interrupted" else (outcome, None)
 
-    def start(number: int, own: Monitor) -> Run:
-        generator = np.random.default_rng([settings.seed, number] if number else settings.seed)
-        data_term = new_data_term()
-        fitted = method(data_term, family, settings, generator, own)
-        return _judge(fitted, own, data_term)
+    def start(number: int, own: Monitor) -> Start:
+        generator = np.random.default_rng([seed, number] if number else seed)
+        outcome = run(method, replace(problem, monitor=own), generator)
+        return _judged(outcome, own, problem)
 
+    monitor = problem.monitor
     try:
-        runs = side_by_side(start, settings.restarts, monitor)
+        starts = side_by_side(start, restarts, monitor)
     except CancelledError:
         return None
-    best = min(runs, key=lambda run: run.bic)
+    best = min(starts, key=lambda start: start.bic)
     monitor.trace = best.trace
-    told = np.array([run.log_likelihood for run in runs]) + monitor.offset
+    likelihoods = np.array([start.log_likelihood for start in starts]) + monitor.offset
     kept = best.log_likelihood + monitor.offset
-    summary = (kept, told.max(), np.median(told), told.min())
-    return best.fitted, Spread(len(runs), *map(float, summary))
+    figures = (kept, likelihoods.max(), np.median(likelihoods), likelihoods.min())
+    return best.outcome, Spread(len(starts), *map(float, figures))
 
 
-def _judge(fitted: Fitted, monitor: Monitor, data_term: InMemory) -> Run:
-    family, components = data_term.family, fitted.components
-    sums = data_term.visit(data_term.X, data_term.row_weights, components)
-    log_likelihood = sums.log_likelihood / data_term.total_weight
-    parameters = family.n_parameters(components.count, data_term.features)
-    penalty = parameters * np.log(data_term.rows) / (2 * data_term.rows)
-    return Run(fitted, monitor.trace, log_likelihood, penalty - log_likelihood)
+def _judged(outcome: Outcome, monitor: Monitor, problem: Problem) -> Start:
+    rows, family, components = problem.rows, problem.family, outcome.components
+    objective = Objective(family, noise=problem.noise)
+    log_likelihood = objective.log_likelihood(rows, components)
+    parameters = family.n_parameters(components.count, components.means.shape[1])
+    n = rows.summary().count
+    penalty = parameters * np.log(n) / (2 * n)
+    return Start(outcome, monitor.trace, log_likelihood, penalty - log_likelihood)

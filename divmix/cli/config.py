@@ -2,15 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from divmix.cli.options import SettingOption
 from divmix.errors import UsageError
-from divmix.settings import unknown_setting
+from divmix.settings import DEFAULT_METHOD, METHODS, methods_with, unknown_setting
 
 EXAMPLE = 'a config file looks like {"clusters": 3, "alpha": 0.1}'
+FORMER = "divmix.former"  # where the context keeps the FormerRun
+
+
+class FormerRun(NamedTuple):
+    """What a run.json says beyond its settings: the method, and which of them were its defaults."""
+
+    method: str
+    defaults: frozenset[str]
 
 
 def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
@@ -34,17 +42,37 @@ def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any
     values = document
     if "settings" in document:
         try:
-            values = document["settings"] | {"data": document["input"]["names"]}
-        except (KeyError, TypeError) as error:
+            values, former = _settings_of_run(document)
+        except (AttributeError, KeyError, TypeError) as error:
             raise UsageError(
                 f"--config {path} is no run.json: it lacks settings or input", hint=EXAMPLE
             ) from error
+        ctx.meta[FORMER] = former
     known = {param.name for param in ctx.command.params if isinstance(param, SettingOption)}
     for name in values:
         if name not in known | {"data"}:
-            error = unknown_setting(name, known)
-            raise UsageError(f"--config {path}: {error}", hint=error.hint)
+            unknown = unknown_setting(name, known)
+            raise UsageError(f"--config {path}: {unknown}", hint=unknown.hint)
     return values
+
+
+def _settings_of_run(document: dict[str, Any]) -> tuple[dict[str, Any], FormerRun]:
+    """The settings of a run.json and its input as "data".
+
+    The first version wrote the options of all methods into it. Those which the method of the run
+    does not have had no effect on it, so they are left out for the run to be repeated.
+    """
+    values = document["settings"] | {"data": document["input"]["names"]}
+    method = values.get("method", DEFAULT_METHOD)
+    if method in METHODS:
+        values = {
+            name: value
+            for name, value in values.items()
+            if not methods_with(name) or method in methods_with(name)
+        }
+    origins = document.get("origins", {})
+    defaults = frozenset(name for name, origin in origins.items() if origin == "default")
+    return values, FormerRun(method, defaults)
 
 
 config_option = click.option(

@@ -82,6 +82,8 @@ def command(
             progress=progress,
             should_stop=should_stop,
         )
+    if found is None:  # a signal ended the work, and GracefulStop has told
+        return
     if as_json:
         show.print_json(found)
     if looked_at:

@@ -1,5 +1,6 @@
 """The one place where errors become exit codes and two lines on stderr."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -88,7 +89,5 @@ def _usage_hint(error: click.ClickException) -> str:
 
 def _silence_stdout() -> None:
     """What is still buffered has no reader: without this the interpreter complains at its end."""
-    try:
+    with contextlib.suppress(OSError, ValueError):  # stdout is not a file, as in a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass  # stdout is not a file, as in a test

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from divmix.cli import options
+from divmix.cli import method_options, options
 from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import TableSettings
 
 
-@options.setting_options(FitSettings, TableSettings)
+@options.setting_options(TableSettings, more=method_options.method_options())
 @click.command(
     "fit",
     cls=options.Command,
@@ -69,7 +69,7 @@ def command(
 
     output = output or default_output(data)
     looked_at = not quiet and (verbose or sys.stderr.isatty())
-    settings = options.collect(ctx, FitSettings)
+    settings, origins = method_options.collect(ctx)
     showing = terminal.progress(quiet, verbose, settings.time_budget)
     with showing as progress, GracefulStop(progress.stopping) as should_stop:
         run = run_fit(
@@ -81,9 +81,11 @@ def command(
             assignments_format=assignments_format,
             figures=figures,
             progress=progress,
-            origins=options.origins(ctx, FitSettings, TableSettings),
+            origins=origins | options.origins(ctx, TableSettings),
             should_stop=should_stop,
         )
+    if run is None:  # a signal ended the fit, and GracefulStop has told
+        return
     if as_json:
         show.print_json(run)
     if looked_at:

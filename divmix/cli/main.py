@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -36,9 +37,16 @@ class LazyGroup(click.Group):
         return import_module(f"divmix.cli.{name}").command if name in COMMANDS else None
 
     def main(
-        self, args: list[str] | None = None, prog_name: str | None = None, **extra: Any
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        *click_only: Any,
+        **extra: Any,
     ) -> NoReturn:
-        """Run one command line and leave with its exit code."""
+        """Run one command line and leave with its exit code.
+
+        Always called `divmix`, and always leaving: what else Click would be told has no effect.
+        """
         if instruction := os.environ.get("_DIVMIX_COMPLETE"):
             sys.exit(shell_complete(self, {}, "divmix", "_DIVMIX_COMPLETE", instruction))
         arguments = sys.argv[1:] if args is None else list(args)
@@ -78,4 +86,4 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The entry point of the console script."""
-    cli()
+    sys.exit(cli())

@@ -1,7 +1,7 @@
 """Options made from the settings' metadata, and the options that commands share."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import chain
 from typing import Any
@@ -61,6 +61,8 @@ def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> 
 class SettingOption(click.Option):
     """The option of one setting; converting and checking are left to the setting."""
 
+    name: str  # never None, as it may be of an option in general
+
     def __init__(self, owner: type, setting: Field) -> None:
         self.owner, self.setting, self.section = owner, setting, setting.metadata["section"]
         kinds = settings.types(owner, setting)
@@ -70,7 +72,7 @@ class SettingOption(click.Option):
             multiple=tuple in kinds,
             required=setting.default is MISSING,
             metavar=None if bool in kinds else _metavar(setting, kinds),
-            help=_help(setting),
+            help=help_text(setting, default_text(setting)),
             **{} if setting.default is MISSING else {"default": setting.default},
         )
 
@@ -79,20 +81,37 @@ class SettingOption(click.Option):
         if self.is_flag and isinstance(value, str):  # from the environment
             value = super().type_cast_value(ctx, value)
         if self.multiple and source is ParameterSource.COMMANDLINE:  # --exclude a,b --exclude c
-            return tuple(chain.from_iterable(self._convert(text, source, ctx) for text in value))
-        return self._convert(value, source, ctx)
+            return tuple(chain.from_iterable(self._convert(text, ctx) for text in value))
+        return self._convert(value, ctx)
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
         # As typed: Click would split a list of names at its blanks.
         return self.resolve_envvar_value(ctx)
 
-    def _convert(self, value: Any, source: ParameterSource | None, ctx: click.Context) -> Any:
-        label = None
-        if source is ParameterSource.ENVIRONMENT:
-            label = f"{ctx.auto_envvar_prefix}_{self.name.upper()}={value}"
-        elif source is ParameterSource.DEFAULT_MAP:
-            label = f'{ctx.params.get("config")}: "{self.name}": {json.dumps(value)}'
+    def _convert(self, value: Any, ctx: click.Context) -> Any:
+        label = as_written(ctx, {self.name: value}, source_of(ctx, self.name))
         return settings.convert(self.owner, self.setting, value, label)
+
+
+def as_written(
+    ctx: click.Context, values: Mapping[str, Any], source: ParameterSource
+) -> str | None:
+    """Settings as they stand in the environment or the config file; None for the command line.
+
+    `DIVMIX_FIT_ALPHA=0.5`; `my.json: "alpha": 0.5, "step": 1`.
+    """
+    if source is ParameterSource.ENVIRONMENT:
+        prefix = ctx.auto_envvar_prefix
+        return " ".join(f"{prefix}_{name.upper()}={value}" for name, value in values.items())
+    if source is ParameterSource.DEFAULT_MAP:
+        settled = (f'"{name}": {json.dumps(value)}' for name, value in values.items())
+        return f"{ctx.params.get('config')}: {', '.join(settled)}"
+    return None
+
+
+def source_of(ctx: click.Context, name: str) -> ParameterSource:
+    """Where the value of an option came from."""
+    return ctx.get_parameter_source(name) or ParameterSource.DEFAULT
 
 
 def _names(setting: Field) -> list[str]:
@@ -110,35 +129,44 @@ def _metavar(setting: Field, kinds: tuple[type, ...]) -> str:
     return setting.metadata["metavar"] or "|".join((*words, *number))
 
 
-def _help(setting: Field) -> str:
-    rules, default = setting.metadata, setting.default
-    told = (
-        default is not MISSING
-        and isinstance(default, (str, int, float))
-        and not (isinstance(default, bool))
-    )
-    facts = [f"default: {default}" if told else "", settings.limits(setting), rules["unit"] or ""]
-    facts = "; ".join(fact for fact in facts if fact)
-    return f"{rules['help']}  [{facts}]" if facts else rules["help"]
+def help_text(setting: Field, default: str) -> str:
+    """What a setting is, and in brackets its default in words ("" untold), range and unit."""
+    rules = setting.metadata
+    facts = (f"default: {default}" if default else "", settings.limits(setting), rules["unit"])
+    told = "; ".join(fact for fact in facts if fact)
+    return f"{rules['help']}  [{told}]" if told else rules["help"]
 
 
-def setting_options(*owners: type, only: Mapping[type, Collection[str]] = {}) -> Callable:
+def default_text(setting: Field) -> str:
+    """The default as help tells it; "" where the help text says it, or there is none."""
+    value = setting.default
+    told = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return str(value) if told else ""
+
+
+def setting_options(
+    *owners: type, only: Mapping[type, Collection[str]] = {}, more: Sequence[SettingOption] = ()
+) -> Callable[[Command], Command]:
     """Decorator: an option for each setting of these dataclasses, in their order.
 
-    `only` names the settings that a command has options for, where it does not need all.
+    `only` names the settings that a command has options for, where it does not need all; `more`
+    are options made elsewhere, which stand before these.
     """
 
     def decorate(command: Command) -> Command:
         made = [
-            SettingOption(owner, setting)
-            for owner in owners
-            for setting in fields(owner)
-            if owner not in only or setting.name in only[owner]
+            *more,
+            *(
+                SettingOption(owner, setting)
+                for owner in owners
+                for setting in fields(owner)
+                if owner not in only or setting.name in only[owner]
+            ),
         ]
         model = [option for option in made if option.section == "Model"]
         others = [option for option in made if option.section != "Model"]
         others.sort(key=lambda option: option.section)
-        command.params[:] = model + command.params + others
+        command.params[:] = [*model, *command.params, *others]
         return command
 
     return decorate
@@ -159,7 +187,7 @@ def collect(ctx: click.Context, owner: type, **given: Any) -> Any:
 def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
     """Where the value of each setting came from: flag, environment, config or default."""
     return {
-        setting.name: ORIGINS[ctx.get_parameter_source(setting.name)]
+        setting.name: ORIGINS[source_of(ctx, setting.name)]
         for owner in owners
         for setting in fields(owner)
     }

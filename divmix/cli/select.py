@@ -1,12 +1,13 @@
 """`divmix select`: how many clusters a table has."""
 
 import sys
+from typing import Any
 
 import click
 
 from divmix.cli import options
 from divmix.cli.signals import GracefulStop
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, TableSettings
 
 
 class Range(click.ParamType):
@@ -14,7 +15,9 @@ class Range(click.ParamType):
 
     name = "range"
 
-    def convert(self, value, param, ctx) -> tuple[int, int]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
         lowest, _, highest = str(value).partition(":")
         try:
             return int(lowest), int(highest or lowest)
@@ -23,7 +26,9 @@ class Range(click.ParamType):
 
 
 @options.setting_options(
-    FitSettings, TableSettings, only={FitSettings: ("family", "covariance", "seed", "threads")}
+    DiversifiedSettings,
+    TableSettings,
+    only={DiversifiedSettings: ("family", "covariance", "seed", "threads")},
 )
 @click.command(
     "select",
@@ -77,7 +82,7 @@ def command(
         document = run_select(
             data,
             *ks,
-            options.collect(ctx, FitSettings, clusters="auto"),
+            options.collect(ctx, DiversifiedSettings, clusters="auto"),
             options.collect(ctx, TableSettings),
             written,
             overwrite=force,
@@ -86,5 +91,7 @@ def command(
         )
         if not for_the_eye and document is not None:
             progress.note(document["reason"])
+    if document is None:  # a signal ended the work, and GracefulStop has told
+        return
     if as_json or for_the_eye:
         show.show(document, as_json)

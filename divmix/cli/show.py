@@ -106,6 +106,13 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
             f"{result['iterations']} iterations, {how}",
         )
     ]
+    facts.append(
+        (
+            "diversity",
+            f"entropy {result['entropy']:.3f} nats, {result['effective_components']:.2f} effective "
+            f"components of {result['n_components']}",
+        )
+    )
     if result.get("noise"):
         facts.append(
             (

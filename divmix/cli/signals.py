@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -73,7 +74,12 @@ class GracefulStop:
         self._context.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._context.__exit__(*error)
-        if self.number is not None and error[0] is None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._context.__exit__(kind, error, traceback)
+        if self.number is not None and error is None:
             raise Interrupted(self.number)

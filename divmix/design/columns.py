@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from divmix.design import statistics
-from divmix.design.numeric_column import NumericColumn, RowName, numbers
+from divmix.design.numeric_column import NumericColumn, numbers
+from divmix.design.row_names import Locate
 from divmix.errors import InputError
 from divmix.tables import arrays
 
@@ -36,7 +37,7 @@ class BooleanColumn:
         return self.share in (0.0, 1.0)
 
     @classmethod
-    def learn(cls, name: str, column: pa.Array, weights: np.ndarray, row_name: RowName) -> Self:
+    def learn(cls, name: str, column: pa.Array, weights: np.ndarray, row_name: Locate) -> Self:
         """Learn the share of true values among the rows of positive weight."""
         values = numbers(name, column, row_name)
         present = (weights > 0) & ~np.isnan(values)
@@ -44,7 +45,7 @@ class BooleanColumn:
             raise InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
         return cls(name, statistics.mean(values[present], weights[present]))
 
-    def encode(self, column: pa.Array, out: np.ndarray, row_name: RowName) -> np.ndarray | None:
+    def encode(self, column: pa.Array, out: np.ndarray, row_name: Locate) -> np.ndarray | None:
         """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
         values = numbers(self.name, column, row_name)
         missing = np.isnan(values)
@@ -61,6 +62,10 @@ class BooleanColumn:
     def decode(self, encoded: np.ndarray) -> pa.Array:
         """(n, 1) features to the column they stand for: true from one half."""
         return arrays.booleans(encoded[:, 0] + self.share >= 0.5)
+
+    def unseen(self, encoded: np.ndarray) -> np.ndarray:
+        """(n,) bool: rows of (n, 1) features that differ from a constant column's one value."""
+        return encoded[:, 0] != 0 if self.is_constant else np.zeros(len(encoded), np.bool_)
 
     def log_jacobian(self, encoded: np.ndarray) -> float:
         """Zero: the column is not scaled."""
@@ -94,7 +99,7 @@ class CategoricalColumn:
         name: str,
         column: pa.Array,
         weights: np.ndarray,
-        row_name: RowName,
+        row_name: Locate,
         *,
         max_categories: int,
     ) -> Self:
@@ -116,7 +121,7 @@ class CategoricalColumn:
         return cls(name, tuple(found[i] for i in order), tuple(float(shares[i]) for i in order))
 
     def encode(
-        self, column: pa.Array, out: np.ndarray, row_name: RowName, unknown: str = "error"
+        self, column: pa.Array, out: np.ndarray, row_name: Locate, unknown: str = "error"
     ) -> np.ndarray | None:
         """Fill `out` (n, categories); returns (n,) bool where values are missing, or None.
 
@@ -145,6 +150,10 @@ class CategoricalColumn:
         """(n, categories) features to the column they stand for: the largest wins."""
         codes = np.argmax(encoded + np.array(self.shares), axis=1)
         return pc.take(self._category_array, arrays.integers(codes))
+
+    def unseen(self, encoded: np.ndarray) -> np.ndarray:
+        """(n,) bool: rows of (n, categories) features that have none of the known categories."""
+        return (encoded + np.array(self.shares)).max(axis=1) < 0.5
 
     def log_jacobian(self, encoded: np.ndarray) -> float:
         """Zero: the features are not scaled."""

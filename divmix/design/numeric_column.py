@@ -1,7 +1,6 @@
 """Number columns in the design matrix: logarithm, centre and scale."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -10,12 +9,10 @@ import pyarrow as pa
 from pyarrow import types
 
 from divmix.design import statistics
+from divmix.design.row_names import Locate
 from divmix.errors import InputError
 from divmix.tables import arrays
 from divmix.tables.schema import is_number, is_text
-
-RowName = Callable[[int], str]
-"""Names a row of the batch in an error: 17 -> 'data.csv row 18'."""
 
 # Squares of larger values do not fit a float64, and so neither does their variance.
 LARGEST = 1e150
@@ -59,7 +56,7 @@ class NumericColumn:
         name: str,
         column: pa.Array,
         weights: np.ndarray,
-        row_name: RowName,
+        row_name: Locate,
         *,
         scaling: str,
         log: bool | str,
@@ -93,7 +90,7 @@ class NumericColumn:
         fill = min(max((average - center) / scale, -LARGEST), LARGEST)
         return cls(name, center, scale, fill, lowest, highest, bool(log))
 
-    def encode(self, column: pa.Array, out: np.ndarray, row_name: RowName) -> np.ndarray | None:
+    def encode(self, column: pa.Array, out: np.ndarray, row_name: Locate) -> np.ndarray | None:
         """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
         values = numbers(self.name, column, row_name)
         _refuse_infinite(self.name, values, row_name)
@@ -113,6 +110,10 @@ class NumericColumn:
     def decode(self, encoded: np.ndarray) -> pa.Array:
         """(n, 1) features to the column they stand for."""
         return arrays.floats(self._to_own_units(encoded[:, 0]))
+
+    def unseen(self, encoded: np.ndarray) -> np.ndarray:
+        """(n,) bool: rows of (n, 1) features that differ from a constant column's one value."""
+        return encoded[:, 0] != 0 if self.is_constant else np.zeros(len(encoded), np.bool_)
 
     def log_jacobian(self, encoded: np.ndarray) -> np.ndarray | float:
         """log |dz/dx| of each row of (n, 1) features, in nats."""
@@ -135,7 +136,7 @@ class NumericColumn:
         return np.expm1(values) if self.log else values
 
 
-def _refuse_infinite(name: str, values: np.ndarray, row_name: RowName) -> None:
+def _refuse_infinite(name: str, values: np.ndarray, row_name: Locate) -> None:
     infinite = np.isinf(values)
     if infinite.any():
         raise InputError(
@@ -144,7 +145,7 @@ def _refuse_infinite(name: str, values: np.ndarray, row_name: RowName) -> None:
         )
 
 
-def _refuse_out_of_range(name: str, values: np.ndarray, row_name: RowName, *, log: bool) -> None:
+def _refuse_out_of_range(name: str, values: np.ndarray, row_name: Locate, *, log: bool) -> None:
     """Refuse what has no logarithm, or without one values whose square overflows."""
     # NaN, a missing value, compares as False.
     outside = values <= -1 if log else np.abs(values) > LARGEST
@@ -162,7 +163,7 @@ def _refuse_out_of_range(name: str, values: np.ndarray, row_name: RowName, *, lo
     )
 
 
-def numbers(name: str, column: pa.Array, row_name: RowName) -> np.ndarray:
+def numbers(name: str, column: pa.Array, row_name: Locate) -> np.ndarray:
     """The column as (n,) float64, NaN where it is empty. InputError where it is no such column."""
     kind = column.type
     if is_number(kind) or types.is_boolean(kind) or types.is_null(kind):
@@ -203,4 +204,7 @@ def _center_and_scale(
         # More than half of the rows can share one value: then quartiles say nothing of the spread.
         if upper > lower:
             return median, (upper - lower) / NORMAL_IQR
-    return average, statistics.standard_deviation(values, weights, average)
+    # What varies less than the column can tell is rounding: a pixel that is 1 in two rows of a
+    # thousand would stand forty deviations out.
+    spread = statistics.standard_deviation(values, weights, average)
+    return average, max(spread, statistics.resolution(values))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +13,18 @@ from divmix.design.columns import (
     NumericColumn,
     TableColumn,
 )
+from divmix.design.missing import empty_cells, incomplete_rows, refuse_empty_cells
+from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, ModelFileError
 from divmix.settings import TableSettings
 from divmix.tables import arrays
 from divmix.tables.schema import Column, Schema, choose_columns, is_number, unknown_column
 
-Batch = pa.RecordBatch | pa.Table
-Locate = Callable[[int], str]
+Batch: TypeAlias = pa.RecordBatch | pa.Table
 
-_COLUMN_KINDS = {kind.kind: kind for kind in (NumericColumn, BooleanColumn, CategoricalColumn)}
+_COLUMN_KINDS: dict[str, Callable[..., TableColumn]] = {
+    kind.kind: kind for kind in (NumericColumn, BooleanColumn, CategoricalColumn)
+}
 
 
 class Transformed(NamedTuple):
@@ -49,11 +52,6 @@ class ColumnSummary(NamedTuple):
     spread: np.ndarray
 
 
-def row_name(row: int) -> str:
-    """How an error names a row, counted from 1; a header line is not counted."""
-    return f"row {row + 1:,}"
-
-
 @dataclass(frozen=True)
 class Preprocessing:
     """How each column of a table becomes features of the design matrix.
@@ -69,8 +67,6 @@ class Preprocessing:
     missing: str = "error"
     header: bool = True
 
-    encoder = None  # what turns the features into an embedding, where something does
-
     @classmethod
     def learn(cls, table: Batch, settings: TableSettings, *, locate: Locate = row_name) -> Self:
         """Learn from the whole training table; rows with missing values that are dropped, and
@@ -85,7 +81,10 @@ class Preprocessing:
                 f"the table has too few rows: {table.num_rows}", hint="a fit needs at least two"
             )
         weights = _row_weights(table, settings.weight, locate, 0)
-        missing = _missing_rows(table, schema, settings.missing, locate)
+        empty = _empty_by_column(table, schema)
+        if settings.missing == "error":
+            refuse_empty_cells(empty, table.num_rows, 0, locate)
+        missing = incomplete_rows(empty, table.num_rows)
         if settings.missing == "drop":
             weights = np.where(missing, 0.0, weights)
         _check_enough_rows(weights, missing, settings)
@@ -109,13 +108,18 @@ class Preprocessing:
         )
 
     @property
+    def sizes(self) -> list[int]:
+        """Number of features of each column."""
+        return [len(column.features) for column in self.columns]
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the d features: the column's, or `protocol=tcp` for a category."""
         return tuple(name for column in self.columns for name in column.features)
 
     @property
     def n_features(self) -> int:
-        return sum(len(column.features) for column in self.columns)
+        return sum(self.sizes)
 
     def reading_options(self) -> dict[str, Any]:
         """Arguments for `open_table`, so that a new table is read with the types of this one."""
@@ -171,12 +175,9 @@ class Preprocessing:
         self, missing_by_column: Mapping[str, np.ndarray], n: int, first_row: int, locate: Locate
     ) -> np.ndarray:
         if self.missing == "error":
-            _refuse_missing(missing_by_column, n, first_row, locate)
-        complete = np.ones(n, dtype=np.bool_)
-        if self.missing == "drop":
-            for missing in missing_by_column.values():
-                complete &= ~missing
-        return complete
+            refuse_empty_cells(missing_by_column, n, first_row, locate)
+        dropped = missing_by_column if self.missing == "drop" else {}
+        return ~incomplete_rows(dropped, n)
 
     def row_weights(
         self, batch: Batch, *, first_row: int = 0, locate: Locate = row_name
@@ -192,8 +193,7 @@ class Preprocessing:
 
         A boolean is true from one half, a category is the one with the largest value.
         """
-        stops = np.cumsum([len(column.features) for column in self.columns])
-        parts = np.split(X, stops[:-1], axis=1)
+        parts = np.split(X, np.cumsum(self.sizes)[:-1], axis=1)
         return pa.Table.from_arrays(
             [column.decode(part) for column, part in zip(self.columns, parts, strict=True)],
             names=[column.name for column in self.columns],
@@ -205,7 +205,7 @@ class Preprocessing:
         Number columns: mean and standard deviation. Logged columns: the median, and the standard
         deviation by the delta rule. Booleans and categories: the share and its standard deviation.
         """
-        stops = np.cumsum([len(column.features) for column in self.columns])[:-1]
+        stops = np.cumsum(self.sizes)[:-1]
         pairs = [
             column.summary(mean, variance)
             for column, mean, variance in zip(
@@ -275,43 +275,9 @@ def _column(batch: Batch, name: str) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _missing(column: pa.Array) -> np.ndarray | None:
-    """(n,) bool, or None where nothing is missing. NaN counts as missing."""
-    if pa.types.is_floating(column.type):
-        missing = np.isnan(arrays.to_floats(column))
-    elif column.null_count:
-        missing = arrays.is_empty(column)
-    else:
-        return None
-    return missing if missing.any() else None
-
-
-def _missing_rows(table: Batch, schema: Schema, policy: str, locate: Locate) -> np.ndarray:
-    by_column = {}
-    for name in schema.names:
-        missing = _missing(_column(table, name))
-        if missing is not None:
-            by_column[name] = missing
-    if policy == "error":
-        _refuse_missing(by_column, table.num_rows, 0, locate)
-    rows = np.zeros(table.num_rows, dtype=np.bool_)
-    for missing in by_column.values():
-        rows |= missing
-    return rows
-
-
-def _refuse_missing(
-    by_column: Mapping[str, np.ndarray], n: int, first_row: int, locate: Locate
-) -> None:
-    if not by_column:
-        return
-    row, name = min((int(np.argmax(missing)), name) for name, missing in by_column.items())
-    count = int(np.logical_or.reduce(list(by_column.values())).sum())
-    raise InputError(
-        f"{locate(first_row + row)}: column '{name}' is empty "
-        f"({count:,} of {n:,} rows have an empty cell)",
-        hint=f"use --missing drop, --missing mean or --exclude {name}",
-    )
+def _empty_by_column(table: Batch, schema: Schema) -> dict[str, np.ndarray]:
+    found = {name: empty_cells(_column(table, name)) for name in schema.names}
+    return {name: empty for name, empty in found.items() if empty is not None}
 
 
 def _row_weights(batch: Batch, name: str | None, locate: Locate, first_row: int) -> np.ndarray:

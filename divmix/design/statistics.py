@@ -13,6 +13,16 @@ def mean(values: np.ndarray, weights: np.ndarray) -> float:
     return float(middle + (weights * (values - middle)).sum() / weights.sum())
 
 
+RESOLVED = 10_000  # values that tell how finely a column is written
+
+
+def resolution(values: np.ndarray) -> float:
+    """Least difference of two values of the column, 0 where all are equal; of a long one, of values
+    at even distances in it."""
+    some = np.unique(values[:: max(1, len(values) // RESOLVED)])
+    return float(np.diff(some).min()) if len(some) > 1 else 0.0
+
+
 def standard_deviation(values: np.ndarray, weights: np.ndarray, center: float) -> float:
     """Root of the weighted mean square about `center`, scaled so that no square overflows."""
     residuals, largest = _unit_residuals(values, center)

@@ -4,7 +4,6 @@ A new encoder is one file and one line in REGISTRY.
 """
 
 from divmix.encoders.chain import Chain, learn, parse
-from divmix.encoders.encoded import EncodedPreprocessing
-from divmix.encoders.encoder import Learning
+from divmix.encoders.encoder import JointTraining, Learning
 
-__all__ = ["Chain", "EncodedPreprocessing", "Learning", "learn", "parse"]
+__all__ = ["Chain", "JointTraining", "Learning", "learn", "parse"]

@@ -22,6 +22,7 @@ from divmix.errors import UsageError
 DEFAULT = 10
 WORDS = {"conv", "moved", "errors"}
 PICTURES = {"conv", "moved"}
+SMALLEST_SIZE = 1e-12  # what is divided by: rows without any size have no relative error
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Autoencoder:
     image: tuple[int, int] | None = None
 
     name = "autoencoder"
+    far_rows = False
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -47,17 +49,23 @@ class Autoencoder:
         torch = extra("torch", "deep", f"--encoder {cls.name}")
         center = X.mean(axis=0)
         # One scale for all: pictures and columns of one range keep their proportions.
-        scale = np.full(X.shape[1], max(float(np.sqrt(X.var(axis=0).mean())), 1e-12))
+        scale = np.full(X.shape[1], max(float(np.sqrt(X.var(axis=0).mean())), SMALLEST_SIZE))
         rows = torch.from_numpy(((X - center) / scale).astype(np.float32))
         background = torch.from_numpy((-center / scale).astype(np.float32))
-        image = learning.image if "conv" in words else None
         with trainings.one_thread(torch):
             training = trainings.begin(
-                torch, rows, codes, background, learning, image=image, moved="moved" in words
+                torch,
+                rows,
+                codes,
+                background,
+                learning,
+                convolved="conv" in words,
+                moved="moved" in words,
             )
             trainings.train(training, learning)
             cls.refine(training, learning)
         layers = networks.layers_of(torch, training.network)
+        image = learning.image if "conv" in words else None
         return cls(center, scale, layers, "errors" in words, image)
 
     @classmethod
@@ -76,12 +84,13 @@ class Autoencoder:
             return codes
         rebuilt = networks.forward(codes, self.layers[len(self.layers) // 2 :])
         size, rebuilt_size = (np.linalg.norm(rows, axis=1) for rows in (scaled, rebuilt))
-        error = np.linalg.norm(scaled - rebuilt, axis=1) / np.maximum(size, 1e-12)
+        error = np.linalg.norm(scaled - rebuilt, axis=1) / np.maximum(size, SMALLEST_SIZE)
         product = np.einsum("ij,ij->i", scaled, rebuilt)
-        cosine = product / np.maximum(size * rebuilt_size, 1e-12)
+        cosine = product / np.maximum(size * rebuilt_size, SMALLEST_SIZE)
         # Errors are ratios and cosines crowd at 1: logarithms spread both.
-        told = [np.log(error + 1e-4), np.log1p(1e-4 - np.minimum(cosine, 1.0) + 1e-3)]
-        return np.column_stack([codes, *told])
+        log_error = np.log(error + 1e-4)
+        log_cosine = np.log1p(1e-4 - np.minimum(cosine, 1.0) + 1e-3)
+        return np.column_stack([codes, log_error, log_cosine])
 
     @property
     def _encode(self) -> tuple[Layer, ...]:
@@ -100,7 +109,10 @@ class Autoencoder:
             Layer(arrays[f"weights_{place}"], arrays[f"bias_{place}"])
             for place in range(document["layers"])
         )
-        image = tuple(map(int, document["image"])) if document.get("image") else None
+        image = None
+        if document.get("image"):
+            height, width = map(int, document["image"])
+            image = height, width
         networks.check(layers, len(arrays["center"]), image)
         return cls(arrays["center"], arrays["scale"], layers, bool(document["errors"]), image)
 

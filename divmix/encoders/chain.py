@@ -8,6 +8,7 @@ import numpy as np
 
 from divmix.encoders.encoder import Encoder, Learning
 from divmix.errors import InputError, UsageError
+from divmix.tables.batches import BLOCK_ROWS
 
 # Name -> module and class; a module is imported when its encoder is used.
 REGISTRY = {
@@ -19,29 +20,38 @@ REGISTRY = {
     "joint": ("joint", "Joint"),
 }
 PRESETS = {"images": "deskew,pca:50,spectral:15"}
-BLOCK = 4096  # rows encoded at a time: from the table's first row on, so that bits repeat
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Encoders (at least one), each fed by the one before."""
+    """Encoders, each fed by the one before. An empty chain gives rows back as they are."""
 
-    encoders: tuple[Encoder, ...]
+    encoders: tuple[Encoder, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.encoders)
+
+    def features(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the features that it makes of features `names`."""
+        for encoder in self.encoders:
+            names = encoder.features
+        return names
 
     @property
-    def features(self) -> tuple[str, ...]:
-        return self.encoders[-1].features
-
-    @property
-    def has_far_rows(self) -> bool:
+    def far_rows(self) -> bool:
         """Whether clusters of the embedding are dense with far rows, as those of a graph are."""
-        return hasattr(self.encoders[-1], "reference")
+        return len(self) > 0 and self.encoders[-1].far_rows
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """The embedding (n, e) of rows X (n, d), in blocks of rows."""
-        return np.concatenate(
-            [self._transform(X[start : start + BLOCK]) for start in range(0, len(X) or 1, BLOCK)]
-        )
+        """The embedding (n, e) of rows X (n, d), in blocks of rows.
+
+        Blocks are counted from the first row, so that a batch that starts where one of them does
+        has the bits of the whole. An empty chain copies nothing.
+        """
+        if not self.encoders:
+            return X
+        starts = range(0, len(X) or 1, BLOCK_ROWS)
+        return np.concatenate([self._transform(X[start : start + BLOCK_ROWS]) for start in starts])
 
     def _transform(self, X: np.ndarray) -> np.ndarray:
         for encoder in self.encoders:
@@ -50,7 +60,8 @@ class Chain:
 
     def to_parts(self) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
         """A document for each encoder, and all arrays under names of their own."""
-        documents, arrays = [], {}
+        documents: list[dict[str, Any]] = []
+        arrays: dict[str, np.ndarray] = {}
         for place, encoder in enumerate(self.encoders):
             document, own = encoder.to_parts()
             documents.append({"name": encoder.name} | document)
@@ -69,14 +80,17 @@ class Chain:
                 if name.startswith(prefix)
             }
             encoders.append(_encoder(document["name"]).from_parts(document, own))
-        if not encoders:
-            raise ValueError("it has no encoder")
         return cls(tuple(encoders))
 
 
-def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Names and arguments of a chain: `pca:50,spectral:15`, or of a preset. Raises UsageError."""
-    steps = []
+def parse(text: str | None) -> list[tuple[str, tuple[str, ...]]]:
+    """Names and arguments of a chain: `pca:50,spectral:15`, or of a preset; none of None.
+
+    Raises UsageError.
+    """
+    steps: list[tuple[str, tuple[str, ...]]] = []
+    if text is None:
+        return steps
     for part in PRESETS.get(text, text).split(","):
         name, *arguments = part.strip().split(":")
         if name not in REGISTRY:
@@ -89,13 +103,14 @@ def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
     return steps
 
 
-def learn(text: str, X: np.ndarray, learning: Learning) -> tuple[Chain, np.ndarray]:
+def learn(text: str | None, X: np.ndarray, learning: Learning) -> tuple[Chain, np.ndarray]:
     """The chain `text` learned from rows X (n, d), and their embedding (n, e).
 
     The embedding is that of `transform`, bit for bit. Raises UsageError, InputError, FitError,
     MissingExtraError.
     """
-    encoders, rows = [], X
+    encoders: list[Encoder] = []
+    rows = X
     for name, arguments in parse(text):
         learning.progress.stage(f"learning encoder {name}")
         try:

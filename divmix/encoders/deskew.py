@@ -18,6 +18,7 @@ class Deskew:
     width: int
 
     name = "deskew"
+    far_rows = False
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:

@@ -7,26 +7,37 @@ import numpy as np
 from divmix.progress import Progress
 
 
+class JointTraining(NamedTuple):
+    """The mixture that an encoder is trained along with: its number of clusters, and alpha."""
+
+    clusters: int
+    alpha: float
+
+
 class Learning(NamedTuple):
     """What encoders learn with.
 
     image: height and width of the pictures whose pixels the features are, if they are such.
     device: where a network is trained: "cpu", "cuda" or "auto".
-    clusters, alpha: of the mixture that a joint training moves along; None where k is not known.
+    joint: the mixture of a joint training; None where its number of clusters is not known.
     """
 
     generator: np.random.Generator
     progress: Progress
     image: tuple[int, int] | None = None
     device: str = "cpu"
-    clusters: int | None = None
-    alpha: float = 0.0
+    joint: JointTraining | None = None
 
 
 class Encoder(Protocol):
-    """Learned once on rows X (n, d), then applied in batches; stored without pickle."""
+    """Learned once on rows X (n, d), then applied in batches; stored without pickle.
+
+    name: as in the registry and in model files.
+    far_rows: whether clusters of the embedding are dense with far rows, as those of a graph are.
+    """
 
     name: str
+    far_rows: bool
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:

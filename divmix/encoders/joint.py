@@ -6,22 +6,25 @@ Xie, Girshick and Farhadi, ICML 2016). Between epochs of the network the compone
 steps, the ones of every fit: up the log-likelihood and away from each other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from divmix.choosing.covariance import variance_floor
+from divmix.core import fit_rows
 from divmix.encoders.autoencoder import Autoencoder
-from divmix.encoders.encoder import Learning
+from divmix.encoders.encoder import JointTraining, Learning
+from divmix.encoders.network import Tensor, Torch
 from divmix.encoders.training import Training, check_loss
+from divmix.engine.loop import Limits, ascend
 from divmix.engine.monitor import Monitor
-from divmix.engine.steps import local_step
+from divmix.engine.objective import Objective
+from divmix.engine.state import State
 from divmix.errors import UsageError
-from divmix.families import Components, Gaussian, make_family
-from divmix.families.structure import Base
-from divmix.methods import diversified
-from divmix.rows.memory import InMemory
-from divmix.settings import FitSettings
+from divmix.families import Components, Family, Prior
+from divmix.families.posterior import log_weights
+from divmix.rows import MemoryRows
+from divmix.settings import DiversifiedSettings
 
 # By trials on 10,000 pictures of digits, within .003 in accuracy of each other: energy alone,
 # assignments alone, or both.
@@ -29,7 +32,7 @@ ENERGY_WEIGHT = 0.02  # for each nat per code
 ASSIGNMENT_WEIGHT = 0.05  # for each nat
 ROUNDS, PARTICLE_STEPS = 15, 3
 LEARNING_RATE, WEIGHT_DECAY = 5e-4, 1e-2
-BASE_ALPHA = 0.1  # rows of the base measure, alpha n / m
+PRIOR = 0.1  # rows of the prior on covariances, for each n / m rows
 FLOOR = 1e-3  # smallest variance of a component, as a share of that of a code
 
 
@@ -41,13 +44,21 @@ class Joint(Autoencoder):
 
     @classmethod
     def refine(cls, training: Training, learning: Learning) -> None:
-        """Epochs of the network and steps of the components in turn. Raises FitError."""
+        """Epochs of the network and steps of the components in turn.
+
+        Raises FitError, and UsageError where the number of clusters is not known.
+        """
+        if learning.joint is None:
+            raise UsageError(
+                "--encoder joint needs a number of clusters to train for",
+                hint="fit with -k N; autoencoder:E needs none",
+            )
         torch, (encode, decode) = training.torch, training.network
         codes = training.codes()
-        family, components = _start(codes, learning)
+        family, components = _start(codes, learning.joint, int(learning.generator.integers(2**31)))
         optimizer = training.optimizer(LEARNING_RATE, WEIGHT_DECAY)
         for done in range(ROUNDS):
-            components = cls.move(family, components, codes, learning.alpha)
+            components = cls.move(family, components, codes, learning.joint.alpha)
             log_joint = _log_joint(torch, components, training.device)
             with torch.no_grad():
                 target = sharpened(
@@ -75,54 +86,48 @@ class Joint(Autoencoder):
             learning.progress.rows(done + 1, ROUNDS)
 
     @staticmethod
-    def move(
-        family: Gaussian, components: Components, codes: np.ndarray, alpha: float
-    ) -> Components:
+    def move(family: Family, components: Components, codes: np.ndarray, alpha: float) -> Components:
         """Particle steps of the components on codes (n, e): drive, and repulsion by alpha."""
-        data_term = InMemory(codes, np.ones(len(codes)), family)
-        base = Base(BASE_ALPHA * len(codes) / components.count)
-        step = local_step(family, alpha, base=base)
-        for _ in range(PARTICLE_STEPS):
-            components = step(components, data_term(components), None).components
-        return components
+        rows = MemoryRows(codes)
+        prior = Prior(PRIOR * len(codes) / components.count, family.pooled(components))
+        objective = Objective(family, alpha, prior)
+        state = State(np.random.default_rng(0), components)
+        limits = Limits(PARTICLE_STEPS + 1, 0.0)
+        return ascend(objective, rows, state, Monitor(), "joint", limits, share=True).moved
 
 
-def sharpened(torch, responsibilities):
+def sharpened(torch: Torch, responsibilities: Tensor) -> Tensor:
     """Targets (n, k): squared responsibilities over the size of each cluster, normalised."""
     target = responsibilities**2 / responsibilities.sum(0)
     return target / target.sum(1, keepdim=True)
 
 
-def _start(codes: np.ndarray, learning: Learning) -> tuple[Gaussian, Components]:
-    if learning.clusters is None:
-        raise UsageError(
-            "--encoder joint needs a number of clusters to train for",
-            hint="fit with -k N; autoencoder:E needs none",
-        )
-    weights = np.ones(len(codes))
-    floor = variance_floor(codes, weights, FLOOR, np.zeros(codes.shape[1], bool))
-    family = make_family("gaussian", "full", floor)
-    settings = FitSettings(clusters=learning.clusters, alpha=learning.alpha, merge="kl")
-    fitted = diversified(
-        InMemory(codes, weights, family), family, settings, learning.generator, Monitor()
+def _start(codes: np.ndarray, joint: JointTraining, seed: int) -> tuple[Family, Components]:
+    settings = DiversifiedSettings(
+        clusters=joint.clusters,
+        alpha=joint.alpha,
+        merge="kl",
+        covariance="full",
+        floor=FLOOR,
+        seed=seed,
     )
-    return family, fitted.components
+    fitted = fit_rows(codes, settings)
+    return fitted.family, fitted.components
 
 
-def _log_joint(torch, components: Components, device):
+def _log_joint(torch: Torch, components: Components, device: str) -> Callable[[Tensor], Tensor]:
     """log w_j p(z | theta_j) as a function of codes (n, e) that gradients flow through, (n, k)."""
 
-    def tensor(values: np.ndarray):
+    def tensor(values: np.ndarray) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device)
 
     factors = np.linalg.inv(np.linalg.cholesky(components.covariances))
     log_factor = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-    log_weights = np.log(np.maximum(components.weights, 1e-300))
     half = 0.5 * components.means.shape[1] * np.log(2 * np.pi)
     whiten, means = tensor(factors), tensor(components.means)
-    offsets = tensor(log_weights + log_factor - half)
+    offsets = tensor(log_weights(components.weights) + log_factor - half)
 
-    def log_joint(z):
+    def log_joint(z: Tensor) -> Tensor:
         whitened = torch.einsum("kij,nkj->nki", whiten, z[:, None] - means)
         return offsets - 0.5 * whitened.square().sum(-1)
 

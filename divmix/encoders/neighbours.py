@@ -8,17 +8,17 @@ import numpy as np
 from divmix.errors import InputError
 from divmix.kernels.compile import threads
 from divmix.progress import Progress
+from divmix.tables.batches import BLOCK_ROWS
 
 # By trials on pictures of digits, of 10, 20 and 30: the fewest find the clusters best.
 NEIGHBOURS = 10
-BLOCK = 4096  # rows looked up at a time, between which a signal is heard
 SCALE_NEIGHBOUR = 7  # its distance is a row's own scale (Zelnik-Manor and Perona 2004)
 
 
 class Neighbours(NamedTuple):
-    """Index (n, k) of the nearest reference rows, nearest first, and distance (n, k)."""
+    """Numbers (n, k) of the nearest reference rows, nearest first, and distance (n, k)."""
 
-    index: np.ndarray
+    rows: np.ndarray
     distance: np.ndarray
 
 
@@ -39,7 +39,7 @@ class Reference:
         near = nearest(self.rows, X, min(NEIGHBOURS, len(self.rows)))
         weights = kernel(near, own_scale(near), self.scale)
         weights /= weights.sum(axis=1, keepdims=True)
-        return np.einsum("nk,nke->ne", weights, self.embedding[near.index])
+        return np.einsum("nk,nke->ne", weights, self.embedding[near.rows])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         return {"rows": self.rows, "scale": self.scale, "embedding": self.embedding}
@@ -67,10 +67,10 @@ def nearest(
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(reference)
     near = Neighbours(np.empty((len(X), k), np.int64), np.empty((len(X), k)))
     with threadpool_limits(threads(), user_api="openmp"):
-        for start in range(0, len(X), BLOCK):
-            rows = np.ascontiguousarray(X[start : start + BLOCK], dtype=reference.dtype)
+        for start in range(0, len(X), BLOCK_ROWS):  # between which a signal is heard
+            rows = np.ascontiguousarray(X[start : start + BLOCK_ROWS], dtype=reference.dtype)
             part = slice(start, start + len(rows))
-            near.distance[part], near.index[part] = search.kneighbors(rows)
+            near.distance[part], near.rows[part] = search.kneighbors(rows)
             if progress is not None:
                 progress.rows(part.stop, len(X))
     return near
@@ -85,7 +85,7 @@ def own_scale(near: Neighbours) -> np.ndarray:
 
 def kernel(near: Neighbours, own: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """exp(-distance^2 / (own scale x neighbour's scale)), (n, k); never all 0."""
-    exponent = near.distance**2 / (own[:, None] * scale[near.index])
+    exponent = near.distance**2 / (own[:, None] * scale[near.rows])
     return np.exp(exponent.min(axis=1, keepdims=True) - exponent)
 
 

@@ -3,9 +3,16 @@
 Dense layers, rectified between; for pictures the first two of the encoder may be convolutions.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+# PyTorch comes with an extra: its module is handed around, and its objects have no types here.
+Torch: TypeAlias = Any
+Module: TypeAlias = Any
+Tensor: TypeAlias = Any
 
 HIDDEN_LAYERS, WIDTH = 2, 500  # between the features and the codes; at most ten times the features
 CHANNELS = (16, 32)  # of the convolutions: 3 x 3 pixels wide, every second pixel
@@ -23,13 +30,14 @@ class Layer(NamedTuple):
         return self.weights.ndim == 4
 
 
-def build(torch, features: int, codes: int, image: tuple[int, int] | None):
+def build(torch: Torch, features: int, codes: int, image: tuple[int, int] | None) -> Module:
     """An untrained encoder and decoder; the encoder convolves pictures of size `image`."""
     widths = [features, *[min(WIDTH, 10 * features)] * HIDDEN_LAYERS, codes]
     decode = _dense(torch, widths[::-1])
     if image is None:
         return torch.nn.Sequential(_dense(torch, widths), decode)
-    steps, before, (height, width) = [torch.nn.Unflatten(1, (1, *image))], 1, image
+    steps = [torch.nn.Unflatten(1, (1, *image))]
+    before, (height, width) = 1, image
     for channels in CHANNELS:
         steps += [torch.nn.Conv2d(before, channels, 3, stride=2, padding=1), torch.nn.ReLU()]
         before, height, width = channels, (height + 1) // 2, (width + 1) // 2
@@ -37,17 +45,17 @@ def build(torch, features: int, codes: int, image: tuple[int, int] | None):
     return torch.nn.Sequential(torch.nn.Sequential(*steps), decode)
 
 
-def _dense(torch, widths: list[int]):
-    layers = []
-    for before, after in zip(widths[:-1], widths[1:]):
+def _dense(torch: Torch, widths: list[int]) -> Module:
+    layers: list[Module] = []
+    for before, after in pairwise(widths):
         layers += [torch.nn.Linear(before, after), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])
 
 
-def layers_of(torch, network) -> tuple[Layer, ...]:
+def layers_of(torch: Torch, network: Module) -> tuple[Layer, ...]:
     """The layers of a trained network in float64, in the order they are applied."""
 
-    def array(tensor) -> np.ndarray:
+    def array(tensor: Tensor) -> np.ndarray:
         return tensor.detach().cpu().numpy().astype(np.float64)
 
     return tuple(
@@ -58,13 +66,18 @@ def layers_of(torch, network) -> tuple[Layer, ...]:
             array(one.bias),
         )
         for one in network.modules()
-        if hasattr(one, "weight")
+        if isinstance(one, torch.nn.Linear | torch.nn.Conv2d)
     )
 
 
-def forward(rows: np.ndarray, layers, image: tuple[int, int] | None = None) -> np.ndarray:
-    """Rows (n, in) through the layers: each is rectified, the last one is linear."""
-    if layers[0].convolves:
+def forward(
+    rows: np.ndarray, layers: Sequence[Layer], image: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Rows (n, in) through the layers: each is rectified, the last one is linear.
+
+    image: height and width of the pictures that the first layers convolve.
+    """
+    if image is not None:
         rows = np.concatenate(
             [
                 _convolved(rows[start : start + BLOCK], layers, image)
@@ -79,7 +92,7 @@ def forward(rows: np.ndarray, layers, image: tuple[int, int] | None = None) -> n
     return rows
 
 
-def _convolved(rows: np.ndarray, layers, image: tuple[int, int]) -> np.ndarray:
+def _convolved(rows: np.ndarray, layers: Sequence[Layer], image: tuple[int, int]) -> np.ndarray:
     """Pictures (n, h w) after the convolutions among the layers, (n, features)."""
     pictures = rows.reshape(len(rows), 1, *image)
     for weights, bias in (layer for layer in layers if layer.convolves):

@@ -19,6 +19,7 @@ class Pca:
     directions: np.ndarray
 
     name = "pca"
+    far_rows = False
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:

@@ -11,7 +11,7 @@ import numpy as np
 
 from divmix.encoders import memory, neighbours
 from divmix.encoders.encoder import Learning
-from divmix.encoders.neighbours import NEIGHBOURS, Reference
+from divmix.encoders.neighbours import NEIGHBOURS, Neighbours, Reference
 from divmix.errors import InputError
 
 DEFAULT = 15
@@ -26,6 +26,7 @@ class Spectral:
     reference: Reference
 
     name = "spectral"
+    far_rows = True
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -38,7 +39,7 @@ class Spectral:
                 f"--encoder spectral:{vectors} of {len(X)} rows",
                 hint="it needs more rows than eigenvectors",
             )
-        memory.check_graph(f"{cls.name}:{vectors}", *X.shape, vectors)
+        memory.check_graph(f"{cls.name}:{vectors}", X.shape[0], X.shape[1], vectors)
         rows = np.ascontiguousarray(X, dtype=np.float32)
         # The first neighbour is the row itself.
         near = neighbours.nearest(rows, rows, NEIGHBOURS + 1, learning.progress)
@@ -62,24 +63,24 @@ class Spectral:
         return cls(Reference.from_arrays(arrays))
 
 
-def _graph(near, scale: np.ndarray):
+def _graph(near: Neighbours, scale: np.ndarray) -> Any:
     """Symmetric weights (n, n), sparse: the mean of those in either direction.
 
     So an edge counts more where both rows are neighbours of each other.
     """
     from scipy.sparse import csr_array
 
-    n, k = near.index.shape
-    exponent = near.distance**2 / (scale[:, None] * scale[near.index])
+    n, k = near.rows.shape
+    exponent = near.distance**2 / (scale[:, None] * scale[near.rows])
     weights = np.maximum(np.exp(-exponent), 1e-12)  # a far neighbour is still one
     starts = np.arange(0, n * k + 1, k)
-    directed = csr_array((weights.ravel(), near.index.ravel(), starts), shape=(n, n))
+    directed = csr_array((weights.ravel(), near.rows.ravel(), starts), shape=(n, n))
     directed.setdiag(0)
     directed.eliminate_zeros()
     return (0.5 * (directed + directed.T)).tocsr()
 
 
-def _connected(graph, rows: np.ndarray, learning: Learning):
+def _connected(graph: Any, rows: np.ndarray, learning: Learning) -> Any:
     """The graph with an edge from each separate part to the nearest row outside of it."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
@@ -96,13 +97,13 @@ def _connected(graph, rows: np.ndarray, learning: Learning):
         inside, outside = np.flatnonzero(part == one), np.flatnonzero(part != one)
         near = neighbours.nearest(rows[outside], rows[inside], 1)
         from_row = int(near.distance[:, 0].argmin())
-        ends = inside[from_row], outside[near.index[from_row, 0]]
+        ends = inside[from_row], outside[near.rows[from_row, 0]]
         bridge = csr_array(([BRIDGE, BRIDGE], (list(ends), list(ends[::-1]))), shape=graph.shape)
         graph = graph.maximum(bridge).tocsr()
     return graph
 
 
-def _eigenvectors(graph, vectors: int, generator: np.random.Generator) -> np.ndarray:
+def _eigenvectors(graph: Any, vectors: int, generator: np.random.Generator) -> np.ndarray:
     """Right eigenvectors (n, vectors) of the random walk on the graph, of unit mean square.
 
     The first one is constant and left out.

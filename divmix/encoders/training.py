@@ -9,6 +9,7 @@ import numpy as np
 
 from divmix.encoders import network as networks
 from divmix.encoders.encoder import Learning
+from divmix.encoders.network import Module, Tensor, Torch
 from divmix.errors import FitError, UsageError
 
 HELD_OUT_SHARE = 0.1
@@ -26,25 +27,26 @@ class Training(NamedTuple):
     move: the same rows moved and turned a little, or the rows as they are.
     """
 
-    torch: Any
-    network: Any
-    rows: Any
+    torch: Torch
+    network: Module
+    rows: Tensor
     device: str
     generator: Any
-    move: Callable[[Any], Any]
+    move: Callable[[Tensor], Tensor]
 
-    def batches(self, index) -> Iterator[Any]:
+    def batches(self, index: Tensor) -> Iterator[Tensor]:
         """The index in random order, batch by batch."""
         order = self.torch.randperm(len(index), generator=self.generator)
         return iter(index[order].split(BATCH_ROWS))
 
-    def pair(self, part):
+    def pair(self, part: Tensor) -> tuple[Tensor, Tensor]:
         """What is to be rebuilt of the rows `part`, and what it is to be rebuilt from."""
         clean = self.move(self.rows[part]).to(self.device)
         noise = self.torch.randn(clean.shape, generator=self.generator).to(self.device)
         return clean, clean + NOISE * noise
 
-    def optimizer(self, rate: float, decay: float):
+    def optimizer(self, rate: float, decay: float) -> Any:
+        """AdamW over the parameters of the network."""
         return self.torch.optim.AdamW(self.network.parameters(), rate, weight_decay=decay)
 
     def codes(self) -> np.ndarray:
@@ -57,21 +59,38 @@ class Training(NamedTuple):
         return np.ascontiguousarray(np.concatenate(parts), dtype=np.float64)
 
 
-def begin(torch, rows, codes: int, background, learning: Learning, *, image=None, moved=False):
+def begin(
+    torch: Torch,
+    rows: Tensor,
+    codes: int,
+    background: Tensor,
+    learning: Learning,
+    *,
+    convolved: bool,
+    moved: bool,
+) -> Training:
     """A Training of an untrained network on rows (n, d), a tensor.
 
-    image: size of pictures that the encoder convolves; moved: whether pictures of size
-    learning.image are moved, `background` (d,) being an empty one. Raises UsageError for a device
-    that is not there.
+    convolved, moved: whether the encoder convolves pictures of size learning.image, and whether
+    they are moved, `background` (d,) being an empty one. Raises UsageError for a device that is
+    not there.
     """
     device = _device(torch, learning.device)
     seed = int(learning.generator.integers(2**31))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = networks.build(torch, rows.shape[1], codes, image).to(device)
+        network = networks.build(
+            torch, rows.shape[1], codes, learning.image if convolved else None
+        ).to(device)
     generator = torch.Generator().manual_seed(seed)
-    move = _mover(torch, learning.image, background, generator) if moved else lambda rows: rows
+    move: Callable[[Tensor], Tensor] = _as_they_are
+    if moved and learning.image is not None:
+        move = _mover(torch, learning.image, background, generator)
     return Training(torch, network, rows, device, generator, move)
+
+
+def _as_they_are(rows: Tensor) -> Tensor:
+    return rows
 
 
 def train(training: Training, learning: Learning) -> None:
@@ -116,7 +135,7 @@ def check_loss(loss: float, epoch: int) -> None:
 
 
 @contextmanager
-def one_thread(torch) -> Iterator[None]:
+def one_thread(torch: Torch) -> Iterator[None]:
     """PyTorch on one thread: sums depend on their number, and the result must not."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -126,7 +145,7 @@ def one_thread(torch) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _device(torch, wanted: str) -> str:
+def _device(torch: Torch, wanted: str) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UsageError(
             "--device cuda: PyTorch finds no such device here", hint="use --device cpu, or auto"
@@ -134,13 +153,15 @@ def _device(torch, wanted: str) -> str:
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def _mover(torch, image: tuple[int, int], background, generator):
+def _mover(
+    torch: Torch, image: tuple[int, int], background: Tensor, generator: Any
+) -> Callable[[Tensor], Tensor]:
     """Pictures (n, h w), each moved by up to SHIFT of its size and turned by up to TURN."""
 
-    def uniform(n: int, size: float):
+    def uniform(n: int, size: float) -> Tensor:
         return size * (2 * torch.rand(n, generator=generator) - 1)
 
-    def move(rows):
+    def move(rows: Tensor) -> Tensor:
         n = len(rows)
         angle = uniform(n, np.deg2rad(TURN))
         cosine, sine = torch.cos(angle), torch.sin(angle)

@@ -20,6 +20,7 @@ class Umap:
     reference: Reference
 
     name = "umap"
+    far_rows = True
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -28,7 +29,7 @@ class Umap:
         dimensions = whole_number(cls.name, arguments, DEFAULT)
         neighbours.check_rows(cls.name, len(X))
         umap = extra("umap", "manifold", "--encoder umap")
-        memory.check_graph(f"{cls.name}:{dimensions}", *X.shape, dimensions)
+        memory.check_graph(f"{cls.name}:{dimensions}", X.shape[0], X.shape[1], dimensions)
         rows = np.ascontiguousarray(X, dtype=np.float32)
         # Points as close as they like: clusters are to be dense, not pretty.
         model = umap.UMAP(

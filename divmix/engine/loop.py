@@ -1,74 +1,157 @@
-"""The loop that all methods share: look at the rows, note it down, move the components."""
+"""The loops that all methods share: look at the rows, note it down, move the components.
+
+`ascend` climbs J and never falls: that of the default method and of em. `follow` takes each step
+as it comes: that of the published update, with its mini-batches and its optimiser.
+"""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from divmix.engine.monitor import Monitor, has_converged
+from divmix.engine.objective import Look, Objective
+from divmix.engine.state import State
 from divmix.families import Components
-from divmix.rows.memory import DataTerm
+from divmix.kernels.sums import Sums
+from divmix.progress import Value
+from divmix.rows import Rows
+
+# Rows are visited in float32 while an iteration still changes the log-likelihood by more than this
+# (nats per row): its error in float32 is of the order of 1e-8.
+COARSE_ABOVE = 1e-4
+HALVINGS = 6  # of a step that would lower J: then its direction does not ascend
+ROUNDING = 1e-12  # of J, nats per row
+
+
+class Limits(NamedTuple):
+    """When a climb ends: at most `max_iter` visits to the rows, or when the mean objective of
+    `window` iterations moved by less than `tol` nats per row each.
+
+    keep_coarse: float32 to the end.
+    """
+
+    max_iter: int
+    tol: float
+    window: int = 1
+    keep_coarse: bool = False
+
+
+def ascend(
+    objective: Objective,
+    rows: Rows,
+    state: State,
+    monitor: Monitor,
+    phase: str,
+    limits: Limits,
+    *,
+    share: bool = False,
+) -> State:
+    """Climb J = F + alpha H + log prior until it settles, `max_iter` visits are made or time is up.
+
+    A step that would lower J is halved, and the last components looked at that did not are kept.
+    share: components that overlap share their drive (the M-step's displacement), as long as J
+    rises by it. Raises FitError.
+    """
+    visits, coarse = 0, state.coarse
+    last = len(monitor.trace) + limits.max_iter
+
+    def look(components: Components) -> Look:
+        nonlocal visits
+        visits += 1
+        return objective.look(rows, components, coarse=coarse, share=share)
+
+    here = look(state.moved)
+    count = here.components.count
+    monitor.record(phase, rows.visited, count, here.value, 0.0, limit=last)
+    reason = "max_iter"
+    while visits < limits.max_iter:
+        if stop := monitor.stop_reason():
+            reason = stop
+            break
+        target = objective.ascended(here)
+        there = look(objective.shared(here, target) if share else target)
+        if share and there.J < here.J:  # what they do together does not ascend
+            share = False
+            continue
+        halved = 0
+        while there.J < here.J - ROUNDING and not coarse and halved < HALVINGS:
+            if visits >= limits.max_iter:
+                break
+            halved += 1
+            there = look(here.components.towards(target, 0.5**halved))
+        gain = there.J - here.J
+        if gain < -ROUNDING:
+            if coarse and not limits.keep_coarse:  # float32 can't tell: look again
+                coarse = False
+                here = look(here.components)
+                continue
+            reason = "converged" if visits < limits.max_iter else reason
+            break
+        size = _size(here, there)
+        monitor.record(phase, rows.visited, count, there.value, size, limit=last)
+        if not limits.keep_coarse:
+            coarse = (
+                coarse
+                and abs(there.value.log_likelihood - here.value.log_likelihood) >= COARSE_ABOVE
+            )
+        here = there
+        if limits.tol > 0 and gain < limits.tol:
+            reason = "converged"
+            break
+    return state._replace(components=here.components, coarse=coarse, stop_reason=reason)
+
+
+def _size(here: Look, there: Look) -> float:
+    """Root mean square of the increment of the means."""
+    return float(((there.components.means - here.components.means) ** 2).mean() ** 0.5)
 
 
 class Move(NamedTuple):
     """What a step makes of the sufficient statistics: the next components and its own memory.
 
-    entropy (nats) belongs to the components the step started from; size is the root mean square
-    of the increment in the coordinates of the components.
+    entropy (nats) and its weight alpha belong to the components the step started from; size is
+    the root mean square of the increment in the coordinates of the components.
     """
 
     components: Components
-    memory: object
+    memory: Any
     entropy: float
+    alpha: float
     size: float
 
 
 # A step is a pure function of (components, sums, memory); its memory is None at the start.
-Step = Callable[[Components, object, object], Move]
+Step = Callable[[Components, Sums, Any], Move]
 
 
-class Result(NamedTuple):
-    """The components a climb ended with, and why it ended."""
-
-    components: Components
-    stop_reason: str  # converged, max_iter, time_budget or interrupted
-
-
-def climb(
+def follow(
     step: Step,
-    components: Components,
-    data_term: DataTerm,
+    objective: Objective,
+    rows: Rows,
+    state: State,
     monitor: Monitor,
-    *,
     phase: str,
-    alpha: float,
-    max_iter: int,
-    tol: float,
-    window: int = 1,
-) -> Result:
-    """Climb J = F + alpha H by `step` until J settles, max_iter is reached or time is up.
+    limits: Limits,
+) -> State:
+    """Take `step` after step until J settles, max_iter is reached or time is up.
 
-    One iteration is one visit to the rows of `data_term`. Raises FitError.
+    One iteration is one visit to the rows. Raises FitError.
     """
-    memory = None
-    limit = len(monitor.trace) + max_iter
-    objectives: list[float] = []
-    while len(objectives) < max_iter:
-        if reason := monitor.stop_reason():
-            return Result(components, reason)
-        sums = data_term(components)
+    components, memory, coarse = state.moved, None, state.coarse
+    last = len(monitor.trace) + limits.max_iter
+    climbed: list[float] = []  # J of each iteration
+    reason = "max_iter"
+    while len(climbed) < limits.max_iter:
+        if stop := monitor.stop_reason():
+            reason = stop
+            break
+        sums = objective.sums(rows, components, coarse=coarse)
         move = step(components, sums, memory)
-        log_likelihood = sums.log_likelihood / data_term.total_weight
-        objective = log_likelihood + alpha * move.entropy
-        monitor.record(
-            phase,
-            components.count,
-            log_likelihood,
-            move.entropy,
-            objective,
-            move.size,
-            limit=limit,
-        )
+        log_likelihood = sums.log_likelihood / rows.total_weight
+        value = Value(log_likelihood, move.entropy, move.alpha)
+        monitor.record(phase, rows.visited, components.count, value, move.size, limit=last)
         components, memory = move.components, move.memory
-        objectives.append(objective)
-        if has_converged(objectives, tol, window):
-            return Result(components, "converged")
-    return Result(components, "max_iter")
+        climbed.append(value.objective)
+        if has_converged(climbed, limits.tol, limits.window):
+            reason = "converged"
+            break
+    return state._replace(components=components, memory=memory, coarse=coarse, stop_reason=reason)

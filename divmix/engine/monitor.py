@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from divmix.errors import FitError
-from divmix.progress import Progress, TraceRow
+from divmix.progress import Progress, TraceRow, Value
 
 
 class Monitor:
@@ -31,28 +31,31 @@ class Monitor:
         self.started = time.monotonic()
 
     def record(
-        self, phase, components, log_likelihood, entropy, objective, step, *, limit: int
+        self, phase: str, rows: int, components: int, value: Value, step: float, *, limit: int
     ) -> None:
         """Add a line to the trace; `limit` is the iteration at which the phase ends at the latest.
 
         Raises FitError where the log-likelihood is no number.
         """
         iteration = len(self.trace)
-        if not np.isfinite(log_likelihood):
+        if not np.isfinite(value.log_likelihood):
             raise FitError(
-                f"the log-likelihood is {log_likelihood} at iteration {iteration} ({phase})",
+                f"the log-likelihood is {value.log_likelihood} at iteration {iteration} ({phase})",
                 hint="use a smaller --step, a larger --floor, or another --scale",
             )
-        seconds = time.monotonic() - self.started
         row = TraceRow(
             iteration,
             phase,
             components,
-            log_likelihood + self.offset,
-            entropy,
-            objective + self.offset,
+            value.log_likelihood + self.offset,
+            value.entropy,
+            value.objective + self.offset,
             step,
-            seconds,
+            time.monotonic() - self.started,
+            value.alpha,
+            value.log_prior,
+            float(np.exp(value.entropy)),
+            rows,
         )
         self.trace.append(row)
         self.progress.iteration(row, limit)

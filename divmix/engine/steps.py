@@ -1,88 +1,90 @@
-"""How components move in one iteration: EM, the published update, and its local form."""
+"""Steps that are taken as they come: nonlinear SVGD along plain gradients (Wang and Liu, ICML
+2019), and EM on mini-batches."""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from divmix.engine.loop import Move, Step
-from divmix.families import Components, Gaussian
-from divmix.families.structure import Base
-from divmix.particles import directions as particle_step
-from divmix.particles import optimizers as optimizer
+from divmix.engine.objective import Objective
+from divmix.families import Components, DifferentiableFamily
+from divmix.families.family import Array
+from divmix.kernels import particles
+from divmix.kernels.sums import Sums
+from divmix.particles import optimizers
+from divmix.particles.bandwidths import bandwidth_of
 
 
-def em_step(family: Gaussian, *, learn_weights: bool = True, base: Base | None = None) -> Step:
-    """Expectation-maximisation: each component jumps to its M-step."""
+class Published(NamedTuple):
+    """The parts of the published update; the defaults are those of the authors' program.
 
-    def step(components: Components, sums, memory) -> Move:
-        updated = family.maximize(sums, components, learn_weights=learn_weights, base=base)
-        entropy = weight_entropy(components.weights)
-        return Move(updated, None, entropy, step_size(family, components, updated))
+    kernel        "rbf" or "imq"
+    bandwidth     a rule of `particles.bandwidths`, or a number
+    normalize     what the sum over particles is divided by: "rows", the sum of the kernel over
+                  them, or "mean", their number, as in the paper's eq. 8
+    optimizer     a name in `particles.optimizers`
+    step          its learning rate
+    """
 
-    return step
+    kernel: str = "rbf"
+    bandwidth: str | float = "median"
+    normalize: str = "rows"
+    optimizer: str = "rmsprop"
+    step: float = 0.05
 
 
 def published_step(
-    family: Gaussian,
-    alpha: float,
-    *,
-    kernel: str,
-    bandwidth: str | float,
-    optimizer_name: str,
-    learning_rate: float,
+    family: DifferentiableFamily,
+    alphas: Array,
+    how: Published,
     generator: np.random.Generator,
 ) -> Step:
-    """Nonlinear SVGD as published: g_j = m dF/dtheta_j, direction phi, optimiser step.
+    """theta_i <- theta_i + eps sum_j [g_j k(theta_j, theta_i) + alpha grad_j k(theta_j, theta_i)].
 
-    bandwidth "median", "local" or a number. Weights stay as they are (1 / m). What components
-    share (a tied covariance) or what is no coordinate (degrees of freedom) takes its EM update.
+    g_j = m dF/dtheta_j, so alpha is that of J = F + alpha H and m times the authors' temperature.
+    alphas (t,) are those of the first t steps; the last one stays. Weights stay as they are (1 / m).
+    What components share (a tied covariance) or what is no coordinate (degrees of freedom) takes
+    its EM update.
     """
-    advance = optimizer.OPTIMIZERS[optimizer_name]
+    advance = optimizers.OPTIMIZERS[how.optimizer]
 
-    def step(components: Components, sums, memory) -> Move:
+    def step(components: Components, sums: Sums, memory: optimizers.Memory | None) -> Move:
         theta = family.coordinates(components)
-        mean_gradient = family.gradient(sums, components) / sums.mass.sum()
-        gradient = components.count * mean_gradient
-        if bandwidth == "median":
-            h = particle_step.median_bandwidth(theta, generator)
-        else:
-            h = particle_step.local_bandwidth(theta) if bandwidth == "local" else float(bandwidth)
-        direction = particle_step.published_direction(theta, gradient, alpha, h, kernel)
-        increment, memory = advance(
-            direction, memory or optimizer.start(theta.shape), learning_rate
-        )
-        entropy = particle_step.entropy(theta, components.weights, h, kernel)
+        memory = memory or optimizers.start(theta.shape)
+        alpha = alphas[min(memory.count, len(alphas) - 1)]
+        gradient = components.count * family.gradient(sums, components) / sums.mass.sum()
+        h = bandwidth_of(how.bandwidth, theta, generator)
+        found = particles.pairs(theta, gradient, components.weights, alpha, h, how.kernel)
+        rows = found.row_sums[:, None] if how.normalize == "rows" else components.count
+        increment, memory = advance(found.pull / rows, memory, how.step)
         updated = family.from_coordinates(theta + increment, components)
-        return Move(family.update_shared(sums, updated), memory, entropy, rms(increment))
+        updated = family.update_shared(sums, updated)
+        return Move(updated, memory, found.entropy, float(alpha), rms(increment))
 
     return step
 
 
-def local_step(
-    family: Gaussian, alpha: float, *, learn_weights: bool = True, base: Base | None = None
-) -> Step:
-    """The update preconditioned by each component's metric, kernel in the components' own scale."""
+def em_step(objective: Objective) -> Step:
+    """Expectation-maximisation on whatever rows a visit sees: each component jumps to its M-step."""
+    family = objective.family
 
-    def step(components: Components, sums, memory) -> Move:
-        target = family.maximize(sums, components, learn_weights=learn_weights, base=base)
-        shares = sums.mass / sums.mass.sum()
-        increment = particle_step.local_step(family, components, target, shares, alpha)
-        theta = family.coordinates(components) + increment
-        kernel = particle_step.similarity(family, components)
-        entropy = -float(components.weights @ np.log(kernel @ components.weights))
-        return Move(family.from_coordinates(theta, target), None, entropy, rms(increment))
+    def step(components: Components, sums: Sums, memory: None) -> Move:
+        updated = family.maximize(sums, components, learn_weights=objective.learn_weights)
+        entropy = family.overlap(components, gradient=False).entropy
+        increment = family.coordinates(updated) - family.coordinates(components)
+        return Move(updated, None, entropy, 0.0, rms(increment))
 
     return step
 
 
-def weight_entropy(weights: np.ndarray) -> float:
-    """-sum w log w, nats."""
-    positive = weights[weights > 0]
-    return float(-(positive * np.log(positive)).sum())
+def annealed(start: float, end: float, steps: int) -> Array:
+    """Weights of the entropy from `start` to `end` in equal ratios; 0 counts as a thousandth."""
+    least = 1e-3 * start
+    alphas = np.geomspace(start, max(end, least), steps)
+    alphas[-1] = end
+    return alphas
 
 
-def step_size(family: Gaussian, before: Components, after: Components) -> float:
-    return rms(family.coordinates(after) - family.coordinates(before))
-
-
-def rms(increment: np.ndarray) -> float:
+def rms(increment: Array) -> float:
     """Root mean square of an increment (m, D)."""
     return float(np.sqrt(np.mean(increment**2)))

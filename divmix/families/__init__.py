@@ -1,21 +1,34 @@
 """What a component is. A new family or structure is one class and one line here."""
 
-import numpy as np
-
 from divmix.errors import UsageError
 from divmix.families.axis_aligned import Diag, Known, Spherical
 from divmix.families.components import Components
+from divmix.families.family import Array, DifferentiableFamily, Family, Moments, Prior
 from divmix.families.gaussian import Gaussian
+from divmix.families.location_scale import LocationScale
 from divmix.families.matrix import Full, Tied
 from divmix.families.student import Student
 
 FAMILIES = {"gaussian": Gaussian, "student": Student}
 STRUCTURES = {"spherical": Spherical, "diag": Diag, "tied": Tied, "full": Full, "known": Known}
 
-__all__ = ["FAMILIES", "STRUCTURES", "Components", "Gaussian", "Student", "make_family"]
+__all__ = [
+    "FAMILIES",
+    "STRUCTURES",
+    "Array",
+    "Components",
+    "DifferentiableFamily",
+    "Family",
+    "Gaussian",
+    "LocationScale",
+    "Moments",
+    "Prior",
+    "Student",
+    "make_family",
+]
 
 
-def make_family(family: str, covariance: str, floor: np.ndarray) -> Gaussian:
+def make_family(family: str, covariance: str, floor: Array) -> Gaussian | Student:
     """The family `family` with structure `covariance` and variance floor (d,).
 
     Raises UsageError where the two do not go together.

@@ -4,8 +4,9 @@ import numpy as np
 
 from divmix.families.components import Components
 from divmix.families.structure import (
+    LEAST_LEFT,
     CovarianceStructure,
-    add_base,
+    add_prior,
     diagonal_scatter,
     per_mass,
 )
@@ -21,6 +22,20 @@ class AxisAligned(CovarianceStructure):
 
     def solve(self, components, vectors):
         return vectors * self.scales(components) ** 2
+
+    def times(self, covariances, vectors):
+        return vectors * self.variances(covariances, *vectors.shape)
+
+    def log_prior(self, covariances, m, d, prior):
+        variances = self.variances(covariances, m, d)
+        ratios = np.diagonal(prior.covariance) / variances
+        return -0.5 * prior.rows * float((np.log(variances) + ratios).sum())
+
+    def pushed(self, target, covariances, gradient, relative, d):
+        columns = d if target.ndim == 1 else 1  # that share one variance
+        each = relative.reshape(-1, *[1] * (target.ndim - 1)) / columns
+        moved = target + 2 * each * covariances**2 * gradient
+        return np.maximum(moved, LEAST_LEFT * target)
 
     def as_full(self, covariances, m, d):
         return self.variances(covariances, m, d)[:, :, None] * np.eye(d)
@@ -44,7 +59,7 @@ class AxisAligned(CovarianceStructure):
 
 
 class Spherical(AxisAligned):
-    """One variance for all columns: (m,). Coordinate: log standard deviation."""
+    """One variance for all columns: (m,). Coordinate: its logarithm."""
 
     name = "spherical"
 
@@ -60,25 +75,25 @@ class Spherical(AxisAligned):
     def variances(self, covariances, m, d):
         return np.repeat(covariances[:, None], d, axis=1)
 
-    def estimate(self, sums, means, previous, floor, base=None):
+    def estimate(self, sums, means, previous, floor, prior=None):
         scatter = diagonal_scatter(sums, means).mean(axis=1)
-        scatter, mass = add_base(scatter, sums.mass, base, lambda full: np.diagonal(full).mean())
+        scatter, mass = add_prior(scatter, sums.mass, prior, lambda full: np.diagonal(full).mean())
         return np.maximum(per_mass(scatter, mass, previous), floor.mean())
 
     def coordinates(self, covariances, m):
-        return 0.5 * np.log(covariances)[:, None]
+        return np.log(covariances)[:, None]
 
     def from_coordinates(self, theta, previous, floor):
-        return np.maximum(np.exp(2 * theta[:, 0]), floor.mean())
+        return np.maximum(np.exp(theta[:, 0]), floor.mean())
 
     def gradient(self, sums, components):
         d = components.means.shape[1]
         distances = diagonal_scatter(sums, components.means).sum(axis=1) / components.covariances
-        return (distances - d * sums.mass)[:, None]
+        return 0.5 * (distances - d * sums.mass)[:, None]
 
 
 class Diag(AxisAligned):
-    """A variance for each column: (m, d). Coordinates: log standard deviations."""
+    """A variance for each column: (m, d). Coordinates: their logarithms."""
 
     name = "diag"
 
@@ -94,19 +109,19 @@ class Diag(AxisAligned):
     def variances(self, covariances, m, d):
         return covariances
 
-    def estimate(self, sums, means, previous, floor, base=None):
-        scatter, mass = add_base(diagonal_scatter(sums, means), sums.mass, base, np.diagonal)
+    def estimate(self, sums, means, previous, floor, prior=None):
+        scatter, mass = add_prior(diagonal_scatter(sums, means), sums.mass, prior, np.diagonal)
         return np.maximum(per_mass(scatter, mass, previous), floor)
 
     def coordinates(self, covariances, m):
-        return 0.5 * np.log(covariances)
+        return np.log(covariances)
 
     def from_coordinates(self, theta, previous, floor):
-        return np.maximum(np.exp(2 * theta), floor)
+        return np.maximum(np.exp(theta), floor)
 
     def gradient(self, sums, components):
         scatter = diagonal_scatter(sums, components.means)
-        return scatter / components.covariances - sums.mass[:, None]
+        return 0.5 * (scatter / components.covariances - sums.mass[:, None])
 
 
 class Known(Diag):
@@ -117,7 +132,7 @@ class Known(Diag):
     def n_parameters(self, m, d):
         return 0
 
-    def estimate(self, sums, means, previous, floor, base=None):
+    def estimate(self, sums, means, previous, floor, prior=None):
         return previous
 
     def coordinates(self, covariances, m):
@@ -125,6 +140,9 @@ class Known(Diag):
 
     def from_coordinates(self, theta, previous, floor):
         return previous
+
+    def pushed(self, target, covariances, gradient, relative, d):
+        return target
 
     def gradient(self, sums, components):
         return np.empty((components.count, 0))

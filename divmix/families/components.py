@@ -24,6 +24,15 @@ class Components(NamedTuple):
     def count(self) -> int:
         return len(self.weights)
 
+    def towards(self, other: "Components", share: float) -> "Components":
+        """The way from these to others, of as many: (1 - share) of these, share of the others.
+
+        Weights still sum to the same, and covariances stay positive definite.
+        """
+        return Components(
+            *(None if one is None else one + share * (two - one) for one, two in zip(self, other))
+        )
+
     def followed_by(self, other: "Components") -> "Components":
         """These and then the others; each has its own covariance."""
         return Components(

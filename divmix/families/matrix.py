@@ -5,8 +5,9 @@ import numpy as np
 from divmix.families.axis_aligned import Spherical
 from divmix.families.components import Components
 from divmix.families.structure import (
+    LEAST_LEFT,
     CovarianceStructure,
-    add_base,
+    add_prior,
     floor_eigenvalues,
     full_scatter,
     inverse_cholesky,
@@ -29,6 +30,15 @@ class Full(CovarianceStructure):
     def as_full(self, covariances, m, d):
         return covariances
 
+    def log_prior(self, covariances, m, d, prior):
+        inverse = np.linalg.inv(covariances)
+        traces = np.einsum("mab,ba->m", inverse, prior.covariance)
+        return -0.5 * prior.rows * float((np.linalg.slogdet(covariances)[1] + traces).sum())
+
+    def pushed(self, target, covariances, gradient, relative, d):
+        shift = 2 * relative[:, None, None] * (covariances @ gradient @ covariances)
+        return _bounded(target, shift)
+
     def variances(self, covariances, m, d):
         return np.diagonal(covariances, axis1=1, axis2=2)
 
@@ -39,8 +49,8 @@ class Full(CovarianceStructure):
         factors = inverse_cholesky(components.covariances)
         return kernels.full_sums(X, row_weights, offsets, components.means, factors, *shape)
 
-    def estimate(self, sums, means, previous, floor, base=None):
-        scatter, mass = add_base(full_scatter(sums, means), sums.mass, base, lambda full: full)
+    def estimate(self, sums, means, previous, floor, prior=None):
+        scatter, mass = add_prior(full_scatter(sums, means), sums.mass, prior, lambda full: full)
         return floor_eigenvalues(per_mass(scatter, mass, previous), floor)
 
     def coordinates(self, covariances, m):
@@ -98,6 +108,10 @@ class Tied(CovarianceStructure):
     def as_full(self, covariances, m, d):
         return np.broadcast_to(covariances, (m, d, d))
 
+    def pushed(self, target, covariances, gradient, relative, d):
+        alpha = 1 / (1 / relative).sum()  # of shares that sum to 1: the matrix belongs to all
+        return _bounded(target, 2 * alpha * (covariances @ gradient @ covariances))
+
     def variances(self, covariances, m, d):
         return np.broadcast_to(np.diagonal(covariances[0]), (m, d))
 
@@ -119,8 +133,8 @@ class Tied(CovarianceStructure):
         first = np.linalg.solve(factor, total.first.T).T
         return total._replace(first=first, second=second)
 
-    def estimate(self, sums, means, previous, floor, base=None):
-        """As for the others; what all share needs no base."""
+    def estimate(self, sums, means, previous, floor, prior=None):
+        """As for the others; what all share needs no prior."""
         if is_empty(sums.mass).all():
             return previous
         cross = means.T @ sums.first
@@ -134,3 +148,12 @@ class Tied(CovarianceStructure):
             components.weights, components.means @ factor.T, np.ones(components.count)
         )
         return Spherical().mahalanobis(X @ factor.T, whitened)
+
+
+def _bounded(target, shift):
+    """target + shift (c, d, d), the shift shortened where less than LEAST_LEFT would be left."""
+    whitening = np.linalg.inv(np.linalg.cholesky(target))
+    lowest = np.linalg.eigvalsh(whitening @ shift @ whitening.transpose(0, 2, 1))[:, 0]
+    most = 1 - LEAST_LEFT
+    shares = np.where(lowest < -most, most / np.maximum(-lowest, most), 1.0)
+    return target + shares[:, None, None] * shift

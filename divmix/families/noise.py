@@ -6,8 +6,10 @@ beyond it.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from divmix.families import Components, Gaussian
+from divmix.families.components import Components
+from divmix.families.family import Array, Family
 from divmix.families.student import DOF_RANGE
 from divmix.kernels.sums import Sums
 
@@ -17,10 +19,8 @@ START_WEIGHT = 0.3
 DENSE = 2.0  # times as dense as noise of START_WEIGHT is what belongs to a cluster
 
 
-def broad_component(family: Gaussian, X: np.ndarray, row_weights: np.ndarray) -> Components:
-    """One component of weight 1 about the middle of the box of rows X (n, d)."""
-    present = X[row_weights > 0]
-    low, high = present.min(axis=0), present.max(axis=0)
+def broad_component(family: Family, low: Array, high: Array) -> Components:
+    """One component of weight 1 about the middle of the box from `low` to `high`, each (d,)."""
     variances = (high - low) ** 2 / 12  # those of rows spread evenly
     made = family.start(np.ones(1), 0.5 * (low + high)[None], np.diag(variances))
     return made if made.dof is None else made._replace(dof=np.full(1, DOF_RANGE[1]))
@@ -47,9 +47,10 @@ def without_last(sums: Sums) -> Sums:
     return Sums(sums.log_likelihood, *parts, outside=float(sums.mass[-1]))
 
 
-def denser_than_noise(family: Gaussian, components: Components, noise: Components) -> np.ndarray:
+def denser_than_noise(
+    family: Family, components: Components, noise: Components
+) -> NDArray[np.bool_]:
     """Which components (m,) are denser than the noise could be: weight over volume, exp entropy."""
-    m, d = components.means.shape
-    own = np.linalg.slogdet(family.structure.as_full(components.covariances, m, d))[1]
-    broad = np.linalg.slogdet(family.structure.as_full(noise.covariances, 1, d))[1]
+    own = np.linalg.slogdet(family.moments(components).covariances)[1]
+    broad = np.linalg.slogdet(family.moments(noise).covariances)[1]
     return np.log(components.weights) - 0.5 * own > np.log(DENSE * START_WEIGHT) - 0.5 * broad

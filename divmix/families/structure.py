@@ -1,24 +1,17 @@
 """What a covariance structure has to know, and the algebra that all structures share."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from divmix.families.components import Components
+from divmix.families.family import Array, Prior
 
+# Share of a covariance that a push by the entropy leaves.
+LEAST_LEFT = 0.1
 # A component whose share of the mass is below this has no estimate of its own: it stays put.
 EMPTY = 1e-12
-
-
-class Base(NamedTuple):
-    """A broad base measure on covariances, as rows that each component has seen beforehand.
-
-    `rows` of them, scattered like `covariance` (d, d), or, where that is None, like the rows of
-    the table within their components: the pooled covariance.
-    """
-
-    rows: float
-    covariance: np.ndarray | None = None
 
 
 class CovarianceStructure:
@@ -69,8 +62,8 @@ class CovarianceStructure:
         """
         raise NotImplementedError
 
-    def estimate(self, sums, means, previous, floor, base: Base | None = None) -> np.ndarray:
-        """The M-step: (S_j + base) / (mass_j + base's rows), floored; `previous` where empty."""
+    def estimate(self, sums, means, previous, floor, prior: Prior | None = None) -> np.ndarray:
+        """The M-step: (S_j + prior) / (mass_j + the prior's rows), floored; `previous` where empty."""
         raise NotImplementedError
 
     def coordinates(self, covariances: np.ndarray, m: int) -> np.ndarray:
@@ -89,6 +82,25 @@ class CovarianceStructure:
         """cov_j^-1 v_j of vectors (m, d), (m, d)."""
         full = self.as_full(components.covariances, *components.means.shape)
         return np.linalg.solve(full, vectors[:, :, None])[:, :, 0]
+
+    def times(self, covariances: Array, vectors: Array) -> Array:
+        """cov_j v_j of vectors (m, d), (m, d)."""
+        full = self.as_full(covariances, *vectors.shape)
+        return np.einsum("mab,mb->ma", full, vectors)
+
+    def log_prior(self, covariances: Array, m: int, d: int, prior: Prior) -> float:
+        """-rows / 2 sum_j (log|S_j| + tr S_j^-1 P) for covariances of m components."""
+        raise NotImplementedError
+
+    def pushed(
+        self, target: Array, covariances: Array, gradient: Array, relative: Array, d: int
+    ) -> Array:
+        """target + 2 relative_j S_j G_j S_j, which leaves a tenth of the target at least.
+
+        That is the displacement of an M-step for the gradient G by the covariances S; target,
+        covariances and gradient have the shape of covariances, relative is (m,).
+        """
+        raise NotImplementedError
 
     def mahalanobis(self, X: np.ndarray, components: Components) -> np.ndarray:
         """Squared Mahalanobis distance of rows X (n, d) to each component, (n, m)."""
@@ -114,18 +126,20 @@ def per_mass(total: np.ndarray, mass: np.ndarray, previous: np.ndarray) -> np.nd
     return np.where(empty.reshape(column), previous, divided)
 
 
-def add_base(scatter: np.ndarray, mass: np.ndarray, base: Base | None, own_shape):
-    """Scatter (m, ...) and mass (m,) with the rows of the base measure added to each component.
+def add_prior(
+    scatter: Array, mass: Array, prior: Prior | None, own_shape: Callable[[Array], Any]
+) -> tuple[Array, Array]:
+    """Scatter (m, ...) and mass (m,) with the rows of the prior added to each component.
 
-    own_shape brings the base's covariance (d, d) into the shape of one scatter.
+    own_shape brings the prior's covariance (d, d) into the shape of one scatter.
     """
-    if base is None:
+    if prior is None:
         return scatter, mass
-    if base.covariance is None:
+    if prior.covariance is None:
         covariance = scatter.sum(axis=0) / max(mass.sum(), 1e-300)
     else:
-        covariance = own_shape(base.covariance)
-    return scatter + base.rows * covariance, mass + base.rows
+        covariance = own_shape(prior.covariance)
+    return scatter + prior.rows * covariance, mass + prior.rows
 
 
 def diagonal_scatter(sums, means: np.ndarray) -> np.ndarray:

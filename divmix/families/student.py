@@ -1,4 +1,4 @@
-"""Multivariate Student-t components: Gaussian ones with heavy tails, so robust to outliers.
+"""Multivariate Student-t components: heavy tails, so robust to outliers.
 
 A row's weight in a component is u = (nu + d) / (nu + maha) (Peel and McLachlan, Statistics and
 Computing 2000, eq. 20): a far row counts little towards mean and scale.
@@ -7,30 +7,43 @@ Computing 2000, eq. 20): a far row counts little towards mean and scale.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from divmix.families.components import Components
-from divmix.families.gaussian import Gaussian
+from divmix.families.family import Array, Prior
+from divmix.families.location_scale import LocationScale
+from divmix.families.posterior import log_weights
 from divmix.families.structure import is_empty
+from divmix.kernels.sums import Sums
 
 START_DOF = 10.0
 DOF_RANGE = (1.0, 200.0)  # below, the mean is undefined; above, it is a Gaussian
 
 
 @dataclass(frozen=True)
-class Student(Gaussian):
+class Student(LocationScale):
     """Student-t densities with degrees of freedom nu learned for each component."""
 
     name = "student"
     columns_independent = False  # all columns share the tail
 
-    def start(self, weights, means, covariance):
+    def start(self, weights: Array, means: Array, covariance: Array) -> Components:
+        """Components at `means` (m, d) that all have the scale matrix (d, d), floored."""
         components = super().start(weights, means, covariance)
         return components._replace(dof=np.full(len(means), START_DOF))
 
-    def n_parameters(self, m, d):
+    def n_parameters(self, m: int, d: int) -> int:
+        """As those of Gaussians, and the degrees of freedom."""
         return super().n_parameters(m, d) + m
 
-    def log_normalizer(self, components):
+    def joined(self, components: Components, labels: NDArray[np.int64]) -> Components:
+        """One component for each label; degrees of freedom are averaged by weight."""
+        made = super().joined(components, labels)
+        dof = np.bincount(labels, weights=components.weights * components.dof) / made.weights
+        return made._replace(dof=dof)
+
+    def log_normalizer(self, components: Components) -> Array:
+        """log of the constant in front of each density, (m,)."""
         from scipy.special import gammaln  # scipy takes long to import, and a Gaussian needs none
 
         m, d = components.means.shape
@@ -42,39 +55,54 @@ class Student(Gaussian):
             - 0.5 * d * np.log(np.pi * dof)
         )
 
-    def log_densities(self, X, components):
+    def log_densities(self, X: Array, components: Components) -> Array:
+        """log p(x|theta_j) of rows X (n, d), (n, m), nats."""
         d = X.shape[1]
         distances = self.structure.mahalanobis(X, components)
         tail = 0.5 * (components.dof + d) * np.log1p(distances / components.dof)
         return self.log_normalizer(components) - tail
 
-    def variances(self, components):
+    def variances(self, components: Components) -> Array:
         """Variance of each column; where nu <= 2 and there is none, the squared scale."""
         factor = np.where(components.dof > 2, components.dof / (components.dof - 2.0001), 1.0)
-        return super().variances(components) * factor[:, None]
+        squared = self.structure.variances(components.covariances, *components.means.shape)
+        return squared * factor[:, None]
 
-    def draw(self, components, labels, generator):
+    def draw(
+        self, components: Components, labels: NDArray[np.int64], generator: np.random.Generator
+    ) -> Array:
+        """One row (d,) from each component in labels (n,)."""
         noise = generator.standard_normal((len(labels), components.means.shape[1]))
         dof = components.dof[labels]
         noise *= np.sqrt(dof / generator.chisquare(dof))[:, None]
         noise = self.structure.whitened_noise(components, labels, noise)
         return components.means[labels] + noise
 
-    def sums(self, X, row_weights, components):
+    def sums(self, X: NDArray, row_weights: Array, components: Components) -> Sums:
+        """Log-likelihood, masses and moments summed over rows X (n, d)."""
         from divmix.kernels import student
 
-        shape = (components.dof,)
-        offsets = self.offsets(components)
-        return self.structure.sums(student, X, row_weights, offsets, components, shape)
+        offsets = log_weights(components.weights) + self.log_normalizer(components)
+        law = (components.dof,)
+        return self.structure.sums(student, X, row_weights, offsets, components, law)
 
-    def maximize(self, sums, components, *, learn_weights, base=None):
-        updated = super().maximize(sums, components, learn_weights=learn_weights, base=base)
+    def maximize(
+        self,
+        sums: Sums,
+        components: Components,
+        *,
+        learn_weights: bool = True,
+        prior: Prior | None = None,
+    ) -> Components:
+        """The M-step, degrees of freedom included."""
+        updated = super().maximize(sums, components, learn_weights=learn_weights, prior=prior)
         return updated._replace(dof=self._degrees_of_freedom(sums, components))
 
-    def update_shared(self, sums, components):
+    def update_shared(self, sums: Sums, components: Components) -> Components:
+        """EM update of the degrees of freedom, which are no coordinates of a particle."""
         return components._replace(dof=self._degrees_of_freedom(sums, components))
 
-    def _degrees_of_freedom(self, sums, components: Components) -> np.ndarray:
+    def _degrees_of_freedom(self, sums: Sums, components: Components) -> Array:
         """Solve the score equation of nu for each component (Peel and McLachlan, eq. 32)."""
         from scipy.optimize import brentq
         from scipy.special import digamma

@@ -125,13 +125,18 @@ def _available_cpus() -> int:
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
+    quota = cpu_quota()
+    return count if quota is None else min(count, max(1, int(quota)))
+
+
+def cpu_quota() -> float | None:
+    """CPUs that the container's quota allows, None where there is none."""
     try:
-        # A container's quota in microseconds and its period: "200000 100000" or "max 100000".
+        # In microseconds, and its period: "200000 100000" or "max 100000".
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        count = min(count, max(1, int(quota) // int(period)))
+        return int(quota) / int(period)
     except (OSError, ValueError):
-        pass  # no cgroup v2, or no limit
-    return count
+        return None  # no cgroup v2, or no limit
 
 
 def threading_layer() -> str:

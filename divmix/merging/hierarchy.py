@@ -4,18 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divmix.families import Components, Gaussian
-
-
-class MergeTree(NamedTuple):
-    """The order in which m components join, in the numbering of `scipy.cluster.hierarchy`.
-
-    pairs  (m - 1, 2)  clusters that merge t joins into cluster m + t; 0 .. m - 1 are components
-    costs  (m - 1,)    what each merge cost by the criterion, not necessarily ascending
-    """
-
-    pairs: np.ndarray
-    costs: np.ndarray
+from divmix.families import Components
+from divmix.merging.tree import MergeTree
 
 
 class Hierarchy(NamedTuple):
@@ -58,21 +48,3 @@ class Hierarchy(NamedTuple):
         )
         if not tree:
             raise ValueError("its merge tree is not a tree")
-
-
-def matrices(family: Gaussian, components: Components):
-    """Weights (m,), means (m, d) and full covariances (m, d, d)."""
-    m, d = components.means.shape
-    full = family.structure.as_full(components.covariances, m, d)
-    return components.weights, components.means, full
-
-
-def joined(family: Gaussian, components: Components, labels: np.ndarray) -> Components:
-    """One component for each label (m,), with the moments of those it stands for."""
-    from divmix.merging import tree as reduction  # predict reads hierarchies and joins nothing
-
-    weights, means, full = reduction.moment_match(*matrices(family, components), labels)
-    dof = components.dof
-    if dof is not None:
-        dof = np.bincount(labels, weights=components.weights * dof) / weights
-    return Components(weights, means, family.structure.from_full(full), dof)

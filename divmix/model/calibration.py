@@ -1,10 +1,8 @@
-"""What the scores of new rows are held against."""
+"""What the scores of new rows are compared with: the data. The rules are in anomaly/p_values."""
 
 from typing import NamedTuple
 
 import numpy as np
-
-from divmix.design.preprocessing import Preprocessing
 
 HELD_OUT, TRAINING = "held-out rows", "training rows"
 
@@ -34,11 +32,3 @@ class Calibration(NamedTuple):
         )
         if not fits:
             raise ValueError("its calibration is damaged")
-
-
-def blocks(preprocessing: Preprocessing) -> list[np.ndarray]:
-    """The features of each column of the table; each feature for itself in an embedding."""
-    sizes = [len(column.features) for column in preprocessing.columns]
-    if preprocessing.encoder is not None:
-        sizes = [1] * preprocessing.n_features
-    return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])

@@ -2,35 +2,23 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from divmix.design.preprocessing import Locate, Preprocessing, row_name
-from divmix.encoders import Chain, EncodedPreprocessing
+from divmix.design.design import Design
+from divmix.design.preprocessing import Batch
+from divmix.design.row_names import Locate, row_name
 from divmix.errors import ModelFileError, UsageError
-from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
+from divmix.families import Components, Gaussian
 from divmix.families.noise import with_noise
-from divmix.merging.hierarchy import Hierarchy, MergeTree, joined
-from divmix.model.calibration import Calibration, blocks
+from divmix.families.posterior import log_weights
+from divmix.merging.hierarchy import Hierarchy
+from divmix.model import parts
+from divmix.model.calibration import Calibration
 from divmix.model.model_file import read_model, write_model
-
-NOISE, INCOMPLETE = -1, -2  # in place of a cluster
-BLOCK = 4096  # rows scored at a time: bounds the (rows, components) arrays
-
-
-class Scores(NamedTuple):
-    """What a mixture says of n rows.
-
-    cluster (n,) int, or NOISE or INCOMPLETE; probability (n,) of that cluster or of noise;
-    log_density (n,) in nats and in the data's own units; posterior (n, k) or None. NaN for
-    incomplete rows.
-    """
-
-    cluster: np.ndarray
-    probability: np.ndarray
-    log_density: np.ndarray
-    posterior: np.ndarray | None = None
+from divmix.model.scores import NOISE, Scores, blank, joined
+from divmix.tables.batches import BLOCK_ROWS
 
 
 @dataclass(frozen=True)
@@ -46,7 +34,7 @@ class Mixture:
     family: Gaussian
     components: Components
     clusters: np.ndarray
-    preprocessing: Preprocessing
+    design: Design
     about: dict[str, Any]
     hierarchy: Hierarchy | None = None
     calibration: Calibration | None = None
@@ -73,15 +61,12 @@ class Mixture:
 
     def score(self, X: np.ndarray, *, posterior: bool = False) -> Scores:
         """Scores of rows X (n, d) of the design matrix; densities in the units of X."""
-        parts = [
-            self._score_block(X[start : start + BLOCK], posterior)
-            for start in range(0, max(len(X), 1), BLOCK)
-        ]
-        return Scores(*(None if p[0] is None else np.concatenate(p) for p in zip(*parts)))
+        starts = range(0, max(len(X), 1), BLOCK_ROWS)
+        return joined([self._score_block(X[i : i + BLOCK_ROWS], posterior) for i in starts])
 
     def score_batch(
         self,
-        batch,
+        batch: Batch,
         *,
         unknown: str = "error",
         posterior: bool = False,
@@ -94,28 +79,46 @@ class Mixture:
         where the batch starts in its table and `locate` names a row of it, both for errors.
         Raises InputError.
         """
-        rows = self.preprocessing.transform(
-            batch, unknown=unknown, first_row=first_row, locate=locate
-        )
+        rows = self.design.transform(batch, unknown=unknown, first_row=first_row, locate=locate)
         scores = self.score(rows.X, posterior=posterior)
         log_density = scores.log_density + rows.log_jacobian
         scores = scores._replace(log_density=log_density)
         return scores if rows.complete.all() else blank(scores, ~rows.complete)
 
     def ordered(self, sizes: np.ndarray) -> "Mixture":
-        """The same mixture, clusters numbered from the largest and components in their order.
+        """The same mixture, clusters numbered from the largest and components in their order:
+        by cluster, then by weight, the largest first.
 
-        sizes (k,) are the weights of the rows assigned to each cluster.
+        sizes (k,) are weights of the clusters, of the mixture or of their rows. Equal ones keep
+        their order.
         """
-        order = canonical_order(sizes, self.clusters, self.components.weights)
         rank = np.empty(len(sizes), dtype=np.int64)
         rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+        order = np.lexsort((-self.components.weights, rank[self.clusters]))
         return replace(
             self,
             components=self.components.take(order),
             clusters=rank[self.clusters[order]],
             hierarchy=self.hierarchy and self.hierarchy.reordered(order),
         )
+
+    def labelled(self, X: np.ndarray, row_weights: np.ndarray) -> tuple["Mixture", Scores]:
+        """The mixture with clusters numbered by the rows assigned to them, and their scores.
+
+        X (n, d) are rows of the design matrix and row_weights (n,) their weights; densities are in
+        the units of X. The scores are those that the returned mixture gives, bit for bit. Mixing
+        weights nearly always give the order already, and then rows are scored once.
+        """
+        mixture = self.ordered(self.cluster_weights)
+        scores = mixture.score(X)
+        own = scores.cluster != NOISE
+        sizes = np.bincount(
+            scores.cluster[own], weights=row_weights[own], minlength=mixture.n_clusters
+        )
+        if (np.diff(sizes) <= 0).all():
+            return mixture, scores
+        mixture = mixture.ordered(sizes)
+        return mixture, mixture.score(X)
 
     def cut(self, k: int) -> "Mixture":
         """The mixture at k clusters, by its merge tree; clusters are numbered by weight.
@@ -135,7 +138,7 @@ class Mixture:
             return self
         about = self.about | {"cut_from": self.about.get("cut_from", self.n_clusters)}
         if self.hierarchy.relaxed is not None:
-            components = joined(self.family, self.hierarchy.relaxed, clusters)
+            components = self.family.joined(self.hierarchy.relaxed, clusters)
             clusters = np.arange(k)
             about["log_likelihood"] = None  # that of the fit is another mixture's
         made = replace(self, components=components, clusters=clusters, about=about)
@@ -152,8 +155,8 @@ class Mixture:
 
     def _score_block(self, X: np.ndarray, posterior: bool) -> Scores:
         components = self.all_components
-        log_weights = np.log(np.maximum(components.weights, 1e-300))
-        joint = log_weights + self.family.log_densities(X, components)
+        joint = log_weights(components.weights) + self.family.log_densities(X, components)
+        # As in `log_sum_exp`, but the exponentials serve density and responsibilities alike.
         top = joint.max(axis=1)
         share = np.exp(joint - top[:, None])
         total = share.sum(axis=1)
@@ -171,24 +174,19 @@ class Mixture:
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model file. Raises OutputError."""
-        document = {
+        document: dict[str, Any] = {
             "family": self.family.name,
             "covariance": self.family.structure.name,
-            "preprocessing": self.preprocessing.to_dict(),
             "about": self.about,
         }
         arrays = {"floor": self.family.floor, "clusters": self.clusters}
-        arrays |= _arrays(self.components) | _arrays(self.noise, "noise_")
-        if self.hierarchy is not None:
-            document["merge"] = self.hierarchy.criterion
-            arrays |= {f"tree_{name}": v for name, v in self.hierarchy.tree._asdict().items()}
-            arrays |= _arrays(self.hierarchy.relaxed, "relaxed_")
-        if self.calibration is not None:
-            document["calibration"] = self.calibration.source
-            arrays["calibration_scores"] = self.calibration.scores
-            arrays["calibration_typical"] = self.calibration.typical
-        if self.preprocessing.encoder is not None:
-            document["encoders"], own = self.preprocessing.encoder.to_parts()
+        arrays |= parts.of_components(self.components) | parts.of_components(self.noise, "noise_")
+        for entries, own in (
+            self.design.to_parts(),
+            parts.of_hierarchy(self.hierarchy),
+            parts.of_calibration(self.calibration),
+        ):
+            document |= entries
             arrays |= own
         write_model(path, document, arrays, overwrite)
 
@@ -206,96 +204,17 @@ class Mixture:
         return mixture
 
     @classmethod
-    def _from_parts(cls, document: dict, arrays: dict[str, np.ndarray]) -> "Mixture":
-        if document["family"] not in FAMILIES or document["covariance"] not in STRUCTURES:
-            raise ValueError("unknown family or covariance")
-        floor = arrays["floor"]
-        family = make_family(document["family"], document["covariance"], floor)
-        components = _components(arrays, family)
-        preprocessing = Preprocessing.from_dict(document["preprocessing"])
-        clusters = arrays["clusters"].astype(np.int64)
-        if "encoders" in document:
-            encoder = Chain.from_parts(document["encoders"], arrays)
-            preprocessing = EncodedPreprocessing.of(preprocessing, encoder)
-        d = preprocessing.n_features
-        consistent = (
-            components.means.shape == (components.count, d)
-            and clusters.shape == (components.count,)
-            and floor.shape == (d,)
-            and clusters[0] == 0
-            and np.isin(np.diff(clusters), (0, 1)).all()
-        )
-        if not consistent:
-            raise ValueError("its arrays do not fit together")
-        hierarchy = None
-        if "merge" in document:
-            tree = MergeTree(arrays["tree_pairs"].astype(np.int64), arrays["tree_costs"])
-            relaxed = None
-            if "relaxed_means" in arrays:
-                relaxed = _components(arrays, family, "relaxed_")
-            hierarchy = Hierarchy(document["merge"], tree, relaxed)
-            hierarchy.check(components)
-        calibration = None
-        if "calibration" in document:
-            scores, typical = arrays["calibration_scores"], arrays["calibration_typical"]
-            calibration = Calibration(scores, typical, document["calibration"])
-            calibration.check(len(blocks(preprocessing)))
-        noise = _components(arrays, family, "noise_") if "noise_means" in arrays else None
+    def _from_parts(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Mixture":
+        family = parts.family(document, arrays)
+        components = parts.components(arrays, family)
+        design = Design.from_parts(document, arrays)
         return cls(
             family,
             components,
-            clusters,
-            preprocessing,
+            parts.clusters(arrays, components, design.n_features),
+            design,
             document["about"],
-            hierarchy,
-            calibration,
-            noise,
+            parts.hierarchy(document, arrays, family, components),
+            parts.calibration(document, arrays, len(design.blocks)),
+            parts.noise(arrays, family),
         )
-
-
-def _arrays(components: Components | None, prefix: str = "") -> dict[str, np.ndarray]:
-    """The arrays of a model file that hold components."""
-    named = components._asdict() if components else {}
-    return {prefix + name: values for name, values in named.items() if values is not None}
-
-
-def _components(arrays: dict[str, np.ndarray], family: Gaussian, prefix: str = "") -> Components:
-    """The components in the arrays of a model file. Raises KeyError, ValueError."""
-    components = Components(
-        *(arrays[prefix + name] for name in ("weights", "means", "covariances")),
-        arrays.get(prefix + "dof"),
-    )
-    m, d = components.means.shape
-    expected = family.structure.from_full(np.zeros((m, d, d))).shape
-    consistent = (
-        m >= 1
-        and components.weights.shape == (m,)
-        and components.covariances.shape == expected
-        and d == len(family.floor)
-        and (family.name != "student" or components.dof.shape == (m,))
-    )
-    if not consistent:
-        raise ValueError("its arrays do not fit together")
-    if not all(np.isfinite(part).all() for part in components if part is not None):
-        raise ValueError("its parameters are not all finite")
-    return components
-
-
-def canonical_order(sizes: np.ndarray, clusters: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Order of components (m,): by cluster, the largest first, then by weight within it.
-
-    sizes (k,) are the weights of the rows assigned to each cluster, clusters (m,) and weights (m,)
-    those of the components.
-    """
-    rank = np.empty(len(sizes), dtype=np.int64)
-    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
-    return np.lexsort((-weights, rank[clusters]))
-
-
-def blank(scores: Scores, incomplete: np.ndarray) -> Scores:
-    """The scores with nothing said of incomplete rows."""
-    scores.cluster[incomplete] = INCOMPLETE
-    for values in (scores.probability, scores.log_density, scores.posterior):
-        if values is not None:
-            values[incomplete] = np.nan
-    return scores

@@ -1,1 +1,8 @@
-"""Where rows live: in memory, or a part of them at each step."""
+"""Where rows live, behind one protocol: in memory, or a part of them at each visit."""
+
+from divmix.rows.memory import MemoryRows
+from divmix.rows.minibatch import MiniBatches
+from divmix.rows.protocol import Block, Features, Rows
+from divmix.rows.summary import Summary, summarize
+
+__all__ = ["Block", "Features", "MemoryRows", "MiniBatches", "Rows", "Summary", "summarize"]

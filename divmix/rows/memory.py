@@ -1,103 +1,92 @@
-"""Where rows live: DataTerm(components) -> sufficient statistics, additive over rows.
+"""Rows in memory."""
 
-The loop calls a data term and never knows whether the rows stand in memory, in files or on other
-machines.
-"""
-
-from typing import Protocol
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from divmix.families import Components, Gaussian
-from divmix.families.gaussian import SMALLEST_WEIGHT
-from divmix.families.noise import with_noise, without_last
+from divmix.families.components import Components
+from divmix.families.family import Array, Family
+from divmix.kernels.sums import Sums
+from divmix.rows.protocol import Block, Features
+from divmix.rows.summary import Summary, summarize
 
-# With "auto" precision, rows are visited in float32 while an iteration still changes the
-# log-likelihood by more than this (nats per row): its error in float32 is of the order of 1e-8.
-COARSE_ABOVE = 1e-4
-WORTH_A_COPY = 1_000_000  # numbers in X below which float32 saves too little time
-
-
-class DataTerm(Protocol):
-    """Sums over rows, and the total weight of the rows they are over."""
-
-    total_weight: float
-    rows: int
-    features: int
-
-    def __call__(self, components: Components): ...
+BLOCK_ROWS = 65_536  # bounds the copies that a pass over blocks makes
 
 
-class InMemory:
-    """All rows X (n, d), C-contiguous, with row weights (n,), at each call.
+class MemoryRows:
+    """Rows X (n, d), C-contiguous, with weights (n,), ones by default.
 
-    precision "float64", "float32" or "auto": float32 while components still travel far, so that
-    the end of a climb, and with it the result, is that of float64. Sums are float64 in any case.
-    noise: a broad component beside those that are moved, or None.
+    A float32 copy is made at the first coarse visit, and kept.
     """
 
     def __init__(
-        self,
-        X: np.ndarray,
-        row_weights: np.ndarray,
-        family: Gaussian,
-        precision: str = "float64",
-        noise: Components | None = None,
+        self, X: Array, row_weights: Array | None = None, features: Features | None = None
     ) -> None:
-        self.X = X
-        self.row_weights = row_weights
-        self.family = family
-        self.noise = noise
-        self.rows, self.features = X.shape
-        self.total_weight = float(row_weights.sum())
-        wanted = precision == "float32" or (precision == "auto" and X.size >= WORTH_A_COPY)
-        self._coarse = X.astype(np.float32) if wanted else None
-        self._coarse_only = precision == "float32"
-        self._last = -np.inf
+        self._X = np.ascontiguousarray(X, dtype=np.float64)
+        self._row_weights = np.ones(len(X)) if row_weights is None else row_weights
+        self._features = features or Features(np.zeros(self._X.shape[1], bool))
+        self._single: NDArray[np.float32] | None = None
 
-    def __call__(self, components: Components):
-        if self._coarse is None:
-            return self.visit(self.X, self.row_weights, components)
-        sums = self.visit(self._coarse, self.row_weights, components)
-        log_likelihood = sums.log_likelihood / self.total_weight
-        if abs(log_likelihood - self._last) < COARSE_ABOVE and not self._coarse_only:
-            self._coarse = None
-        self._last = log_likelihood
-        return sums
+    @property
+    def features(self) -> Features:
+        """What is known of the columns."""
+        return self._features
 
-    def visit(self, X: np.ndarray, row_weights: np.ndarray, components: Components):
-        """Sums of the components over rows X (n, d)."""
-        if self.noise is None:
-            return self.family.sums(X, row_weights, components)
-        beside = with_noise(components, self.noise)
-        return without_last(self.family.sums(X, row_weights, beside))
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        return float(self._row_weights.sum())
 
-    def log_densities(self, components: Components) -> np.ndarray:
-        """log w_j p(x|theta_j) of all rows, (n, m); beside noise (n, m + 1)."""
-        beside = with_noise(components, self.noise)
-        joint = self.family.log_densities(self.X, beside)
-        return joint + np.log(np.maximum(beside.weights, SMALLEST_WEIGHT))
+    @property
+    def visited(self) -> int:
+        """Rows that one call of `sums` visits: all."""
+        return len(self._X)
 
-    def of(self, rows: np.ndarray, family: Gaussian | None = None) -> "InMemory":
-        """Some of the rows, by index or mask, in float64."""
-        return InMemory(
-            self.X[rows], self.row_weights[rows], family or self.family, noise=self.noise
-        )
+    @property
+    def matrix(self) -> Block:
+        """All rows at once; the arrays are not to be written to."""
+        return Block(self._X, self._row_weights)
+
+    def summary(self) -> Summary:
+        """Counts, moments and range, over the rows of positive weight."""
+        return summarize(self.blocks())
+
+    def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
+        """Log-likelihood and sufficient statistics of all rows."""
+        if coarse and self._single is None:
+            self._single = self._X.astype(np.float32)
+        X = self._single if coarse else self._X
+        return family.sums(X, self._row_weights, components)
+
+    def sample(self, size: int | None, generator: np.random.Generator) -> "MemoryRows":
+        """`size` rows of positive weight, without replacement and in their order."""
+        rows = drawn(self._row_weights, size, generator)
+        return self if len(rows) == len(self._X) else self.take(rows)
+
+    def take(self, rows: NDArray) -> "MemoryRows":
+        """Some of the rows, by index or mask."""
+        return MemoryRows(self._X[rows], self._row_weights[rows], self._features)
+
+    def reweighted(self, row_weights: Array) -> "MemoryRows":
+        """The same rows with other weights (n,); nothing is copied."""
+        same = MemoryRows(self._X, row_weights, self._features)
+        same._single = self._single
+        return same
+
+    def blocks(self) -> Iterator[Block]:
+        """All rows in their order."""
+        for start in range(0, len(self._X), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            yield Block(self._X[part], self._row_weights[part])
 
 
-class MiniBatch:
-    """Other rows at each call, `batch_size` of them drawn without replacement."""
-
-    def __init__(self, full: InMemory, batch_size: int, generator: np.random.Generator) -> None:
-        self.full = full
-        self.generator = generator
-        self.rows = min(batch_size, full.rows)
-        self.features = full.features
-        self.total_weight = full.total_weight * self.rows / full.rows
-
-    def __call__(self, components: Components):
-        rows = self.generator.choice(self.full.rows, self.rows, replace=False, shuffle=False)
-        weights = self.full.row_weights[rows]
-        # Scaled so that sums over a batch have the weight that sums over all rows lead to expect.
-        weights = weights * (self.total_weight / max(weights.sum(), 1e-300))
-        return self.full.visit(self.full.X[rows], weights, components)
+def drawn(
+    row_weights: Array, size: int | None, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Indices of `size` rows of positive weight, ascending; of all of them where there are no
+    more, or for None."""
+    rows = np.flatnonzero(row_weights > 0)
+    if size is None or len(rows) <= size:
+        return rows
+    return np.sort(generator.choice(rows, size, replace=False, shuffle=False))

@@ -1,40 +1,58 @@
 """Where components start: spread over the rows by k-means++, or at random rows."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from divmix.errors import InputError
-from divmix.families import Components, Gaussian
+from divmix.families import Components, Family, Moments
+from divmix.families.family import Array
+from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.rows import Block, MemoryRows, Rows
 
+CENTRE_RADIUS = 0.25  # standard deviations
 SAMPLE_ROWS = 20_000  # a start needs no more rows; keeps k-means++ cheap on long tables
 
 
 def start(
-    family: Gaussian,
-    X: np.ndarray,
-    row_weights: np.ndarray,
-    m: int,
-    method: str,
-    generator: np.random.Generator,
+    family: Family, rows: Rows, m: int, method: str, generator: np.random.Generator
 ) -> Components:
-    """m components at rows of X (n, d), all with the pooled covariance about their centres.
+    """m components at rows, all with the pooled covariance about their centres.
 
-    method "kmeans++" (Arthur and Vassilvitskii 2007) or "random". Weights are the shares of the
-    rows nearest to each centre. Raises InputError where X has fewer than m distinct rows.
+    method "kmeans++" (Arthur and Vassilvitskii 2007), "random" or "centre". Weights are the shares of the
+    rows nearest to each centre. Raises InputError where there are fewer than m distinct rows.
     """
-    sample, counts = distinct_sample(X, row_weights, m, generator)
+    X, counts = distinct_sample(rows, m, generator)
+    if method == "centre":
+        return at_centre(family, X, counts, m, generator)
     if method == "random":
-        centers = generator.choice(len(sample), m, replace=False, p=counts / counts.sum())
+        centers = generator.choice(len(X), m, replace=False, p=counts / counts.sum())
     else:
-        centers = _spread(sample, counts, m, generator)
-    return from_centers(family, sample, counts, sample[centers])
+        centers = _spread(X, counts, m, generator)
+    return from_centers(family, X, counts, X[centers])
 
 
-def count_distinct(X: np.ndarray) -> int:
-    """Distinct rows of X (n, d)."""
-    return len(_distinct(X, np.ones(len(X)))[0])
+def at_centre(
+    family: Family, X: Array, row_weights: Array, m: int, generator: np.random.Generator
+) -> Components:
+    """m components within a quarter of a standard deviation of the mean, as wide as the table: the
+    paper's bad start."""
+    d = X.shape[1]
+    mean = np.average(X, axis=0, weights=row_weights)
+    covariance = np.atleast_2d(np.cov(X.T, aweights=row_weights, ddof=0)) + np.diag(family.floor)
+    directions = generator.standard_normal((m, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    radii = CENTRE_RADIUS * generator.uniform(size=(m, 1)) ** (1 / d)  # evenly over a ball
+    means = mean + radii * directions @ np.linalg.cholesky(covariance).T
+    return family.start(np.full(m, 1 / m), means, covariance)
 
 
-def from_centers(family: Gaussian, X, row_weights, centers: np.ndarray) -> Components:
+def count_distinct(rows: MemoryRows) -> int:
+    """Distinct rows."""
+    X = rows.matrix.X
+    return len(_distinct(Block(X, np.ones(len(X)))).X)
+
+
+def from_centers(family: Family, X: Array, row_weights: Array, centers: Array) -> Components:
     """Components at centers (m, d) with the pooled covariance and the shares of nearest rows."""
     nearest = nearest_center(X, centers)
     shares = np.bincount(nearest, weights=row_weights, minlength=len(centers))
@@ -45,58 +63,60 @@ def from_centers(family: Gaussian, X, row_weights, centers: np.ndarray) -> Compo
     return family.start(shares / shares.sum(), centers.copy(), pooled)
 
 
-def from_k_means(family: Gaussian, X, row_weights, m: int, generator) -> Components:
+def from_k_means(
+    family: Family, rows: MemoryRows, m: int, generator: np.random.Generator
+) -> Components:
     """Components with the moments of m clusters by k-means from one start."""
     from sklearn.cluster import KMeans
 
+    X, row_weights = rows.matrix
     seed = int(generator.integers(2**31))
     labels = KMeans(m, n_init=1, random_state=seed).fit_predict(X, sample_weight=row_weights)
     weights = np.bincount(labels, weights=row_weights, minlength=m)
-    shares = np.eye(m)[labels] * row_weights[:, None] / np.maximum(weights, 1e-300)
+    shares = np.eye(m)[labels] * row_weights[:, None] / np.maximum(weights, SMALLEST_WEIGHT)
     means = shares.T @ X
     apart = X - means[labels]
     covariances = np.einsum("nm,nd,ne->mde", shares, apart, apart) + np.diag(family.floor)
-    made = family.start(weights / weights.sum(), means, np.eye(X.shape[1]))
-    return made._replace(covariances=family.structure.from_full(covariances))
+    return family.from_moments(Moments(weights / weights.sum(), means, covariances))
 
 
-def nearest_center(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
+def nearest_center(X: Array, centers: Array) -> NDArray[np.int64]:
     """Index of the nearest center (m, d) of each row, (n,)."""
     from sklearn.metrics import pairwise_distances_argmin
 
     return pairwise_distances_argmin(X, centers)
 
 
-def distinct_sample(X, row_weights, m: int, generator) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct rows among a random sample of X, and the weight of each.
+def distinct_sample(rows: Rows, m: int, generator: np.random.Generator) -> Block:
+    """Distinct rows among a random sample, and the weight of each.
 
-    All rows where the sample holds fewer than m distinct ones. Raises InputError.
+    Of all rows where the sample holds fewer than m distinct ones. Raises InputError.
     """
-    rows = np.flatnonzero(row_weights > 0)
-    if len(rows) > SAMPLE_ROWS:
-        drawn = generator.choice(rows, SAMPLE_ROWS, replace=False, shuffle=False)
-        sample, counts = _distinct(X[np.sort(drawn)], row_weights[np.sort(drawn)])
-        if len(sample) >= m:
-            return sample, counts
-    sample, counts = _distinct(X[rows], row_weights[rows])
-    if len(sample) < m:
+    sample = rows.sample(SAMPLE_ROWS, generator)
+    distinct = _distinct(sample.matrix)
+    if len(distinct.X) < m and rows.summary().count > len(sample.matrix.X):
+        distinct = _distinct(rows.sample(None, generator).matrix)
+    if len(distinct.X) < m:
         raise InputError(
-            f"{m:,} components, but the table has only {len(sample):,} distinct rows",
-            hint=f"ask for at most {len(sample):,} with -k and --components",
+            f"{m:,} components, but the table has only {len(distinct.X):,} distinct rows",
+            hint=f"ask for at most {len(distinct.X):,} with -k and --components",
         )
-    return sample, counts
+    return distinct
 
 
-def _distinct(X: np.ndarray, row_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct rows of X in order of first appearance, with summed weights."""
+def _distinct(rows: Block) -> Block:
+    """Distinct rows in order of first appearance, with summed weights."""
+    X, row_weights = rows
     keys = np.ascontiguousarray(X + 0.0).view(np.dtype((np.void, X.itemsize * X.shape[1])))
     _, first, inverse = np.unique(keys.ravel(), return_index=True, return_inverse=True)
     counts = np.bincount(inverse, weights=row_weights)
     order = np.argsort(first)
-    return X[first[order]], counts[order]
+    return Block(X[first[order]], counts[order])
 
 
-def _spread(X, row_weights, m: int, generator) -> np.ndarray:
+def _spread(
+    X: Array, row_weights: Array, m: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
     from sklearn.cluster import kmeans_plusplus
 
     seed = int(generator.integers(2**31))

@@ -1,11 +1,19 @@
 """What can be set, as data: default, range and help text of every option, written once."""
 
-from divmix.settings.model import (
-    DetectSettings,
-    DetectTableSettings,
-    FitSettings,
+from divmix.settings.detect import DetectSettings, DetectTableSettings
+from divmix.settings.fit import FitSettings
+from divmix.settings.methods import (
+    DEFAULT_METHOD,
+    METHODS,
+    DiversifiedSettings,
+    EmSettings,
+    NsvgdSettings,
+    fit_settings,
+    methods_with,
+    not_of_method,
+)
+from divmix.settings.option import (
     Settings,
-    TableSettings,
     convert,
     explain,
     flag,
@@ -13,3 +21,26 @@ from divmix.settings.model import (
     types,
     unknown_setting,
 )
+from divmix.settings.table import TableSettings
+
+__all__ = [
+    "DEFAULT_METHOD",
+    "METHODS",
+    "DetectSettings",
+    "DetectTableSettings",
+    "DiversifiedSettings",
+    "EmSettings",
+    "FitSettings",
+    "NsvgdSettings",
+    "Settings",
+    "TableSettings",
+    "convert",
+    "explain",
+    "fit_settings",
+    "flag",
+    "limits",
+    "methods_with",
+    "not_of_method",
+    "types",
+    "unknown_setting",
+]

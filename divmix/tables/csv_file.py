@@ -206,9 +206,9 @@ class CsvFile:
 
     def _explained(self, message: str, first_row: int) -> InputError:
         if ragged := _RAGGED.search(message):
-            row, expected, found = map(int, ragged.groups())
+            line, expected, found = map(int, ragged.groups())
             return InputError(
-                f"{self.name} row {first_row + row:,}: {found} cells where the table "
+                f"{self.name} row {first_row + line:,}: {found} cells where the table "
                 f"has {expected} columns",
                 hint="correct the row; cells that hold separators need quotes",
             )

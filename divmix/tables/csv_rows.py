@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
 
 
 class RowCutter:
@@ -17,7 +16,7 @@ class RowCutter:
         start = rb"(?:\A|(?<=[\r\n" + re.escape(delimiter.encode()) + rb"]))"
         self._quoted = re.compile(start + rb'"(?:[^"]|"")*(?P<close>"|\Z)')
 
-    def pieces(self, stream: BinaryIO, size: int) -> Iterator[bytes]:
+    def pieces(self, stream: io.RawIOBase, size: int) -> Iterator[bytes]:
         """The stream in pieces of about `size` bytes; only the last can end within a row."""
         rest = b""
         while chunk := stream.read(size):

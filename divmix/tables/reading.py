@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from divmix.errors import InputError
 from divmix.settings import TableSettings
+from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.columnar_file import (
     ARROW_FILE,
     ARROW_STREAM,
@@ -20,8 +21,6 @@ from divmix.tables.columnar_file import (
 from divmix.tables.csv_file import CsvFile
 from divmix.tables.schema import is_number, unknown_column
 from divmix.tables.sources import Source, expand
-
-BATCH_ROWS = 65_536
 
 TableFile = CsvFile | ParquetFile | ArrowFile
 
@@ -52,7 +51,7 @@ def open_table(
     forced = dict.fromkeys(number_columns or (), pa.float64())
     forced |= dict.fromkeys(boolean_columns, pa.bool_())
     forced |= dict.fromkeys(text_columns, pa.large_string())
-    files = []
+    files: list[TableFile] = []
     for source in expand(sources):
         # Later files are read with the types of the first, where those are known.
         known = {f.name: f.type for f in files[0].schema if f.type != pa.null()} if files else {}
@@ -93,7 +92,8 @@ class TableReader:
         self.names: list[str] = schema.names
         self.notes = tuple(note for file in files for note in file.notes)
         counts = [file.rows for file in files]
-        self.rows: int | None = None if None in counts else sum(counts)
+        known = [count for count in counts if count is not None]
+        self.rows: int | None = sum(known) if len(known) == len(counts) else None
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """The table in batches of exactly `rows` rows, the last one shorter.

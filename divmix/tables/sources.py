@@ -157,10 +157,10 @@ class _Replay(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         """The next `size` bytes, fewer only at the end; everything for -1."""
-        if size is None or size < 0:
-            found = self._head + self._stream.read()
-        else:
+        if size is not None and size >= 0:
             found = self.peek(size)
+        else:
+            found = self._head + self._stream.read()
         self._head = self._head[len(found) :]
         return found
 

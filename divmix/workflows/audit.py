@@ -1,5 +1,6 @@
 """What two tables share, before a score on one is believed: duplicates, leaks, novelties."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 
 from divmix.errors import InputError
 from divmix.metrics import anomaly_metrics
+from divmix.tables import arrays
 from divmix.tables.reading import open_table
 from divmix.tables.schema import is_number
 from divmix.workflows.evaluate import anomalies
@@ -27,7 +29,7 @@ def run_audit(
     """Compare a table with the one a model was, or will be, trained on.
 
     `truth` is a column of the new table with known classes and `anomaly` the value that stands for
-    an anomaly: then it is told how well a mere look-up of known rows finds the anomalies.
+    an anomaly: then it says how well a mere look-up of known rows finds the anomalies.
     Raises InputError.
     """
     known, fresh = open_table(training).read(), open_table(new).read()
@@ -40,7 +42,7 @@ def run_audit(
             "the two tables have no column in common",
             hint="the columns are matched by name: check the headers",
         )
-    told: dict[str, Any] = {
+    audit: dict[str, Any] = {
         "rows": {"training": known.num_rows, "new": fresh.num_rows},
         "columns": len(names),
         "missing_columns": [
@@ -52,22 +54,22 @@ def run_audit(
     }
     digests = [row_digests(table, names) for table in (known, fresh)]
     rounded = [row_digests(table, names, ROUNDED_DIGITS) for table in (known, fresh)]
-    leaked, similar = np.isin(*digests[::-1]), np.isin(*rounded[::-1])
-    told["duplicates"] = {"training": _repeated(digests[0]), "new": _repeated(digests[1])}
-    told["new_rows_in_training"] = _count(leaked)
-    told[f"new_rows_in_training_at_{ROUNDED_DIGITS}_digits"] = _count(similar)
-    told["columns_that_differ"] = [
+    leaked, similar = np.isin(digests[1], digests[0]), np.isin(rounded[1], rounded[0])
+    audit["duplicates"] = {"training": _repeated(digests[0]), "new": _repeated(digests[1])}
+    audit["new_rows_in_training"] = _count(leaked)
+    audit[f"new_rows_in_training_at_{ROUNDED_DIGITS}_digits"] = _count(similar)
+    audit["columns_that_differ"] = [
         {"column": name} | difference
         for name in names
         if (difference := compare(known.column(name), fresh.column(name)))
     ]
     if truth is not None:
         is_anomaly = anomalies(fresh, truth, ", ".join(map(str, new)), anomaly)
-        told["look_up_of_known_rows"] = {
+        audit["look_up_of_known_rows"] = {
             title: anomaly_metrics(is_anomaly, (~there).astype(float), ~there)
             for title, there in (("exact", leaked), ("rounded", similar))
         }
-    return told
+    return audit
 
 
 def row_digests(table: pa.Table, names: Sequence[str], digits: int | None = None) -> np.ndarray:
@@ -75,20 +77,30 @@ def row_digests(table: pa.Table, names: Sequence[str], digits: int | None = None
 
     digits: numbers are rounded to so many significant digits. An empty cell equals another.
     """
-    from pandas import DataFrame
-    from pandas.util import hash_pandas_object
-
     digest = np.zeros(table.num_rows, np.uint64)
     for name in names:
-        values = _comparable(table.column(name), digits)
-        codes = hash_pandas_object(DataFrame({"value": values}), index=False).to_numpy()
-        digest = digest * np.uint64(1_000_003) ^ codes
+        column = table.column(name)
+        if is_number(column.type) or pa.types.is_boolean(column.type):
+            codes = _number_digests(column, digits)
+        else:
+            codes = _text_digests(column)
+        digest = _mixed(digest * np.uint64(1_000_003) ^ codes)
     return digest
 
 
-def _comparable(column: pa.ChunkedArray, digits: int | None) -> np.ndarray:
-    if not (is_number(column.type) or pa.types.is_boolean(column.type)):
-        return np.asarray(pc.fill_null(pc.cast(column, pa.string()), "").to_pylist(), object)
+def _text_digests(column: pa.ChunkedArray) -> np.ndarray:
+    """(n,) uint64, equal for equal texts; each distinct one is hashed once."""
+    texts = pc.fill_null(pc.cast(column, pa.large_string()), "").combine_chunks()
+    encoded = pc.dictionary_encode(texts)
+    distinct = [
+        int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+        for text in encoded.dictionary.to_pylist()
+    ]
+    return np.array(distinct, np.uint64)[arrays.to_codes(encoded.indices)]
+
+
+def _number_digests(column: pa.ChunkedArray, digits: int | None) -> np.ndarray:
+    """(n,) uint64, equal for equal numbers, or for those equal in so many significant digits."""
     values = np.asarray(pc.cast(column, pa.float64()).to_numpy(), float) + 0.0  # no -0.0
     if digits is not None:
         size = np.abs(values)
@@ -96,7 +108,16 @@ def _comparable(column: pa.ChunkedArray, digits: int | None) -> np.ndarray:
         power = np.zeros(len(values))
         power[there] = digits - 1 - np.floor(np.log10(size[there]))
         values = np.round(values * 10.0**power) / 10.0**power
-    return values
+    values[np.isnan(values)] = np.nan  # of the many bit patterns that are no number, one
+    return _mixed(values.view(np.uint64))
+
+
+def _mixed(codes: np.ndarray) -> np.ndarray:
+    """Codes (n,) uint64 whose bits all depend on each other's: the finaliser of SplitMix64
+    (Steele, Lea and Flood 2014), one to one."""
+    codes = (codes ^ (codes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    codes = (codes ^ (codes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return codes ^ (codes >> np.uint64(31))
 
 
 def compare(known: pa.ChunkedArray, fresh: pa.ChunkedArray) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def run_cut(
         "output": str(output),
         "n_clusters": mixture.n_clusters,
         "n_components": mixture.components.count,
-        "merge": mixture.hierarchy.criterion,
+        "merge": mixture.hierarchy and mixture.hierarchy.criterion,
         "rows": rows,
         "cluster_weights": mixture.cluster_weights.tolist(),
     }

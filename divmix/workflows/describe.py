@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from divmix.families import Components
+from divmix.merging.hierarchy import Hierarchy
 from divmix.model.mixture import Mixture
 from divmix.workflows.summary import what_sets_apart
 
@@ -14,7 +16,7 @@ def describe_model(model: str | Path) -> dict[str, Any]:
     mixture = Mixture.load(model)
     components = mixture.components
     variances = mixture.family.variances(components)
-    told = mixture.preprocessing.column_summary(components.means, variances)
+    summary = mixture.design.column_summary(components.means, variances)
     apart = what_sets_apart(mixture)
     document = {
         "model": str(model),
@@ -28,7 +30,7 @@ def describe_model(model: str | Path) -> dict[str, Any]:
         + (mixture.noise is not None),
         "schema": [
             {"name": column.name, "kind": column.kind, "categories": list(column.categories)}
-            for column in mixture.preprocessing.schema.columns
+            for column in mixture.design.schema.columns
         ],
         "clusters": [
             {
@@ -45,26 +47,25 @@ def describe_model(model: str | Path) -> dict[str, Any]:
                 "cluster": int(mixture.clusters[j]),
                 "weight": float(components.weights[j]),
                 "degrees_of_freedom": None if components.dof is None else float(components.dof[j]),
-                "mean": dict(zip(told.names, told.mean[j].tolist())),
-                "spread": dict(zip(told.names, told.spread[j].tolist())),
+                "mean": dict(zip(summary.names, summary.mean[j].tolist())),
+                "spread": dict(zip(summary.names, summary.spread[j].tolist())),
             }
             for j in range(components.count)
         ],
     }
     if mixture.hierarchy is not None:
-        document["merge_tree"] = merge_tree(mixture)
+        document["merge_tree"] = merge_tree(mixture.hierarchy, components)
     return document
 
 
-def merge_tree(mixture: Mixture) -> dict[str, Any]:
+def merge_tree(hierarchy: Hierarchy, own: Components) -> dict[str, Any]:
     """The merges in their order: the clusters left after each, its cost, and what it joins.
 
     `joins` are numbers of components, or M + t for what merge t (from 0) of M components made.
-    With the criterion kl they count the relaxed mixture's components, else the model's own.
+    With the criterion kl they count the relaxed mixture's components, else the model's `own`.
     """
-    hierarchy = mixture.hierarchy
     m = hierarchy.count
-    weights = list((hierarchy.relaxed or mixture.components).weights)
+    weights = list((hierarchy.relaxed or own).weights)
     sizes = [1] * m
     merges = []
     for step, (pair, cost) in enumerate(zip(hierarchy.tree.pairs.tolist(), hierarchy.tree.costs)):

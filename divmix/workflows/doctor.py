@@ -22,7 +22,7 @@ def diagnose() -> dict[str, Any]:
         "threads": {
             "used": compile.threads(),
             "affinity": len(os.sched_getaffinity(0)),
-            "container_quota": _quota(),
+            "container_quota": compile.cpu_quota(),
             "layer": compile.threading_layer(),
         },
         "kernel_cache": {
@@ -43,7 +43,7 @@ def _packages() -> dict[str, dict[str, str | None]]:
     except metadata.PackageNotFoundError:  # run from a source tree that is not installed
         requirements = []
     for requirement in requirements:
-        name = re.match(r"[\w.-]+", requirement).group()
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
         extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
         try:
             version = metadata.version(name)
@@ -51,15 +51,6 @@ def _packages() -> dict[str, dict[str, str | None]]:
             version = None
         found.setdefault(extra.group(1) if extra else "", {})[name] = version
     return found
-
-
-def _quota() -> float | None:
-    """CPUs that the container's quota allows, None where there is none."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
 
 
 def _cpu() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from divmix.design.columns import as_text
 from divmix.errors import InputError
 from divmix.metrics import anomaly_metrics, clustering_metrics
-from divmix.model.mixture import NOISE
+from divmix.model.scores import NOISE
 from divmix.tables import arrays
 from divmix.tables.reading import open_table
 from divmix.tables.schema import unknown_column

@@ -8,9 +8,10 @@ import pyarrow as pa
 
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
+from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import open_table
 from divmix.workflows.resources import single_blas_thread
-from divmix.workflows.run_folder import BATCH_ROWS, score_batch, write_table
+from divmix.workflows.run_folder import score_batch, write_table
 
 
 def run_predict(
@@ -57,7 +58,7 @@ def write_labels(
     Raises InputError, OutputError.
     """
     progress = progress or Progress()
-    reader = open_table(sources, **mixture.preprocessing.reading_options())
+    reader = open_table(sources, **mixture.design.reading_options())
 
     def labelled() -> Iterator[pa.RecordBatch]:
         done = 0

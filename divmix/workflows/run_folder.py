@@ -4,21 +4,25 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from divmix.errors import OutputError
-from divmix.model.mixture import INCOMPLETE, Mixture, Scores
+from divmix.model.mixture import Mixture
+from divmix.model.scores import INCOMPLETE, Scores
 from divmix.progress import TraceRow
 from divmix.tables import arrays
+from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.writing import TableWriter, write_json
+
+if TYPE_CHECKING:
+    from divmix.workflows.fit import Fit
 
 ASSIGNMENTS = ("assignments.csv", "assignments.parquet")
 FIGURES = ("clusters.png", "clusters.svg")
-BATCH_ROWS = 65_536
 
 
 def check(folder: Path, overwrite: bool) -> None:
@@ -37,7 +41,13 @@ def check(folder: Path, overwrite: bool) -> None:
         )
 
 
-def write(folder: Path, fit, document: dict[str, Any], assignments_format: str, overwrite: bool):
+def write(
+    folder: Path,
+    fit: "Fit",
+    document: dict[str, Any],
+    assignments_format: str,
+    overwrite: bool,
+) -> None:
     """Write all files of the run; with `overwrite` those of a former run are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     if overwrite:
@@ -76,7 +86,7 @@ def assignments(scores: Scores, first_row: int = 0) -> Iterator[pa.RecordBatch]:
     n = len(scores.cluster)
     for start in range(0, max(n, 1), BATCH_ROWS):
         rows = slice(start, min(start + BATCH_ROWS, n))
-        yield score_batch(Scores(*(p if p is None else p[rows] for p in scores)), first_row + start)
+        yield score_batch(scores.part(rows), first_row + start)
 
 
 def score_batch(scores: Scores, first_row: int) -> pa.RecordBatch:
@@ -101,9 +111,7 @@ def score_batch(scores: Scores, first_row: int) -> pa.RecordBatch:
 def component_table(mixture: Mixture) -> pa.RecordBatch:
     """One line for each component: weight, then mean and spread of each column, own units."""
     components = mixture.components
-    told = mixture.preprocessing.column_summary(
-        components.means, mixture.family.variances(components)
-    )
+    summary = mixture.design.column_summary(components.means, mixture.family.variances(components))
     columns = {
         "component": pa.array(np.arange(components.count)),
         "cluster": pa.array(mixture.clusters),
@@ -111,7 +119,7 @@ def component_table(mixture: Mixture) -> pa.RecordBatch:
     }
     if components.dof is not None:
         columns["degrees_of_freedom"] = pa.array(components.dof)
-    for name, mean, spread in zip(told.names, told.mean.T, told.spread.T):
+    for name, mean, spread in zip(summary.names, summary.mean.T, summary.spread.T):
         columns[f"{name}_mean"] = pa.array(np.ascontiguousarray(mean))
         columns[f"{name}_spread"] = pa.array(np.ascontiguousarray(spread))
     return pa.RecordBatch.from_pydict(columns)
@@ -124,7 +132,10 @@ def trace_table(trace: list[TraceRow]) -> pa.RecordBatch:
             ("iteration", pa.int64()),
             ("phase", pa.string()),
             ("components", pa.int64()),
-            *((name, pa.float64()) for name in TraceRow._fields[3:]),
+            *(
+                (name, pa.int64() if name == "rows" else pa.float64())
+                for name in TraceRow._fields[3:]
+            ),
         ]
     )
     rows = [row._asdict() for row in trace]

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from divmix.model.mixture import Mixture
-from divmix.workflows.run_folder import BATCH_ROWS, write_table
+from divmix.tables.batches import BATCH_ROWS
+from divmix.workflows.run_folder import write_table
 
 
 def run_sample(
@@ -16,18 +17,18 @@ def run_sample(
 ) -> dict[str, Any]:
     """Write n rows with the columns of the training table, and the cluster each was drawn from.
 
-    Raises ModelFileError, OutputError.
+    Raises ModelFileError, OutputError, and UsageError for a model of an embedding.
     """
     mixture = Mixture.load(model)
     generator = np.random.default_rng(seed)
     cluster_name = "cluster"
-    while cluster_name in mixture.preprocessing.schema.names:
+    while cluster_name in mixture.design.schema.names:
         cluster_name = "_" + cluster_name
 
     def drawn() -> Iterator[pa.RecordBatch]:
         for start in range(0, n, BATCH_ROWS):
             X, clusters = mixture.draw(min(BATCH_ROWS, n - start), generator)
-            table = mixture.preprocessing.inverse(X).append_column(cluster_name, pa.array(clusters))
+            table = mixture.design.inverse(X).append_column(cluster_name, pa.array(clusters))
             yield from table.combine_chunks().to_batches()
 
     rows = write_table(output, drawn(), overwrite)

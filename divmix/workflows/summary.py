@@ -1,20 +1,34 @@
 """What a fit found, as the document of run.json."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import divmix
-from divmix.model.mixture import INCOMPLETE, NOISE
+from divmix.model.mixture import Mixture
+from divmix.model.scores import INCOMPLETE, NOISE
 from divmix.settings import FitSettings, TableSettings
+
+if TYPE_CHECKING:
+    from divmix.workflows.fit import Fit
 
 APART_COLUMNS = 3  # columns named to say what sets a cluster apart
 
 
 def run_document(
-    fit, *, settings, origins, source, evaluation, times, command: str = "fit"
+    fit: "Fit",
+    *,
+    settings: dict[str, Any],
+    origins: dict[str, str],
+    source: dict[str, Any],
+    evaluation: dict[str, Any] | None,
+    times: dict[str, float],
+    command: str = "fit",
 ) -> dict[str, Any]:
-    """The document of run.json: what was run, on what, and what came out."""
+    """The document of run.json: what was run, on what, and what came out.
+
+    origins: where each setting comes from; source: what was read; times in seconds.
+    """
     from divmix.kernels import compile as compiling
 
     return {
@@ -31,10 +45,12 @@ def run_document(
     }
 
 
-def result(fit) -> dict[str, Any]:
+def result(fit: "Fit") -> dict[str, Any]:
     """Figures of the result; clusters with what sets each apart."""
     return {
         "log_likelihood": fit.log_likelihood,
+        "entropy": fit.entropy,
+        "effective_components": float(np.exp(fit.entropy)),
         "gap": fit.gap,
         "restarts": fit.spread and fit.spread._asdict(),
         "iterations": len(fit.trace),
@@ -49,7 +65,7 @@ def result(fit) -> dict[str, Any]:
     }
 
 
-def noise_summary(fit) -> dict[str, float | int] | None:
+def noise_summary(fit: "Fit") -> dict[str, float | int] | None:
     """Rows and share of the noise, and its mixing weight; None where none was asked for."""
     if fit.mixture.noise is None:
         return None
@@ -58,7 +74,7 @@ def noise_summary(fit) -> dict[str, float | int] | None:
     return {"size": int(own.sum()), "share": float(share), "weight": fit.mixture.noise_weight}
 
 
-def cluster_summaries(fit) -> list[dict[str, Any]]:
+def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
     """Rows, share, mean probability of each cluster, and the columns that set it apart."""
     labels = fit.scores.cluster
     known = labels >= 0
@@ -80,7 +96,7 @@ def cluster_summaries(fit) -> list[dict[str, Any]]:
     ]
 
 
-def what_sets_apart(mixture) -> list[list[dict[str, Any]]]:
+def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
     """For each cluster the columns whose mean differs most from the mixture's mean.
 
     The difference is counted in standard deviations of the whole mixture.
@@ -92,15 +108,16 @@ def what_sets_apart(mixture) -> list[list[dict[str, Any]]]:
     means = np.zeros((mixture.n_clusters, len(overall)))
     np.add.at(means, mixture.clusters, components.means * weights[:, None])
     means /= mixture.cluster_weights[:, None]
-    difference = (means - overall) / np.sqrt(np.maximum(total, 1e-300))
+    spread, difference = np.sqrt(total), means - overall
+    np.divide(difference, spread, out=difference, where=spread > 0)
     stacked = np.vstack([overall, means])
-    told = mixture.preprocessing.column_summary(stacked, np.zeros_like(stacked))
+    summary = mixture.design.column_summary(stacked, np.zeros_like(stacked))
     return [
         [
             {
-                "column": told.names[j],
-                "mean": float(told.mean[c + 1, j]),
-                "overall_mean": float(told.mean[0, j]),
+                "column": summary.names[j],
+                "mean": float(summary.mean[c + 1, j]),
+                "overall_mean": float(summary.mean[0, j]),
                 "difference": float(difference[c, j]),
             }
             for j in np.argsort(-np.abs(difference[c]), kind="stable")[:APART_COLUMNS]
@@ -110,7 +127,11 @@ def what_sets_apart(mixture) -> list[list[dict[str, Any]]]:
 
 
 def about(
-    settings: FitSettings, tables: TableSettings, complete: np.ndarray, log_likelihood: float
+    settings: FitSettings,
+    tables: TableSettings,
+    complete: np.ndarray,
+    log_likelihood: float,
+    entropy: float,
 ) -> dict[str, Any]:
     """What a model file says of its fit, beyond what scoring needs."""
     return {
@@ -119,4 +140,6 @@ def about(
         "rows": len(complete),
         "rows_used": int(complete.sum()),
         "log_likelihood": log_likelihood,
+        "entropy": entropy,
+        "effective_components": float(np.exp(entropy)),
     }

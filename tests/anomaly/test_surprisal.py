@@ -4,6 +4,7 @@ import pytest
 from scipy.stats import multivariate_normal, multivariate_t
 
 from divmix.anomaly import surprisal
+from divmix.design.design import Design
 from divmix.design.preprocessing import Preprocessing
 from divmix.families import Components, make_family
 from divmix.model.mixture import Mixture
@@ -17,14 +18,14 @@ def made_mixture(family, covariance, seed=0):
     """A mixture over three number columns whose design matrix is the table itself."""
     generator = np.random.default_rng(seed)
     table = pa.table({f"x{j}": generator.normal(size=50) for j in range(D)})
-    preprocessing = Preprocessing.learn(table, TableSettings(scale="none"))
+    design = Design(Preprocessing.learn(table, TableSettings(scale="none")))
     law = make_family(family, covariance, np.full(D, 1e-6))
     roots = generator.normal(size=(M, D, D))
     full = roots @ roots.transpose(0, 2, 1) + np.eye(D)
     dof = np.array([3.0, 8.0]) if family == "student" else None
     means = generator.normal(size=(M, D))
     components = Components(WEIGHTS, means, law.structure.from_full(full), dof)
-    return Mixture(law, components, np.arange(M), preprocessing, {})
+    return Mixture(law, components, np.arange(M), design, {})
 
 
 def density_by_scipy(mixture, X, columns):
@@ -67,7 +68,7 @@ def test_the_surprisal_of_a_column_is_that_of_the_whole_less_that_of_the_others(
 
 
 @pytest.mark.parametrize("column", range(D))
-def test_an_injected_column_is_to_blame(column):
+def test_an_injected_column_is_named(column):
     mixture = made_mixture("gaussian", "full")
     X = np.repeat(mixture.components.means[1:], 5, axis=0)
     X[:, column] += 30.0
@@ -75,12 +76,15 @@ def test_an_injected_column_is_to_blame(column):
     assert all(reason.startswith(f"x{column} ") for reason in reasons)
 
 
-def test_a_category_is_one_column_and_a_new_one_trips():
-    table = pa.table({"kind": ["a", "b"] * 20, "same": [7.0] * 40, "x": np.linspace(0, 1, 40)})
-    preprocessing = Preprocessing.learn(table, TableSettings())
-    new = pa.table({"kind": ["a", "c", "b"], "same": [7.0, 7.0, 7.5], "x": [0.5, 0.5, 0.5]})
-    X = preprocessing.transform(new, unknown="ignore").X
-    wires = surprisal.trip(X, preprocessing)
-    np.testing.assert_array_equal(wires, [[0, 0, 0], [1, 0, 0], [0, 1, 0]])
-    np.testing.assert_array_equal(X[:, 2], 0.0)  # the constant column is put back
-    assert [len(part) for part in surprisal.blocks(preprocessing)] == [2, 1, 1]
+def test_unseen_values_count_more_than_any_density_and_alone_are_named():
+    mixture = made_mixture("gaussian", "diag")
+    X = np.repeat(mixture.components.means[1:], 3, axis=0)
+    X[:, 0] += 1e3
+    unseen = np.array([[0, 0, 0], [0, 1, 0], [0, 1, 1]], bool)
+    scores = surprisal.score(mixture, X, unseen)
+    np.testing.assert_allclose(np.diff(scores), surprisal.UNSEEN_VALUE)
+    assert surprisal.because(mixture, X, unseen, np.zeros(D)) == [
+        "x0 100%",
+        "x1 100%",
+        "x1 50%, x2 50%",
+    ]

@@ -8,7 +8,7 @@ import pytest
 from divmix.benchmarks import density, peers, robustness, suite
 from divmix.benchmarks.labelled import find_sets, read_set
 from divmix.errors import InputError
-from divmix.settings import FitSettings
+from divmix.settings import DiversifiedSettings
 
 CENTERS = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
 
@@ -155,7 +155,7 @@ def test_robustness_counts_failures_and_cuts_seeds_of_long_peers(folder, monkeyp
 
 def test_robustness_names_the_default_and_every_alpha():
     names = list(robustness.methods())
-    default = FitSettings(clusters=1).alpha
+    default = DiversifiedSettings(clusters=1).alpha
     assert f"diversified, alpha {default} (default)" in names
     for alpha in robustness.ALPHAS:
         assert sum(f"alpha {alpha:g}" in name.split(" (")[0].split(", ") for name in names) == 1

@@ -18,12 +18,12 @@ from divmix.choosing.clusters import (
     held_out_by_alpha,
     settle_alpha,
 )
+from divmix.design.prepare import DesignMatrix
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.families import Components, make_family
 from divmix.rows.memory import InMemory
-from divmix.settings import FitSettings
-from divmix.workflows.fit import Rows
+from divmix.settings import DiversifiedSettings
 
 
 def blobs(centers, sizes, spread=1.0, seed=0):
@@ -37,8 +37,8 @@ def blobs(centers, sizes, spread=1.0, seed=0):
 
 
 def choose(X, seed=0, **settings):
-    rows = Rows(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
-    settings = FitSettings(clusters="auto", **settings)
+    rows = DesignMatrix(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
+    settings = DiversifiedSettings(clusters="auto", **settings)
     terms = candidate_terms(settings, rows, np.full(X.shape[1], 1e-6))
     return choose_clusters(terms, np.random.default_rng(seed), Monitor())
 
@@ -171,7 +171,7 @@ def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
     X = blobs([(0, 0), (5, 0)], [60, 60], seed=seed)
     fresh = blobs([(0, 0), (5, 0)], [600, 600], seed=seed + 100)
     family, weights = gaussian("full", 2), np.ones(len(X))
-    settings = FitSettings(clusters=15, components=15, seed=seed)
+    settings = DiversifiedSettings(clusters=15, components=15, seed=seed)
     means = held_out_by_alpha(
         InMemory(X, weights, family), settings, np.random.default_rng(seed), Monitor()
     )
@@ -184,7 +184,7 @@ def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
         fitted = METHODS["diversified"](
             InMemory(X, weights, family),
             family,
-            FitSettings(clusters=15, components=15, alpha=alpha),
+            DiversifiedSettings(clusters=15, components=15, alpha=alpha),
             np.random.default_rng(seed),
             Monitor(),
         )
@@ -196,4 +196,6 @@ def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
 
 def test_alpha_auto_needs_a_method_with_a_base_measure():
     with pytest.raises(UsageError, match="--method em"):
-        settle_alpha(FitSettings(clusters=2, alpha="auto", method="em"), None, None, Monitor(), [])
+        settle_alpha(
+            DiversifiedSettings(clusters=2, alpha="auto", method="em"), None, None, Monitor(), []
+        )

@@ -1,10 +1,20 @@
 """Where a setting comes from: flag, environment, config file, default, in this order."""
 
+import dataclasses
 import json
 
 import pytest
 
-from divmix.settings import FitSettings, TableSettings
+from divmix.cli.method_options import method_options
+from divmix.settings import (
+    METHODS,
+    DiversifiedSettings,
+    EmSettings,
+    NsvgdSettings,
+    TableSettings,
+    fit_settings,
+)
+from divmix.settings.option import option
 from tests.cli.helpers import assert_two_lines
 
 
@@ -42,7 +52,9 @@ def test_flag_before_environment_before_config_before_default(parsed, tmp_path):
         3,
         env={"DIVMIX_FIT_ALPHA": "0.25", "DIVMIX_FIT_CLUSTERS": "4"},
     )
-    assert given["settings"] == FitSettings(clusters=3, alpha=0.25, seed=7, covariance="diag")
+    assert given["settings"] == DiversifiedSettings(
+        clusters=3, alpha=0.25, seed=7, covariance="diag"
+    )
     origins = given["origins"]
     assert (origins["clusters"], origins["alpha"], origins["seed"], origins["family"]) == (
         "flag",
@@ -53,8 +65,10 @@ def test_flag_before_environment_before_config_before_default(parsed, tmp_path):
 
 
 def test_origins_name_every_setting(parsed):
-    values = FitSettings(clusters=3).to_dict() | TableSettings().to_dict()
-    assert parsed("t.csv", "-k", 3)["origins"].keys() == values.keys()
+    for method in METHODS:
+        values = fit_settings(method, clusters=3).to_dict() | TableSettings().to_dict()
+        origins = parsed("t.csv", "-k", 3, "--method", method)["origins"]
+        assert origins.keys() == values.keys()
 
 
 def test_names_of_columns_add_up_and_may_hold_commas(parsed):
@@ -80,7 +94,7 @@ def test_flags_have_three_ways_too(parsed, tmp_path):
 
 
 def test_a_former_run_gives_its_settings_and_its_input(parsed, tmp_path):
-    settings = FitSettings(clusters=4, alpha=0.3, bandwidth="local", threads=1)
+    settings = NsvgdSettings(clusters=4, alpha=0.3, bandwidth="local", threads=1)
     tables = TableSettings(exclude=("id",), truth="class", log=("auto",))
     path = config(
         tmp_path,
@@ -140,3 +154,87 @@ def test_a_bad_value_in_the_environment_is_named_as_it_was_set(run):
     assert done.exit_code == 2
     assert_two_lines(done.stderr)
     assert "DIVMIX_FIT_MAX_ITER=0: must be at least 1" in done.stderr
+
+
+def refused(done):
+    """The two lines of a usage error."""
+    assert done.exit_code == 2
+    assert_two_lines(done.stderr)
+    error, hint = done.stderr.splitlines()
+    return error.removeprefix("Error: "), hint.removeprefix("Hint: ")
+
+
+@pytest.mark.parametrize(
+    "options, what, methods",
+    [
+        ("--method em --kernel rbf", "--kernel rbf: the method em has", "--method nsvgd has it"),
+        ("--method nsvgd --noise", "--noise: the method nsvgd has", "diversified and --method em"),
+        ("--init random", "--init random: the method diversified has", "nsvgd and --method em"),
+        ("--method em --step 1 --alpha 1", "--alpha 1 --step 1: the method em", "nsvgd has them"),
+        ("--method em --step 1 --merge kl", "--merge kl --step 1: the method", "'merge' is of"),
+    ],
+)
+def test_an_option_that_the_method_lacks_is_refused(run, options, what, methods):
+    error, hint = refused(run("fit", "t.csv", "-k", "3", *options.split()))
+    assert error.startswith(what) and "no such option" in error
+    assert methods in hint
+
+
+def test_it_is_refused_from_the_environment(run):
+    environment = {"DIVMIX_FIT_NOISE": "1", "DIVMIX_FIT_METHOD": "nsvgd"}
+    error, hint = refused(run("fit", "t.csv", "-k", "3", env=environment))
+    assert error == "DIVMIX_FIT_NOISE=1: the method nsvgd has no such option"
+    assert hint.endswith("have it; or unset the variable")
+
+
+def test_it_is_refused_from_a_config_file(run, tmp_path):
+    path = config(tmp_path, clusters=3, method="em", kernel="rbf", step=0.1)
+    error, hint = refused(run("fit", "t.csv", "--config", path.name))
+    assert error == ('config.json: "kernel": "rbf", "step": 0.1: the method em has no such options')
+    assert hint == "--method nsvgd has them; or leave it out of the file"
+
+
+def run_json(tmp_path, settings, **given):
+    """The run.json of a former run, where the settings but those given were defaults."""
+    values = settings.to_dict() | TableSettings().to_dict()
+    origins = {name: "flag" if name in given else "default" for name in values}
+    return config(tmp_path, settings=values, origins=origins, input={"names": ["t.csv"]})
+
+
+def test_another_method_over_a_former_run_leaves_its_defaults_behind(parsed, tmp_path):
+    given = {"clusters": 4, "seed": 3}
+    path = run_json(tmp_path, NsvgdSettings(**given), **given)
+    found = parsed("--config", path, "--method", "em")
+    assert found["settings"] == EmSettings(**given)
+    assert found["origins"]["seed"] == "config" and found["origins"]["tol"] == "default"
+    assert parsed("--config", path)["settings"] == NsvgdSettings(**given)
+
+
+def test_another_method_over_a_former_run_refuses_what_was_chosen(run, tmp_path):
+    given = {"clusters": 4, "kernel": "imq"}
+    path = run_json(tmp_path, NsvgdSettings(**given), **given)
+    error, hint = refused(run("fit", "--config", path.name, "--method", "em"))
+    assert error == 'config.json: "kernel": "imq": the method em has no such option'
+    assert hint.startswith("--method nsvgd has it")
+
+
+def test_a_run_of_the_first_version_is_repeated(parsed, tmp_path):
+    own = EmSettings(clusters=3).to_dict() | TableSettings().to_dict()
+    all_methods = own | {"alpha": 0.03, "merge": "auto", "kernel": "rbf", "drive": None}
+    path = config(tmp_path, settings=all_methods, input={"names": ["t.csv"]})
+    assert parsed("--config", path)["settings"] == EmSettings(clusters=3)
+
+
+def test_what_is_not_given_is_the_default_of_the_method(parsed, monkeypatch):
+    slow = dataclasses.make_dataclass(
+        "Slow",
+        [("max_iter", int, option(7, section="Search", at_least=1, help="Passes."))],
+        bases=(EmSettings,),
+        frozen=True,
+        kw_only=True,
+    )
+    monkeypatch.setitem(METHODS, "em", slow)
+    assert parsed("t.csv", "-k", 3, "--method", "em")["settings"].max_iter == 7
+    assert parsed("t.csv", "-k", 3)["settings"].max_iter == 500
+    texts = {made.name: made.help for made in method_options()}
+    assert "[default: 500 (diversified, nsvgd), 7 (em); at least 1]" in texts["max_iter"]

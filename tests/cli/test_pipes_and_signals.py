@@ -123,13 +123,15 @@ def test_a_signal_that_was_ignored_from_the_start_stays_ignored(shell, table, tm
 
 def test_the_first_signal_asks_the_second_leaves():
     announced = []
-    with pytest.raises(Interrupted) as caught:
-        with GracefulStop(lambda: announced.append(1)) as should_stop:
-            assert should_stop() is False
-            signal.raise_signal(signal.SIGTERM)
-            assert should_stop() is True and announced == [1]
-            signal.raise_signal(signal.SIGINT)
-            pytest.fail("the second signal must leave")
+    with (
+        pytest.raises(Interrupted) as caught,
+        GracefulStop(lambda: announced.append(1)) as should_stop,
+    ):
+        assert should_stop() is False
+        signal.raise_signal(signal.SIGTERM)
+        assert should_stop() is True and announced == [1]
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second signal must leave")
     assert caught.value.exit_code == 130
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from divmix import __version__
 from divmix.cli.main import COMMANDS, cli
-from divmix.settings import FitSettings
+from divmix.settings import DiversifiedSettings
 from tests.cli.helpers import assert_two_lines
 
 
@@ -33,10 +33,22 @@ def test_help_lists_every_command_with_a_line(run):
 
 def test_help_of_fit_tells_default_range_and_unit(run):
     text = " ".join(run("fit", "--help").output.split())
-    default = FitSettings(clusters=1)
+    default = DiversifiedSettings(clusters=1)
     assert f"[default: {default.alpha}; at least 0]" in text
     assert f"[default: {default.tol}; at least 0; nats per row]" in text
     assert text.index("-k, --clusters") < text.index("--alpha") < text.index("--bandwidth")
+
+
+def test_help_of_fit_names_the_methods_that_have_an_option(run):
+    text = " ".join(run("fit", "--help").output.split())
+    for option, methods in {
+        "--kernel rbf|imq": "[nsvgd]",
+        "--noise": "[diversified, em]",
+        "--alpha A|auto": "[diversified, nsvgd]",
+    }.items():
+        help_of_option = text.split(f" {option} ")[1].split(" --")[0]
+        assert help_of_option.endswith(methods)
+    assert "[diversified, nsvgd, em]" not in text
 
 
 def test_a_command_is_imported_only_when_it_is_used(monkeypatch):

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from sklearn.datasets import load_digits, make_moons
 
+from divmix.anomaly.detector import fit_density, score_rows
 from divmix.encoders import Chain, Learning, learn, memory, neighbours, parse
 from divmix.encoders.deskew import Deskew
 from divmix.encoders.neighbours import NEIGHBOURS
@@ -14,7 +15,6 @@ from divmix.metrics import clustering_metrics
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
 from divmix.settings import DetectSettings, DetectTableSettings, FitSettings, TableSettings
-from divmix.workflows.detect import fit_density, score_rows
 from divmix.workflows.fit import fit_table, run_fit
 from divmix.workflows.predict import run_predict
 
@@ -43,7 +43,7 @@ def digits(tmp_path_factory):
 def test_spectral_clusters_of_digits_agree_with_the_digits(seed):
     fit = fit_table(
         digits_table(),
-        FitSettings(clusters=10, seed=seed),
+        DiversifiedSettings(clusters=10, seed=seed),
         TableSettings(encoder=CORE, image="8x8", truth="label"),
     )
     told = clustering_metrics(DIGITS.target, fit.scores.cluster)
@@ -55,7 +55,7 @@ def test_spectral_clusters_of_digits_agree_with_the_digits(seed):
 def test_new_pictures_are_told_apart_nearly_as_well_as_those_of_the_fit(seed):
     tables = TableSettings(encoder=CORE, image="8x8", truth="label")
     known, new = digits_table(slice(0, 1_300)), digits_table(slice(1_300, None))
-    fit = fit_table(known, FitSettings(clusters=10, seed=seed), tables)
+    fit = fit_table(known, DiversifiedSettings(clusters=10, seed=seed), tables)
     fitted = clustering_metrics(DIGITS.target[:1_300], fit.scores.cluster)["nmi"]
     predicted = clustering_metrics(DIGITS.target[1_300:], fit.mixture.score_batch(new).cluster)[
         "nmi"
@@ -67,7 +67,7 @@ def test_new_pictures_are_told_apart_nearly_as_well_as_those_of_the_fit(seed):
 def test_predict_repeats_the_assignments_of_the_fit_bit_for_bit(chain, digits, tmp_path):
     run_fit(
         [str(digits)],
-        FitSettings(clusters=4),
+        DiversifiedSettings(clusters=4),
         TableSettings(encoder=chain, image="8x8", truth="label"),
         tmp_path / "run",
     )
@@ -84,12 +84,10 @@ def test_a_chain_survives_being_stored(chain):
     documents, arrays = made.to_parts()
     again = Chain.from_parts(documents, arrays)
     np.testing.assert_array_equal(again.transform(X), embedded)
-    assert again.features == made.features and len(made.features) == embedded.shape[1]
+    assert again.features(()) == made.features(())
+    assert len(made.features(())) == embedded.shape[1]
     with pytest.raises((ValueError, KeyError)):
-        Chain.from_parts(
-            documents, {name: arrays[name] for name in list(arrays)[1:]} if arrays else {}
-        )
-        Chain.from_parts([], arrays)
+        Chain.from_parts(documents, {name: arrays[name] for name in list(arrays)[1:]})
 
 
 def test_a_model_of_an_embedding_tells_its_features_and_draws_no_rows(digits, tmp_path):
@@ -98,11 +96,11 @@ def test_a_model_of_an_embedding_tells_its_features_and_draws_no_rows(digits, tm
 
     run_fit(
         [str(digits)],
-        FitSettings(clusters=3),
+        DiversifiedSettings(clusters=3),
         TableSettings(encoder="pca:5", image="8x8", truth="label"),
         tmp_path / "run",
     )
-    assert Mixture.load(tmp_path / "run").preprocessing.feature_names == tuple(
+    assert Mixture.load(tmp_path / "run").design.feature_names == tuple(
         f"pc{j}" for j in range(1, 6)
     )
     assert "pc1_mean" in pd.read_csv(tmp_path / "run" / "components.csv")
@@ -115,7 +113,7 @@ def sheared(shear, shift=0):
     """A vertical bar of 9 x 9 pixels, its rows moved apart by `shear` columns each."""
     picture = np.zeros((9, 9))
     for row in range(1, 8):
-        picture[row, int(round(4 + shear * (row - 4))) + shift] = 1.0
+        picture[row, round(4 + shear * (row - 4)) + shift] = 1.0
     return picture
 
 
@@ -142,7 +140,7 @@ def test_spectral_tells_two_moons_and_separate_parts_apart(seed):
     label = np.concatenate([label, label + 2])
     fit = fit_table(
         pa.table({f"x{j}": X[:, j].copy() for j in range(2)}),
-        FitSettings(clusters=4, seed=seed),
+        DiversifiedSettings(clusters=4, seed=seed),
         TableSettings(scale="none", encoder="spectral:3"),
         progress=Listening(),
     )
@@ -175,7 +173,7 @@ def test_what_cannot_work_is_told(encoder, image, error, message):
     with pytest.raises(error, match=message):
         fit_table(
             digits_table(rows),
-            FitSettings(clusters=2),
+            DiversifiedSettings(clusters=2),
             TableSettings(encoder=encoder, image=image, truth="label"),
         )
 
@@ -189,7 +187,7 @@ def test_too_few_rows_for_a_graph_are_told():
 def test_no_memory_for_the_graph_is_told_beforehand(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 100_000)
     with pytest.raises(
-        InputError, match="1,797 rows needs 0.00.* GB of memory, 0.0001 GB are free"
+        InputError, match=r"1,797 rows needs 0.00.* GB of memory, 0.0001 GB are free"
     ):
         learn("pca:10,spectral:6", DIGITS.data, learning())
 
@@ -350,10 +348,10 @@ class TestAutoencoder:
 
     def test_joint_training_tells_digits_apart_and_particles_repel(self):
         tables = TableSettings(encoder="pca:20,joint:6", image="8x8", truth="label")
-        fit = fit_table(digits_table(), FitSettings(clusters=10), tables)
+        fit = fit_table(digits_table(), DiversifiedSettings(clusters=10), tables)
         told = clustering_metrics(DIGITS.target, fit.scores.cluster)
         assert told["accuracy"] >= 0.75  # k-means on the pixels: .79, of a plain autoencoder less
-        again = Chain.from_parts(*fit.mixture.preprocessing.encoder.to_parts())
+        again = Chain.from_parts(*fit.mixture.design.chain.to_parts())
         assert [encoder.name for encoder in again.encoders] == ["pca", "joint"]
 
     def test_joint_training_moves_components_apart_not_together(self):

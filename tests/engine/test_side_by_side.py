@@ -13,7 +13,7 @@ from divmix.engine.monitor import Monitor
 from divmix.engine.side_by_side import side_by_side
 from divmix.errors import FitError
 from divmix.kernels import compile as compiling
-from divmix.settings import FitSettings
+from divmix.settings import fit_settings
 from divmix.workflows.fit import fit_table
 
 
@@ -76,7 +76,7 @@ def test_the_best_of_several_starts_does_not_depend_on_threads(method):
     X, _ = make_blobs(600, centers=6, cluster_std=2.0, random_state=0)
     table = pa.table({f"x{j}": column.copy() for j, column in enumerate(X.T)})
     fits = [
-        fit_table(table, FitSettings(clusters=6, restarts=3, method=method, threads=threads))
+        fit_table(table, fit_settings(clusters=6, restarts=3, method=method, threads=threads))
         for threads in (1, 2, 3)
     ]
     for fit in fits[1:]:

@@ -11,16 +11,14 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from divmix.errors import UsageError
-from divmix.merging.tree import (
-    NO_OVERLAP,
-    cut,
-    medoid_partition,
-    merge_tree,
-    moment_match,
-    shared_mass,
-)
+from divmix.families import Moments
+from divmix.families.moments import moment_match
+from divmix.merging.criteria import NO_OVERLAP, shared_mass
+from divmix.merging.tree import cut, medoid_partition, merge_tree
 
 SEEDS = range(3)
+TWO = Moments(np.full(2, 0.5), np.array([[0.0], [2.0]]), np.ones((2, 1, 1)))
+ONE = Moments(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
 
 
 def rich_mixture(X, m, seed):
@@ -28,7 +26,8 @@ def rich_mixture(X, m, seed):
     mixture = GaussianMixture(m, max_iter=30, tol=1e-4, reg_covar=1e-4, random_state=seed)
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         mixture.fit(X)
-    return (mixture.weights_, mixture.means_, mixture.covariances_), mixture.predict_proba(X)
+    moments = Moments(mixture.weights_, mixture.means_, mixture.covariances_)
+    return moments, mixture.predict_proba(X)
 
 
 def labels(responsibilities, clusters):
@@ -40,9 +39,9 @@ def clusters_by(criterion, X, m, k, seed, smallest=0.0):
     """Cluster of each row, and the weights of the clusters."""
     mixture, responsibilities = rich_mixture(X, m, seed)
     shared = shared_mass(responsibilities)
-    tree = merge_tree(*mixture, criterion=criterion, shared=shared, smallest=smallest)
+    tree = merge_tree(mixture, criterion=criterion, shared=shared, smallest=smallest)
     clusters = cut(tree, k)
-    return labels(responsibilities, clusters), np.bincount(clusters, mixture[0])
+    return labels(responsibilities, clusters), np.bincount(clusters, mixture.weights)
 
 
 def random_mixture(m, d, seed):
@@ -51,12 +50,13 @@ def random_mixture(m, d, seed):
     covariances = factors @ factors.transpose(0, 2, 1) + 0.1 * np.eye(d)
     weights = generator.dirichlet(np.ones(m))
     responsibilities = generator.dirichlet(np.full(m, 0.3), 200)
-    return (weights, generator.normal(size=(m, d)), covariances), shared_mass(responsibilities)
+    moments = Moments(weights, generator.normal(size=(m, d)), covariances)
+    return moments, shared_mass(responsibilities)
 
 
 def test_kl_cost_of_two_gaussians_by_hand():
     # N(0, 1) and N(2, 1), half each: together variance 1 + 1/4 * 2^2 = 2; B = 1/2 log 2.
-    tree = merge_tree(np.full(2, 0.5), np.array([[0.0], [2.0]]), np.ones((2, 1, 1)))
+    tree = merge_tree(TWO)
     np.testing.assert_allclose(tree.costs, [0.5 * np.log(2)])
     np.testing.assert_array_equal(tree.pairs, [[0, 1]])
 
@@ -64,13 +64,7 @@ def test_kl_cost_of_two_gaussians_by_hand():
 def test_overlap_cost_of_two_components_by_hand():
     # Two rows: (3/4, 1/4) and (1/4, 3/4). Shared mass 3/16, weights 1/2: probability 3/8.
     responsibilities = np.array([[0.75, 0.25], [0.25, 0.75]])
-    tree = merge_tree(
-        np.full(2, 0.5),
-        np.array([[0.0], [2.0]]),
-        np.ones((2, 1, 1)),
-        criterion="overlap",
-        shared=shared_mass(responsibilities),
-    )
+    tree = merge_tree(TWO, criterion="overlap", shared=shared_mass(responsibilities))
     np.testing.assert_allclose(tree.costs, [-np.log(3 / 8)])
 
 
@@ -85,19 +79,19 @@ def test_row_weights_of_the_shared_mass_equal_repeats():
 @pytest.mark.parametrize("criterion", ["kl", "overlap"])
 def test_each_merge_costs_what_the_merged_components_cost_afresh(criterion):
     mixture, shared = random_mixture(7, 3, seed=1)
-    tree = merge_tree(*mixture, criterion=criterion, shared=shared)
+    tree = merge_tree(mixture, criterion=criterion, shared=shared)
     for k in range(6, 1, -1):
         clusters = cut(tree, k)
         members = np.eye(k)[clusters]
-        merged = moment_match(*mixture, clusters)
-        fresh = merge_tree(*merged, criterion=criterion, shared=members.T @ shared @ members)
+        merged = moment_match(mixture, clusters)
+        fresh = merge_tree(merged, criterion=criterion, shared=members.T @ shared @ members)
         np.testing.assert_allclose(fresh.costs[0], tree.costs[7 - k], rtol=1e-10)
 
 
 @pytest.mark.parametrize("criterion", ["kl", "overlap"])
 def test_cuts_nest_and_the_tree_is_in_the_numbering_of_scipy(criterion):
     mixture, shared = random_mixture(12, 2, seed=2)
-    tree = merge_tree(*mixture, criterion=criterion, shared=shared)
+    tree = merge_tree(mixture, criterion=criterion, shared=shared)
     heights = np.arange(11.0)  # scipy wants them to rise, which the order of merges does
     sizes = [np.sum(cut(tree, 11 - t) == cut(tree, 11 - t)[leaf_of(tree, t)]) for t in range(11)]
     assert is_valid_linkage(np.column_stack([tree.pairs, heights, np.array(sizes, float)]))
@@ -119,10 +113,10 @@ def leaf_of(tree, step):
 
 
 def test_moment_match_keeps_the_moments_of_the_whole():
-    (weights, means, covariances), _ = random_mixture(6, 2, seed=3)
-    all_of = moment_match(weights, means, covariances, np.zeros(6, int))
-    by_parts = moment_match(weights, means, covariances, np.array([0, 1, 0, 2, 1, 2]))
-    twice = moment_match(*by_parts, np.zeros(3, int))
+    moments, _ = random_mixture(6, 2, seed=3)
+    all_of = moment_match(moments, np.zeros(6, int))
+    by_parts = moment_match(moments, np.array([0, 1, 0, 2, 1, 2]))
+    twice = moment_match(by_parts, np.zeros(3, int))
     for one, other in zip(all_of, twice, strict=True):
         np.testing.assert_allclose(one, other)
 
@@ -130,30 +124,20 @@ def test_moment_match_keeps_the_moments_of_the_whole():
 def test_empty_and_far_components_leave_no_nan():
     weights = np.array([0.5, 0.5, 0.0, 0.0])
     means = np.array([[0.0], [1e3], [1.0], [1e6]])
+    moments = Moments(weights, means, np.ones((4, 1, 1)))
     responsibilities = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
     for criterion in ("kl", "overlap"):
-        tree = merge_tree(
-            weights,
-            means,
-            np.ones((4, 1, 1)),
-            criterion=criterion,
-            shared=shared_mass(responsibilities),
-        )
+        tree = merge_tree(moments, criterion=criterion, shared=shared_mass(responsibilities))
         assert np.isfinite(tree.costs).all()
-        matched = moment_match(weights, means, np.ones((4, 1, 1)), cut(tree, 3))
+        matched = moment_match(moments, cut(tree, 3))
         assert all(np.isfinite(array).all() for array in matched)
 
 
 def test_components_without_a_shared_row_join_last_and_by_kl():
     means = np.array([[0.0], [0.5], [50.0], [1000.0]])
     responsibilities = np.array([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    tree = merge_tree(
-        np.full(4, 0.25),
-        means,
-        np.ones((4, 1, 1)),
-        criterion="overlap",
-        shared=shared_mass(responsibilities),
-    )
+    moments = Moments(np.full(4, 0.25), means, np.ones((4, 1, 1)))
+    tree = merge_tree(moments, criterion="overlap", shared=shared_mass(responsibilities))
     np.testing.assert_array_equal(tree.pairs, [[0, 1], [2, 4], [3, 5]])
     assert tree.costs[0] < NO_OVERLAP < tree.costs[1]
 
@@ -161,28 +145,28 @@ def test_components_without_a_shared_row_join_last_and_by_kl():
 def test_small_clusters_join_first():
     weights = np.array([0.49, 0.49, 0.02])
     means = np.array([[0.0], [1.0], [30.0]])
-    covariances = np.ones((3, 1, 1))
-    np.testing.assert_array_equal(cut(merge_tree(weights, means, covariances), 2), [0, 0, 1])
-    guarded = merge_tree(weights, means, covariances, smallest=0.05)
+    moments = Moments(weights, means, np.ones((3, 1, 1)))
+    np.testing.assert_array_equal(cut(merge_tree(moments), 2), [0, 0, 1])
+    guarded = merge_tree(moments, smallest=0.05)
     np.testing.assert_array_equal(cut(guarded, 2), [0, 1, 1])
 
 
 def test_one_component_is_a_tree_without_merges():
-    tree = merge_tree(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
+    tree = merge_tree(ONE)
     assert tree.pairs.shape == (0, 2)
     np.testing.assert_array_equal(cut(tree, 1), [0])
 
 
 def test_impossible_requests_say_so():
-    tree = merge_tree(np.full(2, 0.5), np.array([[0.0], [2.0]]), np.ones((2, 1, 1)))
+    tree = merge_tree(TWO)
     with pytest.raises(UsageError, match="-k 3: the model has 2 components"):
         cut(tree, 3)
     with pytest.raises(UsageError, match="-k 0"):
         cut(tree, 0)
     with pytest.raises(UsageError, match="no such criterion"):
-        merge_tree(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)), criterion="ward")
+        merge_tree(ONE, criterion="ward")
     with pytest.raises(ValueError, match="shared mass"):
-        merge_tree(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)), criterion="overlap")
+        merge_tree(ONE, criterion="overlap")
 
 
 def test_the_medoid_is_the_partition_that_agrees_most():

@@ -13,7 +13,7 @@ from divmix.metrics import clustering_metrics
 from divmix.rows.memory import InMemory
 from divmix.search import births
 from divmix.search.phases import SEARCHES, Search
-from divmix.settings import FitSettings
+from divmix.settings import DiversifiedSettings
 from divmix.workflows.fit import fit_table
 
 
@@ -89,5 +89,5 @@ def test_clusters_of_very_unequal_size_are_found(seed):
     centers, sizes = [(0, 0), (10, 0), (0, 10), (10, 10)], [2000, 2000, 20, 20]
     X = np.vstack([generator.normal(c, 1.0, (n, 2)) for c, n in zip(centers, sizes)])
     table = pa.table({"x": X[:, 0].copy(), "y": X[:, 1].copy()})
-    cluster = fit_table(table, FitSettings(clusters=4, seed=seed)).scores.cluster
+    cluster = fit_table(table, DiversifiedSettings(clusters=4, seed=seed)).scores.cluster
     assert clustering_metrics(np.repeat(np.arange(4), sizes), cluster)["ari"] > 0.99

@@ -9,9 +9,10 @@ from divmix.errors import UsageError
 from divmix.families import Components, make_family
 from divmix.families.noise import broad_component, with_noise
 from divmix.metrics import clustering_metrics
-from divmix.model.mixture import INCOMPLETE, NOISE, Mixture
+from divmix.model.mixture import Mixture
+from divmix.model.scores import INCOMPLETE, NOISE
 from divmix.rows.memory import InMemory
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, TableSettings, fit_settings
 from divmix.workflows.fit import fit_table, run_fit
 
 
@@ -39,7 +40,9 @@ def grid(seed):
 def test_clusters_in_noise_are_found_and_most_of_the_noise_too(seed):
     X, truth = grid(seed)
     table = scattered(X, 0.2, seed)
-    cluster = fit_table(table, FitSettings(clusters=9, noise=True, seed=seed)).scores.cluster
+    cluster = fit_table(
+        table, DiversifiedSettings(clusters=9, noise=True, seed=seed)
+    ).scores.cluster
     assert clustering_metrics(truth, np.where(cluster == NOISE, 9, cluster)[:900])["ari"] > 0.95
     # Measured over five seeds: .73 to .8 of them; the others lie within clusters.
     assert np.mean(cluster[900:] == NOISE) > 0.6
@@ -50,7 +53,9 @@ def test_clusters_in_noise_are_found_and_most_of_the_noise_too(seed):
 def test_unions_in_noise_are_found(seed):
     X, truth = make_moons(1000, noise=0.06, random_state=seed)
     table = scattered(X, 0.2, seed)
-    cluster = fit_table(table, FitSettings(clusters=2, noise=True, seed=seed)).scores.cluster
+    cluster = fit_table(
+        table, DiversifiedSettings(clusters=2, noise=True, seed=seed)
+    ).scores.cluster
     assert clustering_metrics(truth, np.where(cluster == NOISE, 2, cluster)[:1000])["ari"] > 0.95
     assert np.sum(cluster[1000:] == NOISE) > 10 * np.sum(cluster[:1000] == NOISE)
 
@@ -58,7 +63,7 @@ def test_unions_in_noise_are_found(seed):
 @pytest.mark.parametrize("seed", range(2))
 def test_without_scattered_rows_no_row_is_noise(seed):
     X, truth = grid(seed)
-    settings = FitSettings(clusters=9, noise=True, seed=seed)
+    settings = DiversifiedSettings(clusters=9, noise=True, seed=seed)
     cluster = fit_table(as_table(X), settings).scores.cluster
     assert clustering_metrics(truth, cluster)["ari"] > 0.98
     assert np.sum(cluster == NOISE) <= 2
@@ -86,7 +91,9 @@ def test_beside_noise_a_density_is_that_of_all_components(family, covariance):
 
 def test_the_noise_is_as_wide_as_the_table_and_never_moves():
     X, _ = grid(0)
-    fit = fit_table(scattered(X, 0.2, 0), FitSettings(clusters=9, noise=True), TableSettings())
+    fit = fit_table(
+        scattered(X, 0.2, 0), DiversifiedSettings(clusters=9, noise=True), TableSettings()
+    )
     noise = fit.mixture.noise
     rows = fit.X
     np.testing.assert_allclose(noise.means[0], (rows.min(axis=0) + rows.max(axis=0)) / 2)
@@ -98,7 +105,7 @@ def test_the_noise_is_as_wide_as_the_table_and_never_moves():
 def test_a_model_with_noise_is_stored_labels_draws_and_is_cut(tmp_path):
     X, _ = grid(1)
     table = scattered(X, 0.2, 1)
-    fit = fit_table(table, FitSettings(clusters=9, noise=True))
+    fit = fit_table(table, DiversifiedSettings(clusters=9, noise=True))
     fit.mixture.save(tmp_path / "model.divmix")
     again = Mixture.load(tmp_path / "model.divmix")
     scores = again.score_batch(table, posterior=True)
@@ -120,7 +127,7 @@ def test_the_run_folder_tells_noise_from_empty_cells(tmp_path):
     table.to_csv(tmp_path / "t.csv", index=False)
     document = run_fit(
         [str(tmp_path / "t.csv")],
-        FitSettings(clusters=9, noise=True),
+        DiversifiedSettings(clusters=9, noise=True),
         TableSettings(missing="drop"),
         tmp_path / "run",
     )
@@ -134,7 +141,7 @@ def test_the_run_folder_tells_noise_from_empty_cells(tmp_path):
 
 def test_k_auto_counts_clusters_beside_noise():
     X, _ = grid(0)
-    settings = FitSettings(clusters="auto", noise=True)
+    settings = DiversifiedSettings(clusters="auto", noise=True)
     assert fit_table(scattered(X, 0.2, 0), settings).mixture.n_clusters == 9
 
 
@@ -144,11 +151,11 @@ def test_k_auto_counts_clusters_beside_noise():
 def test_noise_needs_weights_and_a_spread_of_its_own(settings):
     X, _ = grid(0)
     with pytest.raises(UsageError, match="--noise"):
-        fit_table(as_table(X), FitSettings(clusters=9, noise=True, **settings))
+        fit_table(as_table(X), fit_settings(clusters=9, noise=True, **settings))
 
 
 def test_em_has_noise_too():
     X, _ = grid(0)
-    fit = fit_table(scattered(X, 0.2, 0), FitSettings(clusters=9, noise=True, method="em"))
+    fit = fit_table(scattered(X, 0.2, 0), fit_settings(clusters=9, noise=True, method="em"))
     assert 0 < fit.mixture.noise_weight < 1
     assert isinstance(fit.mixture.noise, Components)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from divmix import settings
 from divmix.errors import UsageError
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import METHODS, DiversifiedSettings, NsvgdSettings, TableSettings, fit_settings
 
 
 @pytest.mark.parametrize(
@@ -26,17 +26,22 @@ from divmix.settings import FitSettings, TableSettings
         ({"alpha": float("nan")}, "--alpha nan: must be a number, or auto"),
         ({"alpha": "inf"}, "--alpha inf: must be a number, or auto"),
         ({"max_iter": 0}, "--max-iter 0: must be at least 1"),
-        ({"step": 0}, "--step 0: must be above 0"),
+        ({"method": "nsvgd", "step": 0}, "--step 0: must be above 0"),
         ({"floor": 2}, "--floor 2: must be above 0, at most 1"),
         ({"family": "cauchy"}, "--family cauchy: must be one of auto, gaussian, student"),
         ({"family": None}, "--family None: must be one of auto, gaussian, student"),
-        ({"bandwidth": "wide"}, "--bandwidth wide: must be a number, or one of median, local"),
+        (
+            {"method": "nsvgd", "bandwidth": "wide"},
+            "--bandwidth wide: must be a number, or one of median, local",
+        ),
+        ({"method": "nsvgd", "alpha": "auto"}, "--alpha auto: must be a number"),
+        ({"method": "svgd"}, "--method svgd: must be one of diversified, nsvgd, em"),
         ({"require_convergence": 1}, "--require-convergence 1: must be true or false"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_as_typed(values, message):
     with pytest.raises(UsageError) as caught:
-        FitSettings(**{"clusters": 3} | values)
+        fit_settings(**{"clusters": 3} | values)
     assert str(caught.value) == message
     assert caught.value.hint.startswith(message.split()[0])
 
@@ -58,14 +63,14 @@ def test_column_names_must_be_names(values):
 
 
 def test_text_is_read_as_the_command_line_would():
-    made = FitSettings(clusters="3", alpha="1e-2", bandwidth="0.5", seed="12")
+    made = NsvgdSettings(clusters="3", alpha="1e-2", bandwidth="0.5", seed="12")
     assert (made.clusters, made.alpha, made.bandwidth, made.seed) == (3, 0.01, 0.5, 12)
     assert TableSettings(columns='a, "b,c",d').columns == ("a", "b,c", "d")
 
 
 def test_numbers_take_the_type_of_the_setting():
-    assert isinstance(FitSettings(clusters=3, alpha=1).alpha, float)
-    assert isinstance(FitSettings(clusters=3.0).clusters, int)
+    assert isinstance(DiversifiedSettings(clusters=3, alpha=1).alpha, float)
+    assert isinstance(DiversifiedSettings(clusters=3.0).clusters, int)
 
 
 @given(
@@ -76,7 +81,7 @@ def test_numbers_take_the_type_of_the_setting():
 )
 def test_settings_survive_a_document(clusters, alpha, seed, names):
     for made in (
-        FitSettings(clusters=clusters, alpha=alpha, seed=seed),
+        DiversifiedSettings(clusters=clusters, alpha=alpha, seed=seed),
         TableSettings(columns=names, exclude=names),
     ):
         assert type(made).from_dict(json.loads(json.dumps(made.to_dict()))) == made
@@ -84,21 +89,21 @@ def test_settings_survive_a_document(clusters, alpha, seed, names):
 
 def test_an_unknown_name_in_a_document_suggests_the_near_one():
     with pytest.raises(UsageError, match="no setting 'alhpa'") as caught:
-        FitSettings.from_dict({"clusters": 3, "alhpa": 1})
+        DiversifiedSettings.from_dict({"clusters": 3, "alhpa": 1})
     assert caught.value.hint == "did you mean 'alpha'?"
 
 
 def test_a_document_without_clusters_says_so():
     with pytest.raises(UsageError, match="-k is not given"):
-        FitSettings.from_dict({})
+        DiversifiedSettings.from_dict({})
 
 
-@pytest.mark.parametrize("cls", [FitSettings, TableSettings])
+@pytest.mark.parametrize("cls", [*METHODS.values(), TableSettings])
 def test_every_setting_is_explained_and_frozen(cls):
     for setting in dataclasses.fields(cls):
         assert setting.metadata["help"].endswith(".")
         assert settings.explain(setting).startswith(settings.flag(setting))
-    made = cls(clusters=1) if cls is FitSettings else cls()
+    made = cls() if cls is TableSettings else cls(clusters=1)
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.threads = 2
 

@@ -136,7 +136,7 @@ except BrokenPipeError:
 def test_existing_file_is_refused_without_overwrite(tmp_path):
     path = tmp_path / "t.csv"
     write(path)
-    with pytest.raises(OutputError, match="t.csv exists already") as failure:
+    with pytest.raises(OutputError, match=r"t\.csv exists already") as failure:
         write(path)
     assert "--force" in failure.value.hint
     write(path, batches=2, overwrite=True)

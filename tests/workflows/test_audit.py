@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
 from divmix.errors import InputError
-from divmix.workflows.audit import run_audit
+from divmix.workflows.audit import row_digests, run_audit
 from divmix.workflows.evaluate import run_evaluate
 
 TRAINING = pd.DataFrame(
@@ -53,6 +55,27 @@ def test_an_audit_tells_what_two_small_tables_share(paths):
     look_up = told["look_up_of_known_rows"]
     assert look_up["rounded"]["f1"] == 1.0
     assert look_up["exact"]["precision"] == 0.5
+
+
+def test_digests_are_equal_for_equal_rows_of_any_type_and_for_no_others():
+    whole = pa.table(
+        {"a": [1, 2, 0, None], "b": ["x", "y", None, ""], "c": [True, False, True, True]}
+    )
+    other = pa.table(
+        {
+            "a": pa.chunked_array([[1.0, 2.0], [-0.0, float("nan")]]),
+            "b": pa.array(["x", "y", "", None]).dictionary_encode(),
+            "c": [1, 0, 1, 1],
+        }
+    )
+    names = ["a", "b", "c"]
+    np.testing.assert_array_equal(row_digests(whole, names), row_digests(other, names))
+    grid = np.arange(300)
+    pairs = pa.table({"a": np.repeat(grid, 300), "b": np.tile(grid, 300)})
+    assert len(np.unique(row_digests(pairs, ["a", "b"]))) == 90_000
+    numbers = pa.table({"a": [1234.0, 1233.9, 1250.0]})
+    rounded = row_digests(numbers, ["a"], 3)
+    assert rounded[0] == rounded[1] != rounded[2]
 
 
 def test_the_command_prints_json_and_text(paths):

@@ -12,7 +12,7 @@ from divmix.errors import InputError, ModelFileError, OutputError, UsageError
 from divmix.merging import tree as reduction
 from divmix.model.mixture import Mixture
 from divmix.model.model_file import read_model, write_model
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import TableSettings, fit_settings
 from divmix.workflows.cut import run_cut
 from divmix.workflows.describe import describe_model
 from divmix.workflows.fit import run_fit
@@ -37,7 +37,7 @@ def moons(path):
 
 
 def fit(csv, output, **changes):
-    run_fit([str(csv)], FitSettings(**changes), TableSettings(truth="label"), output)
+    run_fit([str(csv)], fit_settings(**changes), TableSettings(truth="label"), output)
     return output
 
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy.stats import kstest
 
@@ -193,11 +194,14 @@ def test_what_cannot_work_is_told_before_anything_is_written(folder, tmp_path):
 
 
 def test_a_model_without_calibration_says_how_to_get_one(folder, tmp_path):
-    from divmix.settings import FitSettings, TableSettings
+    from divmix.settings import DiversifiedSettings, TableSettings
     from divmix.workflows.fit import run_fit
 
     run_fit(
-        [str(folder / "train.csv")], FitSettings(clusters=2), TableSettings(), tmp_path / "plain"
+        [str(folder / "train.csv")],
+        DiversifiedSettings(clusters=2),
+        TableSettings(),
+        tmp_path / "plain",
     )
     with pytest.raises(UsageError, match="holds no scores") as caught:
         detect(str(folder / "new.csv"), tmp_path / "out.csv", model=tmp_path / "plain")
@@ -216,3 +220,21 @@ def test_a_damaged_calibration_is_a_model_error(folder, tmp_path):
     )
     with pytest.raises(ModelFileError, match="calibration"):
         Mixture.load(damaged)
+
+
+def test_a_joint_training_has_the_alpha_of_a_fit_by_default():
+    from divmix.anomaly.detector import JOINT
+    from divmix.settings import DiversifiedSettings
+
+    assert JOINT.alpha == DiversifiedSettings(clusters=JOINT.clusters).alpha
+
+
+def test_a_model_of_a_fit_scores_no_rows():
+    from divmix.anomaly.detector import calibration_of
+    from divmix.settings import DiversifiedSettings
+    from divmix.workflows.fit import fit_table
+
+    columns = {"x": np.random.default_rng(0).normal(size=60)}
+    fit = fit_table(pa.table(columns), DiversifiedSettings(clusters=2))
+    with pytest.raises(UsageError, match="no scores of known rows"):
+        calibration_of(fit.mixture)

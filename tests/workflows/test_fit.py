@@ -11,7 +11,7 @@ import pytest
 
 from divmix.errors import InputError, NotConvergedError, OutputError, UsageError
 from divmix.model.mixture import Mixture
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import TableSettings, fit_settings
 from divmix.workflows.evaluate import run_evaluate
 from divmix.workflows.fit import fit_table, run_fit
 from divmix.workflows.predict import run_predict
@@ -39,7 +39,7 @@ def blobs(n=300, seed=0):
 
 
 def settings(**changes):
-    return FitSettings(**{"clusters": 3, "max_iter": 60} | changes)
+    return fit_settings(**{"clusters": 3, "max_iter": 60} | changes)
 
 
 def fitted(frame, tables=None, **changes):
@@ -259,7 +259,7 @@ def test_odd_tables_are_fitted_without_nan(method, frame, clusters):
 def test_alpha_0_is_plain_maximum_likelihood_for_one_component():
     frame = blobs().drop(columns="kind")
     fit = fitted(frame, clusters=1, components=1, alpha=0.0, covariance="diag")
-    told = fit.mixture.preprocessing.column_summary(
+    told = fit.mixture.design.column_summary(
         fit.mixture.components.means, fit.mixture.family.variances(fit.mixture.components)
     )
     np.testing.assert_allclose(told.mean[0], frame[["height", "ratio"]].mean(), rtol=1e-9)

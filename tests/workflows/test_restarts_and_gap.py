@@ -9,7 +9,7 @@ import pytest
 
 from divmix.certificate.gap import best_weights
 from divmix.errors import UsageError
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import TableSettings, fit_settings
 from divmix.workflows.fit import fit_table, run_fit
 
 
@@ -23,7 +23,7 @@ def grid(seed=0, rows=600):
 
 
 def fitted(frame, **changes):
-    settings = FitSettings(**{"clusters": 9, "method": "em", "init": "random"} | changes)
+    settings = fit_settings(**{"clusters": 9, "method": "em", "init": "random"} | changes)
     return fit_table(pa.Table.from_pandas(frame, preserve_index=False), settings)
 
 
@@ -42,7 +42,7 @@ def test_the_best_start_is_kept_and_told():
 def test_a_signal_in_a_later_start_ends_the_fit_without_a_result():
     first = len(fitted(grid(), max_iter=3).trace)
     asked = iter([False] * (first + 1) + [True] * 10)
-    settings = FitSettings(clusters=9, method="em", init="random", max_iter=3, restarts=5)
+    settings = fit_settings(clusters=9, method="em", init="random", max_iter=3, restarts=5)
     table = pa.Table.from_pandas(grid(), preserve_index=False)
     assert fit_table(table, settings, should_stop=lambda: next(asked)) is None
 
@@ -75,7 +75,7 @@ def test_gap_bounds_what_more_components_gain(covariance):
 
 def test_gap_and_restarts_are_written_to_the_run_folder(tmp_path):
     grid().to_csv(tmp_path / "grid.csv", index=False)
-    settings = FitSettings(clusters=3, method="em", max_iter=5, restarts=2, gap=True)
+    settings = fit_settings(clusters=3, method="em", max_iter=5, restarts=2, gap=True)
     run_fit([str(tmp_path / "grid.csv")], settings, TableSettings(), tmp_path / "run")
     result = json.loads((tmp_path / "run" / "run.json").read_text())["result"]
     gaps = pd.read_csv(tmp_path / "run" / "trace.csv")["gap"]

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from divmix.cli.main import cli
 from divmix.errors import UsageError
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.workflows.fit import fit_table
 from divmix.workflows.select import select_table
 
-AUTO = FitSettings(clusters="auto", threads=1)
+AUTO = DiversifiedSettings(clusters="auto", threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,9 @@ def test_fit_with_k_auto_agrees_and_says_why(table):
 
 
 def test_fit_with_k_auto_is_fit_with_that_k(table):
-    settled = fit_table(table, FitSettings(clusters=4, threads=1), TableSettings(truth="known"))
+    settled = fit_table(
+        table, DiversifiedSettings(clusters=4, threads=1), TableSettings(truth="known")
+    )
     auto = fit_table(table, AUTO, TableSettings(truth="known"))
     assert np.array_equal(auto.scores.cluster, settled.scores.cluster)
     assert auto.log_likelihood == settled.log_likelihood
@@ -70,7 +72,9 @@ def test_fit_with_k_auto_is_fit_with_that_k(table):
 
 def test_fit_with_alpha_auto_says_what_it_took(table):
     fit = fit_table(
-        table, FitSettings(clusters=4, alpha="auto", threads=1), TableSettings(truth="known")
+        table,
+        DiversifiedSettings(clusters=4, alpha="auto", threads=1),
+        TableSettings(truth="known"),
     )
     assert any("best held-out log-likelihood" in note for note in fit.notes)
 

@@ -10,7 +10,7 @@ from divmix.benchmarks.speed import peers as others
 from divmix.benchmarks.speed.iterations import shape
 from divmix.benchmarks.speed.problems import Problem, make_problem
 from divmix.benchmarks.speed.timing import row
-from divmix.rows.memory import InMemory
+from divmix.rows import MemoryRows
 
 WITHIN = 0.01  # nats a row below what scikit-learn ends with
 MOST_ITERATIONS = 300
@@ -44,11 +44,11 @@ def same_log_likelihood(trials: int, scale: int) -> Iterator[dict[str, Any]]:
 def _seconds_to(target: float, problem: Problem) -> float:
     """Seconds of EM until the mean log-likelihood passes `target`; inf if it never does."""
     start = time.perf_counter()
-    data_term = InMemory(problem.X, np.ones(len(problem.X)), problem.family)
+    rows = MemoryRows(problem.X)
     components = problem.start
     for _ in range(MOST_ITERATIONS):
-        sums = data_term(components)
-        if sums.log_likelihood / data_term.total_weight >= target:
+        sums = rows.sums(problem.family, components)
+        if sums.log_likelihood / rows.total_weight >= target:
             return time.perf_counter() - start
         components = problem.family.maximize(sums, components, learn_weights=True)
     return float("inf")

@@ -1,6 +1,6 @@
 """Rows about one visit to the rows, and about the particle step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ GEMM_SHARE = [
     (50_000, 16, 256, 0.50, 0.65),
     (20_000, 64, 256, 0.58, 0.75),
 ]
-PARTICLES = [(4096, 4, 0.20, 0.10), (4096, 32, 0.42, 0.30), (512, 32, 0.60, 0.40)]
+PARTICLES = [(4096, 4, 0.20, 0.10), (4096, 32, 0.25, 0.15), (512, 32, 0.50, 0.30)]
 MILLISECONDS = 1e3
 
 
@@ -142,30 +142,55 @@ def gemm_share(rounds: int, scale: int) -> Iterator[dict[str, Any]]:
 
 
 def particle_step(rounds: int) -> Iterator[dict[str, Any]]:
+    """Direction and entropy, against NumPy on the same number of threads; two threads over one."""
     for m, dims, bar, aim in PARTICLES:
-        theta, drive = np.random.default_rng(0).standard_normal((2, m, dims))
-        timing = side_by_side(
-            lambda theta=theta, drive=drive: particles.direction(theta, drive, 0.1, 1.0),
-            lambda theta=theta, drive=drive: numpy_direction(theta, drive, 0.1, 1.0),
-            rounds,
-        )
+        ours, peer = _particle_calls(m, dims)
+        timing = side_by_side(ours, peer, rounds)
         yield row(
-            f"particle step {m} x {dims}", timing.ours * MILLISECONDS,
+            f"particle step with entropy {m} x {dims}", timing.ours * MILLISECONDS,
             peer=timing.peer * MILLISECONDS, unit="ms", peer_name="NumPy, two matrix products",
             ratio=timing.ratio, bar=bar, aim=aim,
         )  # fmt: skip
 
+    m, dims = 4096, 32
+    ours, _ = _particle_calls(m, dims)
+    timing = side_by_side(_on_threads(2, ours), _on_threads(1, ours), rounds)
+    yield row(
+        f"two threads over one, particle step {m} x {dims}", timing.ours * MILLISECONDS,
+        peer=timing.peer * MILLISECONDS, unit="ms", peer_name="our one thread",
+        ratio=timing.ratio, bar=0.60, aim=0.53,
+    )  # fmt: skip
 
-def numpy_direction(theta, drive, alpha: float, bandwidth: float) -> np.ndarray:
-    """`particles.direction` in the fewest passes that NumPy allows: two matrix products."""
-    squares = np.einsum("md,md->m", theta, theta)
-    k = theta @ (2 * theta.T)
-    k -= squares
-    k -= squares[:, None]
-    k *= 0.5 / bandwidth**2
+
+def _particle_calls(m: int, dims: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """The same step of m random particles by our kernel and by NumPy."""
+    theta, drive = np.random.default_rng(0).standard_normal((2, m, dims))
+    weights = np.full(m, 1 / m)
+    return (
+        lambda: particles.pairs(theta, drive, weights, 0.1, 1.0),
+        lambda: numpy_pairs(theta, drive, weights, 0.1, 1.0),
+    )
+
+
+def numpy_pairs(
+    theta: np.ndarray, drive: np.ndarray, weights: np.ndarray, alpha: float, bandwidth: float
+) -> particles.Pairs:
+    """`particles.pairs` in the fewest passes that NumPy allows: two matrix products and exp.
+
+    The sums for row sums and entropy are two more columns of the second product.
+    """
+    m, dims = theta.shape
+    scaled = theta / bandwidth
+    halves = 0.5 * np.einsum("md,md->m", scaled, scaled)
+    k = scaled @ scaled.T
+    k -= halves
+    k -= halves[:, None]
     np.exp(k, out=k)
-    repulsion = alpha / bandwidth**2 * theta
-    return (k @ (drive - repulsion) + repulsion * k.sum(axis=1)[:, None]) / len(theta)
+    repulsion = alpha / bandwidth * scaled
+    sums = k @ np.column_stack([drive - repulsion, np.ones(m), weights])
+    row_sums, weighted = sums[:, dims], sums[:, dims + 1]
+    pull = sums[:, :dims] + repulsion * row_sums[:, None]
+    return particles.Pairs(pull, row_sums, weighted, -float(weights @ np.log(weighted)))
 
 
 def shape(n: int, d: int, m: int) -> str:

@@ -1,8 +1,9 @@
-"""From scores to p-values and flags.
+"""The rules that turn scores into p-values and flags.
 
 Scores are -log density in nats: the higher, the stranger. A conformal p-value is the rank of a
 score among those of rows that the density has not seen (Vovk et al. 2005): whatever the density,
-a row like those has a p-value up to t with probability at most t.
+a row like those has a p-value up to t with probability at most t. The known scores are kept in a
+`model.calibration.Calibration`.
 """
 
 import math

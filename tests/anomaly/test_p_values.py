@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from divmix.anomaly import calibration
+from divmix.anomaly import p_values as rules
 
 SEEDS = range(5)
 
@@ -10,7 +10,7 @@ SEEDS = range(5)
 def test_a_conformal_p_value_is_a_rank_among_known_scores_and_itself():
     known = np.array([1.0, 2.0, 2.0, 5.0])
     # Worked by hand: (1 + scores at least as high) / 5; a tie counts against the row.
-    found = calibration.conformal_p_values(np.array([0.0, 2.0, 3.0, 9.0, np.nan]), known)
+    found = rules.conformal_p_values(np.array([0.0, 2.0, 3.0, 9.0, np.nan]), known)
     np.testing.assert_allclose(found, [1.0, 4 / 5, 2 / 5, 1 / 5, np.nan])
 
 
@@ -18,7 +18,7 @@ def test_a_conformal_p_value_is_a_rank_among_known_scores_and_itself():
 def test_conformal_p_values_are_never_too_small_even_with_many_ties(seed):
     generator = np.random.default_rng(seed)
     known, new = (np.round(generator.exponential(size=n), 1) for n in (2_000, 20_000))
-    p_values = calibration.conformal_p_values(new, np.sort(known))
+    p_values = rules.conformal_p_values(new, np.sort(known))
     for level in (0.01, 0.05, 0.2):
         # Three standard deviations of the share, given 2,000 known scores.
         slack = 3 * np.sqrt(level * (1 - level) * (1 / 2_000 + 1 / 20_000))
@@ -30,13 +30,13 @@ def test_conformal_p_values_are_never_too_small_even_with_many_ties(seed):
 def test_p_values_of_a_table_against_itself_are_uniform(seed, draw):
     generator = np.random.default_rng(seed)
     scores = getattr(generator, draw)(*([] if draw == "exponential" else [3]), size=20_000)
-    p_values = calibration.tail_p_values(scores, np.sort(scores))
+    p_values = rules.tail_p_values(scores, np.sort(scores))
     assert kstest(p_values, "uniform").statistic <= 0.02
 
 
 def test_the_tail_follows_an_exponential_beyond_the_highest_scores():
     known = -np.log(1 - (np.arange(100_000) + 0.5) / 100_000)  # quantiles of the exponential
-    found = calibration.tail_p_values(np.array([8.0, 20.0]), known)
+    found = rules.tail_p_values(np.array([8.0, 20.0]), known)
     np.testing.assert_allclose(found, np.exp([-8.0, -20.0]), rtol=0.02)
 
 
@@ -45,8 +45,8 @@ def test_far_rows_of_a_table_against_itself_are_flagged_and_no_others(seed):
     generator = np.random.default_rng(seed)
     scores = np.concatenate([generator.exponential(size=5_000), np.full(50, 60.0)])
     known = np.sort(scores)
-    p_values = calibration.tail_p_values(scores, known)
-    flagged = calibration.flags(scores, p_values, known, "fdr", 0.05)
+    p_values = rules.tail_p_values(scores, known)
+    flagged = rules.flags(scores, p_values, known, "fdr", 0.05)
     assert flagged[-50:].all()
     assert flagged[:-50].sum() <= 10
 
@@ -62,7 +62,7 @@ def test_each_rule_flags_what_it_says():
         ("threshold", 0.9): [1],  # the 0.9 quantile of 0..9 is 8.1
     }
     for (rule, level), rows in expected.items():
-        found = calibration.flags(scores, p_values, known, rule, level)
+        found = rules.flags(scores, p_values, known, rule, level)
         np.testing.assert_array_equal(np.flatnonzero(found), rows)
 
 
@@ -72,8 +72,8 @@ def test_false_discoveries_stay_below_their_rate_over_many_trials():
         generator = np.random.default_rng(seed)
         known = np.sort(generator.exponential(size=1_000))
         new = np.concatenate([generator.exponential(size=450), 9 + generator.exponential(size=50)])
-        p_values = calibration.conformal_p_values(new, known)
-        flagged = calibration.flags(new, p_values, known, "fdr", 0.05)
+        p_values = rules.conformal_p_values(new, known)
+        flagged = rules.flags(new, p_values, known, "fdr", 0.05)
         rates.append(flagged[:450].sum() / max(flagged.sum(), 1))
         powers.append(flagged[450:].mean())
     assert np.mean(rates) <= 0.06

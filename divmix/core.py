@@ -1,0 +1,309 @@
+"""The door to the method: rows and settings in, a fitted mixture out.
+
+    from divmix.core import fit_rows
+    from divmix.settings import DiversifiedSettings
+
+    fitted = fit_rows(X, DiversifiedSettings(clusters=3))
+    fitted.components.means, fitted.clusters
+
+Command line, Python classes, benchmarks, selection, anomaly densities and the joint training of
+encoders all come through here.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.certificate.gap import covers, remaining_gain
+from divmix.choosing.alpha import choose_alpha
+from divmix.choosing.clusters import SMALLEST_SHARE, choose_clusters, count_clusters, explain
+from divmix.choosing.comparison import Comparison, compare
+from divmix.choosing.covariance import (
+    MOST_FULL_COLUMNS,
+    candidate_shapes,
+    choose_shape,
+    variance_floor,
+)
+from divmix.choosing.restarts import Spread, best_of
+from divmix.engine.monitor import Monitor
+from divmix.errors import UsageError
+from divmix.families import Components, Family, make_family
+from divmix.families.family import Array
+from divmix.families.noise import broad_component, with_noise
+from divmix.merging.hierarchy import Hierarchy
+from divmix.methods import method_of
+from divmix.problem import Merge, Problem
+from divmix.rows import MemoryRows, Rows, Summary
+from divmix.search.phases import sample_rows
+from divmix.search.run import Model, Searching
+from divmix.settings import DiversifiedSettings, EmSettings, FitSettings, NsvgdSettings
+
+SHAPES = 1  # marks the random numbers that choose a shape
+
+
+class Fitted(NamedTuple):
+    """A fitted mixture.
+
+    family, components   m component densities and their parameters
+    clusters             (m,) the cluster 0 .. k - 1 of each component
+    noise                a broad component that belongs to no cluster, or None
+    hierarchy            how components join to fewer clusters, or None
+    stop_reason          converged, max_iter or time_budget
+    entropy              H of the components, nats; its exponential is their effective number
+    settings             with what was chosen where they were "auto"
+    notes                what was chosen, in sentences
+    spread               over the starts, where there were several
+    gap                  bound on what the log-likelihood could still gain, nats per row, if asked
+    """
+
+    family: Family
+    components: Components
+    clusters: NDArray[np.int64]
+    noise: Components | None
+    hierarchy: Hierarchy | None
+    stop_reason: str
+    entropy: float
+    settings: FitSettings
+    notes: tuple[str, ...]
+    spread: Spread | None = None
+    gap: float | None = None
+
+
+class Interrupted(Exception):
+    """A signal ended the fit; nothing came of it."""
+
+
+def fit_rows(
+    rows: Rows | Array,
+    settings: FitSettings,
+    monitor: Monitor | None = None,
+    *,
+    family: Family | None = None,
+    start: Components | None = None,
+) -> Fitted:
+    """Fit a mixture to rows: an array (n, d), or whatever has the protocol `Rows`.
+
+    The monitor keeps the trace and may end the fit. `family` instead of that of the settings,
+    `start` components for em and nsvgd to go on from. Raises UsageError, InputError, FitError, and
+    Interrupted when the monitor's `should_stop` said so.
+    """
+    if isinstance(rows, np.ndarray):
+        rows = MemoryRows(rows)
+    monitor = monitor or Monitor(settings.time_budget)
+    notes: list[str] = []
+    settings, model = settle(rows, settings, monitor, notes, family)
+    problem = _problem(rows, settings, model, monitor, start)
+    monitor.trace.clear()  # the trace is that of the fit
+    for note in notes:
+        monitor.progress.note(note)
+    monitor.progress.stage("fitting")
+    kept = best_of(method_of(settings), problem, settings.seed, settings.restarts)
+    if kept is None:
+        raise Interrupted
+    outcome, spread = kept
+    gap = _gap(problem, outcome.components, settings.seed) if settings.gap else None
+    return Fitted(
+        model.family,
+        outcome.components,
+        outcome.clusters,
+        model.noise,
+        outcome.hierarchy,
+        outcome.stop_reason,
+        model.family.overlap(outcome.components, gradient=False).entropy,
+        settings,
+        (*notes, *outcome.notes),
+        spread,
+        gap,
+    )
+
+
+def compare_clusters(
+    rows: Rows | Array, lowest: int, highest: int, settings: FitSettings, monitor: Monitor
+) -> Comparison:
+    """Criteria of lowest .. highest clusters. Raises UsageError, FitError."""
+    if isinstance(rows, np.ndarray):
+        rows = MemoryRows(rows)
+    settings = _suited(settings, rows)
+    models = candidate_models(rows, rows.summary(), settings)
+    generator = np.random.default_rng(settings.seed)
+    return compare(rows, models, lowest, highest, generator, monitor)
+
+
+def settle(
+    rows: Rows,
+    settings: FitSettings,
+    monitor: Monitor,
+    notes: list[str],
+    family: Family | None = None,
+) -> tuple[FitSettings, Model]:
+    """The settings without any "auto", and the model they lead to; `notes` says what was chosen.
+
+    Raises UsageError for settings that do not go together, FitError.
+    """
+    settings = _suited(settings, rows)
+    summary = rows.summary()
+    if family is not None:
+        return settings, Model(family, _noise(family, summary, settings))
+    models = candidate_models(rows, summary, settings)
+    if settings.clusters == "auto":
+        monitor.progress.stage("choosing the number of clusters")
+        generator = np.random.default_rng(settings.seed)
+        path = choose_clusters(rows, models, generator, monitor)
+        k = count_clusters(path.chosen, smallest_share(rows))
+        notes.append(explain(path, k))
+        settings = replace(settings, clusters=k)
+    if isinstance(settings, DiversifiedSettings) and settings.alpha == "auto":
+        monitor.progress.stage("choosing alpha")
+        settings = _settle_alpha(rows, models, settings, monitor, notes)
+    return _settle_shape(rows, summary, settings, monitor, notes)
+
+
+def smallest_share(rows: Rows) -> float:
+    """Share of the mean size of a cluster below which a component is no cluster of its own."""
+    return SMALLEST_SHARE if rows.features.far_rows else 0.0
+
+
+def candidate_models(rows: Rows, summary: Summary, settings: FitSettings) -> list[Model]:
+    """The models among which a criterion may choose: with covariance auto, full and diagonal.
+
+    Student-t components are full where they can be: diagonal ones fill a cluster of an embedding
+    with many, 396 where there are ten digits.
+    """
+    family = "gaussian" if settings.family == "auto" else settings.family
+    floor = variance_floor(rows, settings.floor)
+    covariances = (settings.covariance,)
+    if settings.covariance == "auto":
+        both = ("full",) if family == "student" else ("full", "diag")
+        covariances = both if len(floor) <= MOST_FULL_COLUMNS else ("diag",)
+    made = [make_family(family, covariance, floor) for covariance in covariances]
+    return [Model(one, _noise(one, summary, settings)) for one in made]
+
+
+def _suited(settings: FitSettings, rows: Rows) -> FitSettings:
+    """The settings with what suits the rows where they are "auto"."""
+    far = rows.features.far_rows
+    if settings.family == "auto":
+        settings = replace(settings, family="student" if far else "gaussian")
+    if isinstance(settings, DiversifiedSettings) and settings.merge == "auto" and far:
+        settings = replace(settings, merge="kl")  # such an embedding draws each cluster together
+    return settings
+
+
+def _settle_alpha(
+    rows: Rows,
+    models: list[Model],
+    settings: DiversifiedSettings,
+    monitor: Monitor,
+    notes: list[str],
+) -> DiversifiedSettings:
+    merges = ("kl", "overlap") if settings.merge == "auto" else (settings.merge,)
+    sample = rows.sample(1, np.random.default_rng(0))  # stands in for each fold
+    searching = Searching(sample, *models[0], monitor, cast(int, settings.clusters))
+    chosen = choose_alpha(
+        rows, models, cast(tuple[Merge, ...], merges), searching, settings.components, settings.seed
+    )
+    covariance = chosen.model.family.structure.name  # type: ignore[attr-defined]
+    told = f", {chosen.gain:.3g} nats per row above alpha 0" if chosen.alpha else ""
+    notes.append(f"alpha {chosen.alpha:g}, the best held-out log-likelihood" + told)
+    if len(models) * len(merges) > 1:
+        shape = {"kl": "one component each", "overlap": "unions of components"}[chosen.merge]
+        notes.append(
+            f"covariance {covariance}, clusters as {shape}: the best held-out log-likelihood"
+        )
+    return replace(settings, alpha=chosen.alpha, covariance=covariance, merge=chosen.merge)
+
+
+def _settle_shape(
+    rows: Rows, summary: Summary, settings: FitSettings, monitor: Monitor, notes: list[str]
+) -> tuple[FitSettings, Model]:
+    d, k = len(summary.mean), cast(int, settings.clusters)
+    diversified = isinstance(settings, DiversifiedSettings)
+    floor = variance_floor(rows, settings.floor)
+    prior = settings.prior if diversified else None
+    shapes = candidate_shapes(settings.covariance, prior, settings.family, d)
+    covariance, share = shapes[0]
+    if len(shapes) > 1:
+        monitor.progress.stage("choosing the shape of components")
+        generator = np.random.default_rng([settings.seed, SHAPES])
+        covariance, share, _ = choose_shape(
+            rows, settings.family, floor, k, shapes, generator, monitor
+        )
+        with_prior = f", prior {share:g}" if prior == "auto" else ""
+        notes.append(
+            f"covariance {covariance}{with_prior}: the best held-out log-likelihood "
+            f"({summary.count:,} rows of {d} features)"
+        )
+    settings = replace(settings, covariance=covariance)
+    if isinstance(settings, DiversifiedSettings) and prior == "auto":
+        settings = replace(settings, prior=share)
+    if settings.family == "student" and settings.gap:
+        raise UsageError(
+            "--gap is not available with --family student",
+            hint="its components have no lower limit of width: leave --gap out",
+        )
+    family = make_family(settings.family, settings.covariance, floor)
+    return settings, Model(family, _noise(family, summary, settings))
+
+
+def _noise(family: Family, summary: Summary, settings: FitSettings) -> Components | None:
+    """A broad component where one is asked for. Raises UsageError where there is no room for it."""
+    if isinstance(settings, NsvgdSettings) or not (
+        isinstance(settings, DiversifiedSettings | EmSettings) and settings.noise
+    ):
+        return None
+    if settings.covariance == "tied":
+        raise UsageError(
+            "--noise is not available with --covariance tied",
+            hint="the broad component needs a spread of its own: use full or diag",
+        )
+    if settings.weights == "uniform":
+        raise UsageError(
+            "--noise needs weights that are learned", hint="leave --weights uniform out"
+        )
+    return broad_component(family, summary.low, summary.high)
+
+
+def _problem(
+    rows: Rows, settings: FitSettings, model: Model, monitor: Monitor, start: Components | None
+) -> Problem:
+    k, m = cast(int, settings.clusters), settings.components
+    if m is not None and m < k:
+        raise UsageError(
+            f"--components {m} is less than -k {k}",
+            hint="a cluster has one component at least: leave --components away, or raise it",
+        )
+    diversified = isinstance(settings, DiversifiedSettings)
+    assert isinstance(settings, DiversifiedSettings | NsvgdSettings | EmSettings)
+    alpha = 0.0 if isinstance(settings, EmSettings) else settings.alpha
+    return Problem(
+        rows,
+        model.family,
+        monitor,
+        k,
+        cast(float, alpha),
+        m,
+        model.noise,
+        {None: None, "learned": True, "uniform": False}[settings.weights],
+        cast(Merge, settings.merge) if diversified else "auto",
+        cast(float, settings.prior) if diversified else 0.0,
+        settings.init,
+        settings.max_iter,
+        settings.tol,
+        settings.precision,
+        start,
+    )
+
+
+def _gap(problem: Problem, components: Components, seed: int) -> float:
+    """What the fit could still gain on the rows of the search; also for the last trace row."""
+    monitor, family = problem.monitor, problem.family
+    monitor.progress.stage("bounding what could still be gained")
+    generator = np.random.default_rng(seed)
+    sample = problem.rows.sample(sample_rows(problem.clusters), generator)
+    assert covers(family)
+    gap = remaining_gain(family, sample, with_noise(components, problem.noise), generator)
+    if monitor.trace:
+        monitor.trace[-1] = monitor.trace[-1]._replace(gap=gap)
+    return gap

@@ -1,0 +1,164 @@
+"""The way from a table to the rows that a mixture is of: columns, then encoders."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from divmix.design.preprocessing import Batch, ColumnSummary, Preprocessing, Transformed
+from divmix.design.row_names import Locate, row_name
+from divmix.encoders import Chain
+from divmix.errors import UsageError
+from divmix.tables.schema import Schema
+
+EMPTY_CHAIN = Chain()
+
+
+@dataclass(frozen=True)
+class Design:
+    """Columns become features, and a chain of encoders makes an embedding of these.
+
+    An empty chain leaves the features as they are. With any other one densities are in the units
+    of the embedding: there is no way back to those of the table. n are rows, d features.
+    """
+
+    preprocessing: Preprocessing
+    chain: Chain = EMPTY_CHAIN
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether the features are those of an encoder, not those of the table's columns."""
+        return len(self.chain) > 0
+
+    @property
+    def far_rows(self) -> bool:
+        """Whether clusters are dense with far rows, as those of a graph of neighbours are."""
+        return self.chain.far_rows
+
+    @property
+    def schema(self) -> Schema:
+        """Names and kinds of the table's columns."""
+        return self.preprocessing.schema
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the d features."""
+        return self.chain.features(self.preprocessing.feature_names)
+
+    @property
+    def n_features(self) -> int:
+        return len(self.feature_names)
+
+    @cached_property
+    def blocks(self) -> tuple[np.ndarray, ...]:
+        """Features that stand for one thing: those of each column, or each of an embedding."""
+        sizes = [1] * self.n_features if self.is_embedding else self.preprocessing.sizes
+        return tuple(np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]))
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """What each of the `blocks` is called: the column, or the feature of the embedding."""
+        return self.feature_names if self.is_embedding else self.schema.names
+
+    @property
+    def indicator(self) -> np.ndarray:
+        """(d,) bool: which features are 0 or 1, less their share. None is in an embedding."""
+        if self.is_embedding:
+            return np.zeros(self.n_features, np.bool_)
+        kinds = [column.kind != "numeric" for column in self.schema.columns]
+        return np.repeat(kinds, self.preprocessing.sizes)
+
+    def reading_options(self) -> dict[str, Any]:
+        """Arguments for `open_table`, so that a new table is read with the types of this one."""
+        return self.preprocessing.reading_options()
+
+    def transform(
+        self,
+        batch: Batch,
+        *,
+        unknown: str = "error",
+        first_row: int = 0,
+        locate: Locate = row_name,
+        out: np.ndarray | None = None,
+    ) -> Transformed:
+        """The design matrix of a batch, as `Preprocessing.transform` with the same arguments.
+
+        It has the bits that its rows have in any other batching, with encoders in batches that
+        start at a whole number of `BLOCK_ROWS`. The Jacobian of an embedding is 0: there may be
+        none. Raises InputError.
+        """
+        if not self.is_embedding:
+            return self.preprocessing.transform(
+                batch, unknown=unknown, first_row=first_row, locate=locate, out=out
+            )
+        done = self.preprocessing.transform(
+            batch, unknown=unknown, first_row=first_row, locate=locate
+        )
+        X = self.chain.transform(done.X)
+        if out is not None:
+            out[:] = X
+            X = out
+        return Transformed(X, done.complete, np.zeros(len(X)))
+
+    def row_weights(
+        self, batch: Batch, *, first_row: int = 0, locate: Locate = row_name
+    ) -> np.ndarray:
+        """(n,) float64 weights from the weight column, ones without it.
+
+        Raises InputError for a negative, infinite or missing weight.
+        """
+        return self.preprocessing.row_weights(batch, first_row=first_row, locate=locate)
+
+    def inverse(self, X: np.ndarray) -> pa.Table:
+        """(n, d) rows of the design matrix as a table with the training table's columns.
+
+        Raises UsageError for an embedding, whose rows are no rows of the table.
+        """
+        if self.is_embedding:
+            raise UsageError(
+                "the model is one of an embedding, which cannot be turned back into rows",
+                hint="fit without --encoder to draw rows",
+            )
+        return self.preprocessing.inverse(X)
+
+    def column_summary(self, means: np.ndarray, variances: np.ndarray) -> ColumnSummary:
+        """Components with these (m, d) means and variances, in the units of the table's columns
+        or of the embedding's features."""
+        if self.is_embedding:
+            return ColumnSummary(self.feature_names, means, np.sqrt(variances))
+        return self.preprocessing.column_summary(means, variances)
+
+    def unseen_values(self, X: np.ndarray) -> np.ndarray:
+        """(n, blocks) bool: values of a kind that training did not have.
+
+        That is another value in a constant column, and a category that was not there. In X (n, d)
+        such a value of a constant column is put back in place, so that it counts once and the
+        same in all units. An embedding has none: what it makes of such values is its own.
+        """
+        unseen = np.zeros((len(X), len(self.blocks)), np.bool_)
+        if self.is_embedding:
+            return unseen
+        for j, (column, features) in enumerate(zip(self.preprocessing.columns, self.blocks)):
+            unseen[:, j] = column.unseen(X[:, features])
+            if column.kind != "categorical":
+                X[unseen[:, j], features[0]] = 0.0
+        return unseen
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What a model file holds of it: a document, and the arrays of the encoders."""
+        document: dict[str, Any] = {"preprocessing": self.preprocessing.to_dict()}
+        encoders, arrays = self.chain.to_parts()
+        if encoders:
+            document["encoders"] = encoders
+        return document, arrays
+
+    @classmethod
+    def from_parts(cls, document: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        """From `to_parts`. Raises ModelFileError, ValueError, KeyError where they are damaged."""
+        return cls(
+            Preprocessing.from_dict(document["preprocessing"]),
+            Chain.from_parts(document.get("encoders", []), arrays),
+        )

@@ -1,0 +1,44 @@
+"""Empty cells: where they are, and what is said of them where they may not be."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from divmix.design.row_names import Locate
+from divmix.errors import InputError
+from divmix.tables import arrays
+
+
+def empty_cells(column: pa.Array) -> np.ndarray | None:
+    """(n,) bool, or None where no cell is empty. NaN counts as empty."""
+    if pa.types.is_floating(column.type):
+        empty = np.isnan(arrays.to_floats(column))
+    elif column.null_count:
+        empty = arrays.is_empty(column)
+    else:
+        return None
+    return empty if empty.any() else None
+
+
+def incomplete_rows(by_column: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+    """(n,) bool: rows that have an empty cell in any of these columns, (n,) bool each."""
+    rows = np.zeros(n, dtype=np.bool_)
+    for empty in by_column.values():
+        rows |= empty
+    return rows
+
+
+def refuse_empty_cells(
+    by_column: Mapping[str, np.ndarray], n: int, first_row: int, locate: Locate
+) -> None:
+    """Raises InputError that names the first empty cell, where there is one."""
+    if not by_column:
+        return
+    row, name = min((int(np.argmax(empty)), name) for name, empty in by_column.items())
+    count = int(incomplete_rows(by_column, n).sum())
+    raise InputError(
+        f"{locate(first_row + row)}: column '{name}' is empty "
+        f"({count:,} of {n:,} rows have an empty cell)",
+        hint=f"use --missing drop, --missing mean or --exclude {name}",
+    )

@@ -1,0 +1,112 @@
+"""J[rho] = F[rho] + alpha H[rho]: what a climb goes up, and what the trace prints.
+
+F is the log-likelihood, mean per row in nats; H = -sum_i w_i log sum_j w_j k(theta_i, theta_j) the
+entropy of the components, k their overlap (`kernels.components`): 0 where all are one, log m where
+m are apart. A prior on covariances, where there is one, is a part of J.
+"""
+
+from typing import NamedTuple
+
+from divmix.families import Components, Family, Prior
+from divmix.families.family import Array
+from divmix.families.noise import with_noise, without_last
+from divmix.families.posterior import Posterior, log_weights, posterior
+from divmix.kernels.components import Overlap
+from divmix.kernels.sums import Sums
+from divmix.progress import Value
+from divmix.rows import Rows
+
+
+class Look(NamedTuple):
+    """Components and all that one visit to the rows and to their pairs tells of them.
+
+    displacement (m, D) is that of the M-step in the coordinates and overlap.shared its
+    kernel-weighted sum, where the drive is shared; else None.
+    """
+
+    components: Components
+    sums: Sums
+    target: Components  # of the M-step
+    displacement: Array | None
+    overlap: Overlap
+    value: Value
+
+    @property
+    def J(self) -> float:
+        """The objective, nats per row."""
+        return self.value.objective
+
+
+class Objective(NamedTuple):
+    """A family, the weight of the entropy, a prior, and a broad component beside the moved ones."""
+
+    family: Family
+    alpha: float = 0.0
+    prior: Prior | None = None
+    noise: Components | None = None
+    learn_weights: bool = True
+
+    def look(
+        self, rows: Rows, components: Components, *, coarse: bool = False, share: bool = False
+    ) -> Look:
+        """J and what its steps need. share: also the kernel-weighted sum of displacements."""
+        family, alpha = self.family, self.alpha
+        sums = self.sums(rows, components, coarse=coarse)
+        target = family.maximize(
+            sums, components, learn_weights=self.learn_weights, prior=self.prior
+        )
+        displacement = None
+        if share:
+            displacement = family.coordinates(target) - family.coordinates(components)
+        overlap = family.overlap(components, displacement, gradient=alpha > 0)
+        value = Value(
+            sums.log_likelihood / rows.total_weight,
+            overlap.entropy,
+            alpha,
+            family.log_prior(components, self.prior) / rows.total_weight,
+        )
+        return Look(components, sums, target, displacement, overlap, value)
+
+    def ascended(self, look: Look) -> Components:
+        """The M-step of J: that of the likelihood, and alpha grad H in the metric of EM."""
+        gradient = look.overlap.gradient
+        if self.alpha == 0 or gradient is None:
+            return look.target
+        return self.family.diversified(
+            look.target,
+            look.components,
+            look.sums,
+            gradient,
+            self.alpha,
+            self.prior,
+            self.learn_weights,
+        )
+
+    def shared(self, look: Look, target: Components) -> Components:
+        """`target` with the M-step's displacements replaced by their kernel-weighted means."""
+        family, overlap = self.family, look.overlap
+        assert look.displacement is not None
+        drive = overlap.shared / overlap.row_sums[:, None]
+        theta = family.coordinates(target) - look.displacement + drive
+        return family.from_coordinates(theta, target)
+
+    def sums(self, rows: Rows, components: Components, *, coarse: bool = False) -> Sums:
+        """Log-likelihood and statistics of the components, the noise beside them."""
+        if self.noise is None:
+            return rows.sums(self.family, components, coarse=coarse)
+        beside = with_noise(components, self.noise)
+        return without_last(rows.sums(self.family, beside, coarse=coarse))
+
+    def log_likelihood(self, rows: Rows, components: Components) -> float:
+        """F, mean per row in nats."""
+        return self.sums(rows, components).log_likelihood / rows.total_weight
+
+    def log_joint(self, X: Array, components: Components) -> Array:
+        """log w_j p(x|theta_j) of rows X (n, d), (n, m); beside noise (n, m + 1)."""
+        beside = with_noise(components, self.noise)
+        return log_weights(beside.weights) + self.family.log_densities(X, beside)
+
+    def posterior(self, X: Array, components: Components) -> Posterior:
+        """log p(x), (n,), and the responsibilities of the components, (n, m), noise left out."""
+        log_density, responsibilities = posterior(self.log_joint(X, components))
+        return Posterior(log_density, responsibilities[:, : components.count])

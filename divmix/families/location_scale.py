@@ -1,0 +1,168 @@
+"""What Gaussian and Student-t components have in common: a location and a scale matrix."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.families.axis_aligned import AxisAligned
+from divmix.families.components import Components
+from divmix.families.family import Array, Moments, Prior
+from divmix.families.moments import moment_match
+from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.families.structure import CovarianceStructure, per_mass
+from divmix.kernels.components import Gradient, Overlap, overlap
+from divmix.kernels.sums import Sums
+
+LOG_2PI = np.log(2 * np.pi)
+# Share of its own weight that a component of fewer rows is taken to have in the metric, and of a
+# target's weight and covariance that the entropy's push leaves.
+LEAST_LEFT = 0.1
+
+
+@dataclass(frozen=True)
+class LocationScale:
+    """Densities of a location and a scale matrix, with a covariance structure and a floor.
+
+    structure tells what the scale matrices may look like; floor (d,) is the smallest variance of
+    each column. Coordinates theta (m, D) = (mean, coordinates of the covariance).
+    """
+
+    structure: CovarianceStructure
+    floor: Array
+
+    name: ClassVar[str]
+
+    def start(self, weights: Array, means: Array, covariance: Array) -> Components:
+        """Components at `means` (m, d) that all have the covariance (d, d), floored."""
+        covariance = covariance + np.diag(self.floor)
+        return Components(weights, means, self.structure.repeat(covariance, len(means)))
+
+    def n_parameters(self, m: int, d: int) -> int:
+        """Free parameters of the mixture: weights, means, covariances."""
+        return m - 1 + m * d + self.structure.n_parameters(m, d)
+
+    def marginal(self, components: Components, columns: NDArray[np.int64]) -> Components:
+        """The components of these columns alone, of the same family."""
+        covariances = self.structure.marginal(components.covariances, columns)
+        return components._replace(means=components.means[:, columns], covariances=covariances)
+
+    @property
+    def axis_aligned(self) -> bool:
+        """Whether the scale matrices are diagonal."""
+        return isinstance(self.structure, AxisAligned)
+
+    def moments(self, components: Components) -> Moments:
+        """Weights, locations and scale matrices, as the merge tree sees them."""
+        m, d = components.means.shape
+        full = self.structure.as_full(components.covariances, m, d)
+        return Moments(components.weights, components.means, full)
+
+    def from_moments(self, moments: Moments) -> Components:
+        """Components of these locations and scale matrices."""
+        weights, means, full = moments
+        made = self.start(weights, means, np.eye(means.shape[1]))
+        return made._replace(covariances=self.structure.from_full(full))
+
+    def joined(self, components: Components, labels: NDArray[np.int64]) -> Components:
+        """One component for each label, with the moments of those it stands for."""
+        return self.from_moments(moment_match(self.moments(components), labels))
+
+    def overlap(
+        self, components: Components, values: Array | None = None, *, gradient: bool = True
+    ) -> Overlap:
+        """Entropy of the components by the overlap of their locations and scales; see
+        `kernels.components`. Weights are taken relative to their sum."""
+        weights = components.weights / components.weights.sum()
+        return overlap(components.means, components.covariances, weights, values, gradient)
+
+    def log_prior(self, components: Components, prior: Prior | None) -> float:
+        """-rows / 2 sum_j (log|S_j| + tr S_j^-1 P), 0 without a prior or where all share one S."""
+        if prior is None or self.structure.shared:
+            return 0.0
+        m, d = components.means.shape
+        return self.structure.log_prior(components.covariances, m, d, prior)
+
+    def pooled(self, components: Components) -> Array:
+        """Covariance within the components, (d, d): sum_j w_j S_j."""
+        weights, _, full = self.moments(components)
+        return np.einsum("m,mab->ab", weights / weights.sum(), full)
+
+    def diversified(
+        self,
+        target: Components,
+        components: Components,
+        sums: Sums,
+        gradient: Gradient,
+        alpha: float,
+        prior: Prior | None = None,
+        learn_weights: bool = True,
+    ) -> Components:
+        """The M-step's `target`, moved on by alpha grad H in the metric of EM.
+
+        With p_j the share of the rows: means by S_j / p_j dH/dmu_j, covariances, about the means
+        so moved, by 2 / p_j S_j dH/dS_j S_j, weights by their natural gradient w_j (dH/dw_j - mean).
+        So what stands still is stationary in J. What H alone would take is bounded: a weight or a
+        covariance keeps a tenth of the target's.
+        """
+        own = components.weights
+        shares = sums.mass / (sums.mass.sum() + sums.outside)
+        least = LEAST_LEFT * own + SMALLEST_WEIGHT
+        by_mean = self.structure.times(components.covariances, gradient.means)
+        means = target.means + (alpha / np.maximum(shares, least))[:, None] * by_mean
+        about = self.structure.estimate(sums, means, components.covariances, self.floor, prior)
+        if prior is not None:
+            shares = shares + prior.rows / sums.mass.sum()
+        covariances = self.structure.pushed(
+            about,
+            components.covariances,
+            gradient.covariances,
+            alpha / np.maximum(shares, least),
+            means.shape[1],
+        )
+        weights = target.weights
+        if learn_weights:
+            slope = gradient.weights - own @ gradient.weights / own.sum()
+            weights = np.maximum(weights + alpha * own * slope, LEAST_LEFT * weights)
+            weights = weights * (target.weights.sum() / weights.sum())
+        return target._replace(weights=weights, means=means, covariances=covariances)
+
+    def maximize(
+        self,
+        sums: Sums,
+        components: Components,
+        *,
+        learn_weights: bool = True,
+        prior: Prior | None = None,
+    ) -> Components:
+        """The M-step: the components that maximise the expected log-likelihood.
+
+        With a prior the expected log-posterior under it (Fraley and Raftery 2007).
+        """
+        means = per_mass(sums.first, sums.scaled_mass, components.means)
+        covariances = self.structure.estimate(
+            sums, means, components.covariances, self.floor, prior
+        )
+        total = sums.mass.sum() + sums.outside
+        weights = sums.mass / total if learn_weights else components.weights
+        return components._replace(weights=weights, means=means, covariances=covariances)
+
+    def gradient(self, sums: Sums, components: Components) -> Array:
+        """Gradient of the summed log-likelihood in the coordinates theta, (m, D)."""
+        centred = sums.first - sums.scaled_mass[:, None] * components.means
+        by_mean = self.structure.solve(components, centred)
+        return np.hstack([by_mean, self.structure.gradient(sums, components)])
+
+    def coordinates(self, components: Components) -> Array:
+        """theta (m, D)."""
+        shape = self.structure.coordinates(components.covariances, components.count)
+        return np.hstack([components.means, shape])
+
+    def from_coordinates(self, theta: Array, components: Components) -> Components:
+        """Components at theta (m, D); what is no coordinate stays as in `components`."""
+        d = components.means.shape[1]
+        covariances = self.structure.from_coordinates(
+            theta[:, d:], components.covariances, self.floor
+        )
+        return components._replace(means=theta[:, :d].copy(), covariances=covariances)

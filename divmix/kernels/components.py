@@ -1,0 +1,455 @@
+"""The O(m^2) step between Gaussian components: their overlap, its entropy, the entropy's gradient.
+
+Components N(mu_i, S_i) of weights w_i, with the Bhattacharyya or probability product kernel
+k_ij = integral sqrt(p_i p_j) (Jebara, Kondor and Howard 2004), which has no unit and no bandwidth:
+
+    log k = 1/4 (log|S_i| + log|S_j|) - 1/2 log|S| - 1/8 u' S^-1 u,  S = (S_i + S_j) / 2
+    H = -sum_i w_i log q_i,  q_i = sum_j w_j k_ij,  u = mu_i - mu_j
+
+0 <= H <= log m, and exp(H) is the effective number of components. A Student-t has no such closed
+form: it takes that of its location and scale. With c_ij = -(w_i w_j / q_i + w_i w_j / q_j) k_ij,
+symmetric, the exact gradients are
+
+    dH/dw_i = -log q_i - sum_l w_l k_li / q_l
+    dH/dmu_i = sum_j c_ij dlog k_ij/dmu_i,  dlog k/dmu_i = -1/4 S^-1 u
+    dH/dS_i = sum_j c_ij dlog k_ij/dS_i,  dlog k/dS_i = 1/4 S_i^-1 - 1/4 S^-1 + 1/16 S^-1 u u' S^-1
+
+A spherical covariance is a diagonal one of equal entries; a tied one makes unit variances of the
+coordinates L^-1 mu, S = L L'. So there are two kernels over pairs: diagonal and full.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.kernels.chunks import map_in_order
+from divmix.kernels.compile import kernel as compiled
+from divmix.kernels.elementary import exp
+from divmix.kernels.registers import WIDE, subtract_lane_products
+
+Floats = NDArray[np.float64]
+
+# Similarities of all pairs are kept up to this many components (128 MiB); with more, a strip of
+# rows of that size is made at a time, and made again for the gradient.
+KEPT_UP_TO = 4096
+# Fixed groups of rows whatever the number of threads; work is about 1 ns a unit.
+GROUPS, LEAST_WORK = 8, 1 << 20
+# Pairs that overlap less are left out of the gradients: H itself is not known to 1e-17.
+NEGLIGIBLE = 1e-40
+TINY = np.finfo(np.float64).tiny
+
+
+class Gradient(NamedTuple):
+    """Derivatives of H, each of the shape of what it is taken by."""
+
+    weights: Floats  # (m,) as if weights were free: sum to 1 is the caller's business
+    means: Floats  # (m, d)
+    covariances: Floats  # spherical (m,), diag (m, d), tied (1, d, d), full (m, d, d)
+
+
+class Overlap(NamedTuple):
+    """Sums over all pairs (i, j), the pair of a component with itself included: k_ii = 1."""
+
+    entropy: float  # H, nats
+    weighted: Floats  # (m,) q_i = sum_j w_j k_ij
+    row_sums: Floats  # (m,) sum_j k_ij
+    shared: Floats  # (m, P) sum_j k_ij V_j
+    gradient: Gradient | None
+
+
+def overlap(
+    means: Floats,
+    covariances: Floats,
+    weights: Floats,
+    values: Floats | None = None,
+    gradient: bool = True,
+) -> Overlap:
+    """Entropy of components, shared `values` V (m, P), and the gradient of the entropy if wanted.
+
+    means (m, d); covariances spherical (m,), diag (m, d), tied (1, d, d) or full (m, d, d);
+    weights (m,), 0 allowed, sum 1.
+    """
+    means, covariances, weights = (
+        np.ascontiguousarray(array, np.float64) for array in (means, covariances, weights)
+    )
+    values = np.zeros((len(means), 0)) if values is None else values
+    if covariances.ndim < 3:
+        variances = np.broadcast_to(covariances.reshape(len(means), -1), means.shape)
+        result = _all_pairs(_Diagonal(means, variances), weights, values, gradient)
+        if covariances.ndim == 1 and result.gradient is not None:
+            return _replaced(result, covariances=result.gradient.covariances.sum(axis=1))
+        return result
+    if len(covariances) == 1:
+        return _tied(means, covariances[0], weights, values, gradient)
+    return _all_pairs(_Full(means, covariances), weights, values, gradient)
+
+
+def _tied(
+    means: Floats, covariance: Floats, weights: Floats, values: Floats, gradient: bool
+) -> Overlap:
+    """`overlap` in coordinates y = L^-1 mu, where all covariances are the identity.
+
+    With G = dH/dy: dH/dmu = G L^-1, and as dlog k/dS = 1/8 S^-1 u u' S^-1, summed over pairs,
+    dH/dS = -1/2 L^-T y' G L^-1.
+    """
+    inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+    y = (means - means.mean(axis=0)) @ inverse.T
+    result = _all_pairs(_Diagonal(y, np.ones_like(y)), weights, values, gradient)
+    if result.gradient is None:
+        return result
+    by_y = result.gradient.means
+    by_covariance = -0.5 * inverse.T @ (y.T @ by_y) @ inverse
+    by_covariance = 0.5 * (by_covariance + by_covariance.T)
+    return _replaced(result, means=by_y @ inverse, covariances=by_covariance[None])
+
+
+def _replaced(result: Overlap, **parts: Floats) -> Overlap:
+    assert result.gradient is not None
+    return result._replace(gradient=result.gradient._replace(**parts))
+
+
+def _all_pairs(
+    shape: "_Diagonal | _Full", weights: Floats, values: Floats, gradient: bool
+) -> Overlap:
+    m = len(weights)
+    height = m if m <= KEPT_UP_TO else max(1, KEPT_UP_TO**2 // m)
+    strips = [(start, min(start + height, m)) for start in range(0, m, height)]
+    sums, shared = np.empty((2, m)), np.empty((m, values.shape[1]))
+    for start, stop in strips:
+        k = shape.similarities(start, stop)
+        sums[0, start:stop] = _row_sums(k, np.ones(m))
+        sums[1, start:stop] = _row_sums(k, weights)
+        shared[start:stop] = k @ values
+    row_sums, weighted = sums
+    log_weighted = np.log(np.maximum(weighted, TINY))  # 0 for weight 0, far from all others
+    entropy = -float(weights @ log_weighted)
+    result = Overlap(entropy, weighted, row_sums, shared, None)
+    if not gradient:
+        return result
+
+    ratio = weights / np.maximum(weighted, TINY)
+    by_weights, parts = -log_weighted, []
+    for start, stop in strips:
+        if len(strips) > 1:
+            k = shape.similarities(start, stop)
+        by_weights[start:stop] -= _row_sums(k, ratio)
+        parts.append(shape.gradients(k, start, weights, ratio))
+    by_means, by_covariances, totals = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+    by_covariances = shape.completed(by_covariances, totals)
+    return result._replace(gradient=Gradient(by_weights, by_means, by_covariances))
+
+
+def _in_groups(
+    visit: Callable[[int, int], tuple[Floats, ...]], rows: int, work: int
+) -> list[tuple[Floats, ...]]:
+    """visit(first, step), which takes rows first, first + step, ..., of all groups, in order."""
+    groups = max(1, min(GROUPS, rows, work // LEAST_WORK))
+    return list(map_in_order(visit, [(group, groups) for group in range(groups)]))
+
+
+class _Diagonal:
+    """Pairs of components of means (m, d) and variances (m, d)."""
+
+    def __init__(self, means: Floats, variances: Floats) -> None:
+        self.means, self.variances = means, np.ascontiguousarray(variances)
+        self.scales = np.sqrt(self.variances)
+
+    def similarities(self, start: int, stop: int) -> Floats:
+        """k (stop - start, m): rows start .. stop."""
+        m, d = self.means.shape
+        k = np.empty((stop - start, m))
+
+        def visit(first: int, step: int) -> tuple[Floats, ...]:
+            _diag_similarities(self.means, self.variances, self.scales, start, first, step, k)
+            return ()
+
+        _in_groups(visit, stop - start, (stop - start) * m * (d + 10))
+        return k
+
+    def gradients(
+        self, k: Floats, start: int, weights: Floats, ratio: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """By means (m, d), by variances (m, d) but for 1/4 S_i^-1, and sum_j c_ij (m,)."""
+
+        def visit(first: int, step: int) -> tuple[Floats, ...]:
+            return _diag_gradients(
+                self.means, self.variances, k, start, weights, ratio, first, step
+            )
+
+        parts = _in_groups(visit, len(k), k.size * (self.means.shape[1] + 10))
+        by_means, by_variances, totals = (
+            sum(part[1:], part[0]) for part in zip(*parts, strict=True)
+        )
+        return by_means, by_variances, totals
+
+    def completed(self, by_variances: Floats, totals: Floats) -> Floats:
+        """With the sum of c_ij 1/4 S_i^-1."""
+        return by_variances + 0.25 * totals[:, None] / self.variances
+
+
+class _Full:
+    """Pairs of components of means (m, d) and covariances (m, d, d)."""
+
+    def __init__(self, means: Floats, covariances: Floats) -> None:
+        self.means, self.covariances = means, covariances
+        self.triangle = np.tril_indices(means.shape[1])
+        self.packed = np.ascontiguousarray(covariances[:, *self.triangle])
+        factors = np.linalg.cholesky(covariances)
+        self.half_logs = np.log(np.einsum("mkk->mk", factors)).sum(axis=1)
+
+    def similarities(self, start: int, stop: int) -> Floats:
+        """k (stop - start, m): rows start .. stop."""
+        m, d = self.means.shape
+        k = np.empty((stop - start, m))
+
+        def visit(first: int, step: int) -> tuple[Floats, ...]:
+            _full_similarities(self.means, self.packed, self.half_logs, start, first, step, k)
+            return ()
+
+        _in_groups(visit, stop - start, (stop - start) * m * (d**3 // 20 + d**2 + 10))
+        return k
+
+    def gradients(
+        self, k: Floats, start: int, weights: Floats, ratio: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """By means (m, d), by covariances, packed, but for 1/4 S_i^-1, and sum_j c_ij (m,)."""
+        d = self.means.shape[1]
+
+        def visit(first: int, step: int) -> tuple[Floats, ...]:
+            return _full_gradients(self.means, self.packed, k, start, weights, ratio, first, step)
+
+        parts = _in_groups(visit, len(k), k.size * (d**3 // 10 + d**2 + 10))
+        by_means, by_packed, totals = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+        return by_means, by_packed, totals
+
+    def completed(self, by_packed: Floats, totals: Floats) -> Floats:
+        """With the sum of c_ij 1/4 S_i^-1, and both triangles."""
+        rows, columns = self.triangle
+        inverses = np.linalg.inv(self.covariances)[:, rows, columns]
+        result = np.empty_like(self.covariances)
+        result[:, rows, columns] = by_packed + 0.25 * totals[:, None] * inverses
+        result[:, columns, rows] = result[:, rows, columns]
+        return result
+
+
+@compiled
+def _row_sums(k, weights):
+    """sum_j w_j k_ij of each row."""
+    result = np.empty(len(k))
+    for i in range(len(k)):
+        row, total = k[i], 0.0
+        for j in range(len(row)):
+            total += weights[j] * row[j]
+        result[i] = total
+    return result
+
+
+@compiled
+def _diag_similarities(means, variances, scales, start, first, step, k):
+    """Rows first, first + step, ... of k, whose row 0 is component `start`.
+
+    |S| / sqrt(|S_i| |S_j|) is a product of 1 + (a - b)^2 / (2 a b), a and b standard deviations:
+    nothing cancels, and log k is never above 0. One logarithm serves 16 columns.
+    """
+    m, d = means.shape
+    whole = len(k) == m
+    for row in range(first, len(k), step):
+        i = start + row
+        for j in range(i if whole else 0, m):
+            log_k = 0.0
+            for at in range(0, d, 16):
+                product, maha = 1.0, 0.0
+                for c in range(at, min(at + 16, d)):
+                    u, a, b = means[i, c] - means[j, c], scales[i, c], scales[j, c]
+                    maha += u * u / (variances[i, c] + variances[j, c])
+                    product *= 1.0 + 0.5 * (a - b) ** 2 / (a * b)
+                log_k -= 0.25 * maha + 0.5 * np.log(product)
+            value = exp(log_k)
+            k[row, j] = value
+            if whole:
+                k[j, i] = value
+
+
+@compiled
+def _diag_gradients(means, variances, k, start, weights, ratio, first, step):
+    """Gradients by means and variances, and totals of c, of pairs (i, j > i), i in the rows."""
+    m, d = means.shape
+    by_means, by_variances, totals = np.zeros((m, d)), np.zeros((m, d)), np.zeros(m)
+    for row in range(first, len(k), step):
+        i = start + row
+        for j in range(i + 1, m):
+            c = -(ratio[i] * weights[j] + weights[i] * ratio[j]) * k[row, j]
+            if c == 0.0 or k[row, j] < NEGLIGIBLE:
+                continue
+            totals[i] += c
+            totals[j] += c
+            mean_i, mean_j, variance_i, variance_j = means[i], means[j], variances[i], variances[j]
+            by_mean_i, by_mean_j = by_means[i], by_means[j]
+            by_variance_i, by_variance_j = by_variances[i], by_variances[j]
+            for l in range(d):  # noqa: E741
+                inverse = 2.0 / (variance_i[l] + variance_j[l])
+                v = (mean_i[l] - mean_j[l]) * inverse
+                by_mean_i[l] -= 0.25 * c * v
+                by_mean_j[l] += 0.25 * c * v
+                by_variance = c * (0.0625 * v * v - 0.25 * inverse)
+                by_variance_i[l] += by_variance
+                by_variance_j[l] += by_variance
+    return by_means, by_variances, totals
+
+
+@compiled
+def _full_similarities(means, packed, half_logs, start, first, step, k):
+    """As `_diag_similarities`, of lower triangles packed by rows (m, d (d + 1) / 2).
+
+    half_logs (m,) is 1/2 log|S_i|. 16 pairs go side by side.
+    """
+    m, d = means.shape
+    whole = len(k) == m
+    factor, z = np.empty(WIDE * packed.shape[1]), np.empty(WIDE * d)
+    inverse_diagonal, log_k = np.empty(WIDE * d), np.empty(WIDE)
+    partners = np.empty(WIDE, np.intp)
+    for row in range(first, len(k), step):
+        i = start + row
+        for begin in range(i + 1 if whole else 0, m, WIDE):
+            count = min(WIDE, m - begin)
+            for lane in range(WIDE):
+                partners[lane] = begin + lane if lane < count else i
+            _factorise(means, packed, i, partners, factor, inverse_diagonal, z)
+            _log_similarities(factor, z, half_logs, i, partners, log_k)
+            for lane in range(WIDE):
+                log_k[lane] = exp(log_k[lane])
+            for lane in range(count):
+                k[row, begin + lane] = log_k[lane]
+                if whole:
+                    k[begin + lane, i] = log_k[lane]
+        k[row, i] = 1.0
+
+
+@compiled
+def _factorise(means, packed, i, partners, factor, inverse_diagonal, z):
+    """Of S = (S_i + S_j) / 2, j each partner: L, 1 / its diagonal, and z = L^-1 (mu_i - mu_j).
+
+    Arrays are flat with 16 lanes innermost, L a triangle packed by rows.
+    """
+    d, size = means.shape[1], packed.shape[1]
+    for lane in range(WIDE):
+        j = partners[lane]
+        for at in range(size):
+            factor[at * WIDE + lane] = 0.5 * (packed[i, at] + packed[j, at])
+        for r in range(d):
+            z[r * WIDE + lane] = means[i, r] - means[j, r]
+    for r in range(d):
+        start = r * (r + 1) // 2 * WIDE
+        for c in range(r + 1):
+            at, column = start + c * WIDE, c * (c + 1) // 2 * WIDE
+            subtract_lane_products(factor, start, factor, column, c, factor, at)
+            if c < r:
+                for lane in range(WIDE):
+                    factor[at + lane] *= inverse_diagonal[c * WIDE + lane]
+            else:
+                for lane in range(WIDE):
+                    factor[at + lane] = np.sqrt(factor[at + lane])
+                    inverse_diagonal[r * WIDE + lane] = 1.0 / factor[at + lane]
+        subtract_lane_products(factor, start, z, 0, r, z, r * WIDE)
+        for lane in range(WIDE):
+            z[r * WIDE + lane] *= inverse_diagonal[r * WIDE + lane]
+
+
+@compiled
+def _log_similarities(factor, z, half_logs, i, partners, log_k):
+    """log k of each lane; one logarithm serves 8 columns. Rounding must not raise k above 1."""
+    d = len(z) // WIDE
+    product = np.ones(WIDE)
+    for lane in range(WIDE):
+        log_k[lane] = 0.5 * (half_logs[i] + half_logs[partners[lane]])
+    for r in range(d):
+        diagonal = (r * (r + 1) // 2 + r) * WIDE
+        for lane in range(WIDE):
+            product[lane] *= factor[diagonal + lane]
+            log_k[lane] -= 0.125 * z[r * WIDE + lane] ** 2
+        if r % 8 == 7 or r == d - 1:
+            for lane in range(WIDE):
+                log_k[lane] -= np.log(product[lane])
+                product[lane] = 1.0
+    for lane in range(WIDE):
+        log_k[lane] = min(log_k[lane], 0.0)
+
+
+@compiled
+def _full_gradients(means, packed, k, start, weights, ratio, first, step):
+    """As `_diag_gradients`; by covariances packed like them. Pairs of no weight are left out."""
+    m, d = means.shape
+    size = packed.shape[1]
+    by_means, by_packed, totals = np.zeros((m, d)), np.zeros((m, size)), np.zeros(m)
+    factor, inverse = np.empty(WIDE * size), np.empty(WIDE * size)
+    product, inverse_diagonal = np.empty(WIDE * size), np.empty(WIDE * d)
+    z, v = np.empty(WIDE * d), np.empty(WIDE * d)
+    partners, pair_weights = np.empty(WIDE, np.intp), np.empty(WIDE)
+    for row in range(first, len(k), step):
+        i = start + row
+        count = 0
+        for j in range(i + 1, m):
+            c = -(ratio[i] * weights[j] + weights[i] * ratio[j]) * k[row, j]
+            if c != 0.0 and k[row, j] >= NEGLIGIBLE:
+                partners[count], pair_weights[count] = j, c
+                totals[i] += c
+                totals[j] += c
+                count += 1
+            if count == WIDE or (j == m - 1 and count > 0):
+                partners[count:], pair_weights[count:] = i, 0.0
+                _factorise(means, packed, i, partners, factor, inverse_diagonal, z)
+                _invert(factor, inverse_diagonal, z, inverse, product, v)
+                _add_pairs(product, v, pair_weights, i, partners, by_means, by_packed)
+                count = 0
+    return by_means, by_packed, totals
+
+
+@compiled
+def _invert(factor, inverse_diagonal, z, inverse, product, v):
+    """From L and z = L^-1 u: -S^-1 = -L^-T L^-1, a triangle packed by rows, and v = -S^-1 u.
+
+    inverse is L^-1 packed by columns, so that every sum runs through neighbours.
+    """
+    d = len(z) // WIDE
+    inverse[:], product[:], v[:] = 0, 0, 0
+    for c in range(d):
+        column = (c * d - c * (c - 1) // 2) * WIDE  # of element (c, c)
+        for lane in range(WIDE):
+            inverse[column + lane] = inverse_diagonal[c * WIDE + lane]
+        for r in range(c + 1, d):
+            at, row = column + (r - c) * WIDE, (r * (r + 1) // 2 + c) * WIDE
+            subtract_lane_products(factor, row, inverse, column, r - c, inverse, at)
+            for lane in range(WIDE):
+                inverse[at + lane] *= inverse_diagonal[r * WIDE + lane]
+        subtract_lane_products(inverse, column, z, c * WIDE, d - c, v, c * WIDE)
+        for b in range(c + 1):
+            other = (b * d - b * (b - 1) // 2 + c - b) * WIDE  # of element (c, b)
+            at = (c * (c + 1) // 2 + b) * WIDE
+            subtract_lane_products(inverse, column, inverse, other, d - c, product, at)
+
+
+@compiled
+def _add_pairs(product, v, pair_weights, i, partners, by_means, by_packed):
+    """Adds c dlog k to both components of each pair; product is overwritten."""
+    d = len(v) // WIDE
+    for r in range(d):
+        for s in range(r + 1):
+            at = (r * (r + 1) // 2 + s) * WIDE
+            total = 0.0
+            for lane in range(WIDE):
+                outer = v[r * WIDE + lane] * v[s * WIDE + lane]
+                value = pair_weights[lane] * (0.0625 * outer + 0.25 * product[at + lane])
+                product[at + lane] = value
+                total += value
+            by_packed[i, at // WIDE] += total
+        for lane in range(WIDE):
+            push = 0.25 * pair_weights[lane] * v[r * WIDE + lane]
+            by_means[i, r] += push
+            by_means[partners[lane], r] -= push
+    for lane in range(WIDE):
+        if pair_weights[lane] != 0.0:
+            row = by_packed[partners[lane]]
+            for at in range(len(row)):
+                row[at] += product[at * WIDE + lane]

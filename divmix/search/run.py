@@ -1,0 +1,126 @@
+"""What the phases of a run have in common, and the climbs they make on the sample of rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.engine.loop import Limits, ascend
+from divmix.engine.monitor import Monitor
+from divmix.engine.objective import Objective
+from divmix.engine.state import State
+from divmix.families import Components, Family, Prior
+from divmix.families.family import Array
+from divmix.families.posterior import Posterior
+from divmix.rows import MemoryRows
+from divmix.search.schedule import SCHEDULE, Schedule
+
+
+class Model(NamedTuple):
+    """A family, and a broad component beside those that are moved, or None."""
+
+    family: Family
+    noise: Components | None = None
+
+
+class Searching(NamedTuple):
+    """A search for k clusters among sample rows; everything in it stays as it is.
+
+    merge: "kl" for clusters that are ellipses, "overlap" for unions, "auto" by BIC.
+    """
+
+    sample: MemoryRows
+    family: Family
+    noise: Components | None
+    monitor: Monitor
+    k: int = 1
+    alpha: float = 0.0
+    merge: str = "auto"
+    init: str = "kmeans++"
+    tol: float = SCHEDULE.settled
+    schedule: Schedule = SCHEDULE
+
+    @property
+    def rows(self) -> int:
+        """Rows of the sample."""
+        return len(self.sample.matrix.X)
+
+    @property
+    def columns(self) -> int:
+        """Columns of the rows."""
+        return self.sample.matrix.X.shape[1]
+
+    def objective(self, prior: Prior | None = None) -> Objective:
+        """J of components on the sample."""
+        return Objective(self.family, self.alpha, prior, self.noise)
+
+    def climb(
+        self,
+        phase: str,
+        components: Components,
+        prior: Prior | None,
+        max_iter: int,
+        *,
+        share: bool = False,
+    ) -> Components:
+        """Climb J on the sample; components that hold less than a row are dropped."""
+        start = State(np.random.default_rng(0), components)  # a climb draws nothing
+        limits = Limits(max_iter, self.tol)
+        objective = self.objective(prior)
+        end = ascend(objective, self.sample, start, self.monitor, phase, limits, share=share)
+        return self.alive(end.moved)
+
+    def alive(self, components: Components) -> Components:
+        """Without the components that hold less than a row."""
+        alive = components.weights * self.rows > 1
+        if alive.all() or alive.sum() < self.k:
+            return components
+        kept = components.take(np.flatnonzero(alive))
+        share = components.weights.sum() / kept.weights.sum()
+        return kept._replace(weights=kept.weights * share)
+
+    # priors on covariances while components are many
+
+    def pooled(self, components: Components, share: float) -> Prior:
+        """share n / m rows for each component, scattered as those within components are."""
+        rows = share * self.sample.total_weight / components.count
+        return Prior(rows, self.family.pooled(components))
+
+    def weak(self, components: Components, share: float = 1.0) -> Prior:
+        """share (d + 1) rows, scattered as those within components are."""
+        return Prior(share * (self.columns + 1), self.family.pooled(components))
+
+    def broad(self, count: int) -> Prior:
+        """d + 2 rows as scattered as all rows, in m cells of space (Fraley and Raftery 2007)."""
+        d = self.columns
+        return Prior(d + 2, weighted_covariance(self.sample) * count ** (-2 / d))
+
+    # what components say of the sample
+
+    def log_likelihood(self, components: Components) -> float:
+        """F, mean per row in nats."""
+        return self.objective().log_likelihood(self.sample, components)
+
+    def value(self, components: Components, prior: Prior | None) -> float:
+        """J, nats per row."""
+        return self.objective(prior).look(self.sample, components).J
+
+    def posterior(self, components: Components) -> Posterior:
+        """log p(x), (n,), and responsibilities, (n, m)."""
+        return self.objective().posterior(self.sample.matrix.X, components)
+
+    def log_joint(self, components: Components) -> Array:
+        """log w_j p(x|theta_j), (n, m); beside noise (n, m + 1)."""
+        return self.objective().log_joint(self.sample.matrix.X, components)
+
+
+def weighted_covariance(rows: MemoryRows) -> Array:
+    """Covariance (d, d) of rows."""
+    X, row_weights = rows.matrix
+    return np.atleast_2d(np.cov(X.T, aweights=row_weights, ddof=0))
+
+
+def partition(searching: Searching, components: Components, clusters: NDArray) -> NDArray[np.int64]:
+    """The cluster of each row of the sample, (n,)."""
+    shares = searching.posterior(components).responsibilities
+    return (shares @ np.eye(clusters.max() + 1)[clusters]).argmax(axis=1)

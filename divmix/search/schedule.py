@@ -1,0 +1,47 @@
+"""Every number of the default method, each with its reason."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How far each phase goes; chosen on generated tables (docs/method.md tells the trials)."""
+
+    # Rows that the search sees: enough for 80 of each cluster.
+    sample_rows: int = 4_000
+    sample_rows_per_cluster: int = 80
+    # Components of the relaxed mixture: several for each cluster, 80 at least where the rows
+    # carry them.
+    components_per_cluster: int = 6
+    least_components: int = 80
+    at_least_per_cluster: int = 3
+    # Rows of the prior in which starts of k components compete, times d + 1.
+    competing_prior: float = 1.0
+    # Rows of the prior that keeps many components apart from single rows, this share of n / m.
+    relaxed_prior: float = 0.3
+    relax_iterations: int = 15
+    diversify_iterations: int = 5
+    level_iterations: int = 5
+    broad_iterations: int = 4
+    last_iterations: int = 20
+    # From the middle of the table: one covariance for all, as wide as the table at first, parts the
+    # components as it shrinks.
+    centre_iterations: int = 100
+    # Share of the components that a level keeps; of fewer than 2 k components the second.
+    kept: float = 0.65
+    kept_near_k: float = 0.85
+    # Levels (components for each cluster) whose unions start a mixture of k components too.
+    union_starts: tuple[float, ...] = (3, float("inf"))
+    k_means_starts: int = 10  # compete with those
+    # Two-sided 5 %: starts that the rows do not tell from the best one count alike.
+    alike: float = 1.96
+    margin: float = 0.02  # nats per row by which unions must beat k components
+    # Rows of the prior of unions in the end, as a share of n / m.
+    union_prior: float = 0.1
+    # What counts as a cluster of its own: this share of 1 / k, and rows for each parameter.
+    least_share: float = 0.03
+    least_rows: int = 3
+    settled: float = 1e-5  # nats per row
+
+
+SCHEDULE = Schedule()

@@ -1,0 +1,100 @@
+"""What anomalies are held against, and which rows are flagged."""
+
+from dataclasses import dataclass
+
+from divmix.errors import UsageError
+from divmix.settings.option import Settings, option
+from divmix.settings.table import TableSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectTableSettings(TableSettings):
+    """As for a fit; what differs is the preparation that shows anomalies best."""
+
+    scale: str = option(
+        "minmax",
+        section="Columns",
+        choices=("standard", "robust", "minmax", "none"),
+        help="How columns are brought to one scale: by standard deviation, by quartiles, by range.",
+    )
+    log: tuple[str, ...] = option(
+        ("auto",),
+        section="Columns",
+        metavar="A,B",
+        help="Columns to take log(1 + x) of.  [default: auto, non-negative ones with a heavy tail]",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectSettings(Settings):
+    """The density that anomalies are held against, and what is flagged."""
+
+    fdr: float | None = option(
+        None,
+        section="Flags",
+        above=0,
+        at_most=1,
+        metavar="Q",
+        help="Flag so that at most this share of the flags is expected to be wrong "
+        "(Benjamini-Hochberg). The default rule, with 0.05.",
+    )
+    alpha_level: float | None = option(
+        None,
+        section="Flags",
+        above=0,
+        at_most=1,
+        metavar="P",
+        help="Flag rows with a p-value up to this: the share of normal rows flagged by mistake.",
+    )
+    contamination: float | None = option(
+        None,
+        section="Flags",
+        above=0,
+        at_most=1,
+        metavar="C",
+        help="Flag this share of the rows scored, those with the highest scores.",
+    )
+    threshold: float | None = option(
+        None,
+        section="Flags",
+        above=0,
+        at_most=1,
+        metavar="Q",
+        help="Flag rows above this quantile of the scores that calibrate, such as 0.99.",
+    )
+    training: str = option(
+        "auto",
+        section="Density",
+        choices=("auto", "clean", "mixed"),
+        help="What the training rows are: clean (normal ones, learned in detail), or mixed (with "
+        "anomalies among them, so that small groups and far rows have no say). auto: clean "
+        "with --score, mixed where the table itself is scored.",
+    )
+    components: int | None = option(
+        None,
+        section="Density",
+        at_least=1,
+        metavar="M",
+        help="Most components of the density.  [default: 64 for clean rows, 4 for mixed ones]",
+    )
+    seed: int = option(
+        0,
+        section="Density",
+        at_least=0,
+        help="Start of all random numbers: same seed, same result.",
+    )
+    threads: int | None = option(
+        None,
+        section="Density",
+        at_least=1,
+        help="Threads; the result does not depend on it. Default: the cores this process may use.",
+    )
+
+    def rule(self) -> tuple[str, float]:
+        """The rule that flags rows and its level. Raises UsageError for more than one."""
+        names = ("fdr", "alpha_level", "contamination", "threshold")
+        given = [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            flags = " and ".join(f"--{name.replace('_', '-')}" for name, _ in given)
+            raise UsageError(f"{flags} are two rules", hint="one rule flags: keep one of them")
+        return given[0] if given else ("fdr", 0.05)

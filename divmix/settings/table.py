@@ -1,0 +1,106 @@
+"""Which columns of a table enter a fit, and how they are prepared."""
+
+from dataclasses import dataclass
+
+from divmix.errors import UsageError
+from divmix.settings.option import Settings, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(Settings):
+    """Which columns of a table enter the fit, and how they are prepared."""
+
+    columns: tuple[str, ...] | None = option(
+        None,
+        section="Columns",
+        metavar="A,B",
+        help="Columns to fit, separated by commas; all others stay out. Default: all of them.",
+    )
+    exclude: tuple[str, ...] = option(
+        (), section="Columns", metavar="A,B", help="Columns to leave out, such as an id."
+    )
+    truth: str | None = option(
+        None,
+        section="Columns",
+        metavar="COL",
+        help="Column with known classes: kept out of the fit, compared with the clusters after it.",
+    )
+    weight: str | None = option(
+        None,
+        section="Columns",
+        metavar="COL",
+        help="Column with the weight of each row; an integer weight equals a repeated row.",
+    )
+    categorical: tuple[str, ...] = option(
+        (),
+        section="Columns",
+        metavar="A,B",
+        help="Number columns that are codes of categories. Text columns are categories anyway.",
+    )
+    scale: str = option(
+        "standard",
+        section="Columns",
+        choices=("standard", "robust", "minmax", "none"),
+        help="How columns are brought to one scale: by standard deviation, by quartiles, by range.",
+    )
+    log: tuple[str, ...] = option(
+        (),
+        section="Columns",
+        metavar="A,B",
+        help="Columns to take log(1 + x) of; 'auto' picks non-negative ones with a heavy tail.",
+    )
+    missing: str = option(
+        "error",
+        section="Columns",
+        choices=("error", "drop", "mean"),
+        help="Empty cells: refuse the table, drop the row, or put the column's mean there.",
+    )
+    max_categories: int = option(
+        100,
+        section="Columns",
+        at_least=2,
+        help="Refuse a text column with more categories than this.",
+    )
+    header: bool = option(
+        True, section="Columns", help="Whether the first line of a CSV file holds column names."
+    )
+    encoder: str | None = option(
+        None,
+        section="Encoder",
+        metavar="CHAIN",
+        help="Embed the rows first: deskew, pca:E, spectral:E, umap:E, autoencoder:E or "
+        "joint:E (an autoencoder trained along with the mixture) for E features, several with "
+        "commas between, or images for deskew,pca:50,spectral:15. Pictures: autoencoder:E:conv "
+        "convolves, :moved trains on pictures moved a little. "
+        "Densities are then those of the embedding.",
+    )
+    image: str | None = option(
+        None,
+        section="Encoder",
+        metavar="HxW",
+        help="The columns are the pixels of pictures, row by row, such as 28x28.",
+    )
+    device: str = option(
+        "cpu",
+        section="Encoder",
+        choices=("cpu", "cuda", "auto"),
+        help="Where an autoencoder is trained.",
+    )
+
+    def image_size(self, columns: int) -> tuple[int, int] | None:
+        """Height and width of the pictures in so many columns. Raises UsageError."""
+        if self.image is None:
+            return None
+        height, _, width = self.image.lower().partition("x")
+        if not (height.isdecimal() and width.isdecimal()):
+            raise UsageError(
+                f"--image {self.image} is not a size such as 28x28",
+                hint="height x width, in pixels",
+            )
+        if int(height) * int(width) != columns:
+            raise UsageError(
+                f"--image {self.image} has {int(height) * int(width):,} pixels, the table "
+                f"{columns:,} columns to fit",
+                hint="choose the pixel columns with --columns, --exclude or --truth",
+            )
+        return int(height), int(width)
