@@ -109,7 +109,7 @@ def _distinct(rows: Block) -> Block:
     X, row_weights = rows
     keys = np.ascontiguousarray(X + 0.0).view(np.dtype((np.void, X.itemsize * X.shape[1])))
     _, first, inverse = np.unique(keys.ravel(), return_index=True, return_inverse=True)
-    counts = np.bincount(inverse, weights=row_weights)
+    counts = np.bincount(inverse, weights=row_weights).astype(np.float64)
     order = np.argsort(first)
     return Block(X[first[order]], counts[order])
 

@@ -45,9 +45,9 @@ class Fit(NamedTuple):
     log_likelihood: float
     entropy: float
     notes: list[str]
+    X: np.ndarray
     spread: Spread | None = None
     gap: float | None = None
-    X: np.ndarray | None = None
 
 
 def run_fit(
@@ -78,16 +78,17 @@ def run_fit(
     reader = open_table(sources, **reading_options(tables))
     table = reader.read()
     read = time.monotonic()
-    fit = fit_table(
-        table,
-        settings,
-        tables,
-        notes=reader.notes,
-        locate=reader.locate,
-        progress=progress,
-        should_stop=should_stop,
-    )
-    if fit is None:
+    try:
+        fit = fit_table(
+            table,
+            settings,
+            tables,
+            notes=reader.notes,
+            locate=reader.locate,
+            progress=progress,
+            should_stop=should_stop,
+        )
+    except Interrupted:
         return None
     document = summary.run_document(
         fit,
@@ -120,11 +121,11 @@ def fit_table(
     locate: Locate = row_name,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Fit | None:
-    """Fit a mixture to a table in memory. None when `should_stop` ended the fit.
+) -> Fit:
+    """Fit a mixture to a table in memory.
 
     `notes` are what reading the table had to say, `locate` names a row in an error.
-    Raises InputError, UsageError, FitError.
+    Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the fit.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
     said = list(notes)
@@ -136,10 +137,7 @@ def fit_table(
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
-        try:
-            fitted = fit_rows(rows_of(design, matrix), settings, monitor)
-        except Interrupted:
-            return None
+        fitted = fit_rows(rows_of(design, matrix), settings, monitor)
         progress.stage("labelling rows")
         mixture, scores = Mixture(
             fitted.family,
@@ -166,9 +164,9 @@ def fit_table(
         log_likelihood,
         fitted.entropy,
         [*said, *fitted.notes],
+        matrix.X,
         fitted.spread,
         fitted.gap,
-        matrix.X,
     )
 
 
