@@ -173,9 +173,9 @@ def candidate_models(rows: Rows, summary: Summary, settings: FitSettings) -> lis
     """
     family = "gaussian" if settings.family == "auto" else settings.family
     floor = variance_floor(rows, settings.floor)
-    covariances = (settings.covariance,)
+    covariances: tuple[str, ...] = (settings.covariance,)
     if settings.covariance == "auto":
-        both = ("full",) if family == "student" else ("full", "diag")
+        both: tuple[str, ...] = ("full",) if family == "student" else ("full", "diag")
         covariances = both if len(floor) <= MOST_FULL_COLUMNS else ("diag",)
     made = [make_family(family, covariance, floor) for covariance in covariances]
     return [Model(one, _noise(one, summary, settings)) for one in made]
@@ -232,7 +232,7 @@ def _settle_shape(
         with_prior = f", prior {share:g}" if prior == "auto" else ""
         notes.append(
             f"covariance {covariance}{with_prior}: chosen by held-out rows "
-            f"({summary.count:,} rows of {d} features)"
+            f"({summary.number:,} rows of {d} features)"
         )
     settings = replace(settings, covariance=covariance)
     if isinstance(settings, DiversifiedSettings) and prior == "auto":

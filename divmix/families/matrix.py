@@ -1,5 +1,8 @@
 """Covariances with correlations: a matrix for each component, or one for all."""
 
+import functools
+import operator
+
 import numpy as np
 
 from divmix.families.axis_aligned import Spherical
@@ -123,13 +126,14 @@ class Tied(CovarianceStructure):
         factor = inverse_cholesky(components.covariances)[0]
         means = components.means @ factor.T
         scales = np.ones_like(means)
-        total, second = None, np.zeros((X.shape[1], X.shape[1]))
+        parts, second = [], np.zeros((X.shape[1], X.shape[1]))
         for start in range(0, len(X), self.BLOCK):
             rows = slice(start, start + self.BLOCK)
             whitened = np.ascontiguousarray(X[rows] @ factor.T)
             part = kernels.diag_sums(whitened, row_weights[rows], offsets, means, scales, *shape)
+            parts.append(part)
             second += (X[rows] * row_weights[rows, None]).T @ X[rows]
-            total = part if total is None else total + part
+        total = functools.reduce(operator.add, parts)
         first = np.linalg.solve(factor, total.first.T).T
         return total._replace(first=first, second=second)
 

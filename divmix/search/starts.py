@@ -94,7 +94,7 @@ def distinct_sample(rows: Rows, m: int, generator: np.random.Generator) -> Block
     """
     sample = rows.sample(SAMPLE_ROWS, generator)
     distinct = _distinct(sample.matrix)
-    if len(distinct.X) < m and rows.summary().count > len(sample.matrix.X):
+    if len(distinct.X) < m and rows.summary().number > len(sample.matrix.X):
         distinct = _distinct(rows.sample(None, generator).matrix)
     if len(distinct.X) < m:
         raise InputError(

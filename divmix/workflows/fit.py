@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError
+from divmix.families import AnyFamily
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, blank
 from divmix.progress import Progress, TraceRow
@@ -140,7 +141,7 @@ def fit_table(
         fitted = fit_rows(rows_of(design, matrix), settings, monitor)
         progress.stage("labelling rows")
         mixture, scores = Mixture(
-            fitted.family,
+            cast(AnyFamily, fitted.family),
             fitted.components,
             fitted.clusters,
             design,
