@@ -23,7 +23,8 @@ def grid(seed=0, rows=600):
 
 
 def fitted(frame, **changes):
-    settings = fit_settings(**{"clusters": 9, "method": "em", "init": "random"} | changes)
+    em = {} if "method" in changes else {"method": "em", "init": "random"}
+    settings = fit_settings(**{"clusters": 9} | em | changes)
     return fit_table(pa.Table.from_pandas(frame, preserve_index=False), settings)
 
 
