@@ -221,7 +221,8 @@ def _settle_shape(
     d, k = len(summary.mean), cast(int, settings.clusters)
     floor = variance_floor(rows, settings.floor)
     prior = settings.prior if isinstance(settings, DiversifiedSettings) else None
-    shapes = candidate_shapes(settings.covariance, prior, settings.family, d)
+    alone = isinstance(settings, DiversifiedSettings | EmSettings) and settings.noise
+    shapes = candidate_shapes(settings.covariance, prior, settings.family, d, shared=not alone)
     covariance, share = shapes[0]
     if len(shapes) > 1:
         monitor.progress.stage("choosing the shape of components")

@@ -38,9 +38,9 @@ class Full(CovarianceStructure):
         traces = np.einsum("mab,ba->m", inverse, prior.covariance)
         return -0.5 * prior.rows * float((np.linalg.slogdet(covariances)[1] + traces).sum())
 
-    def pushed(self, target, covariances, gradient, relative, d):
+    def pushed(self, target, covariances, gradient, relative, floor):
         shift = 2 * relative[:, None, None] * (covariances @ gradient @ covariances)
-        return _bounded(target, shift)
+        return floor_eigenvalues(_bounded(target, shift), floor)
 
     def variances(self, covariances, m, d):
         return np.diagonal(covariances, axis1=1, axis2=2)
@@ -111,9 +111,10 @@ class Tied(CovarianceStructure):
     def as_full(self, covariances, m, d):
         return np.broadcast_to(covariances, (m, d, d))
 
-    def pushed(self, target, covariances, gradient, relative, d):
+    def pushed(self, target, covariances, gradient, relative, floor):
         alpha = 1 / (1 / relative).sum()  # of shares that sum to 1: the matrix belongs to all
-        return _bounded(target, 2 * alpha * (covariances @ gradient @ covariances))
+        shift = 2 * alpha * (covariances @ gradient @ covariances)
+        return floor_eigenvalues(_bounded(target, shift), floor)
 
     def variances(self, covariances, m, d):
         return np.broadcast_to(np.diagonal(covariances[0]), (m, d))

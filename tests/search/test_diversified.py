@@ -131,21 +131,16 @@ def test_alpha_of_a_millionth_gives_the_labels_of_alpha_0():
 
 def test_the_vote_of_the_starts_counts():
     # One start is likelier by a few rows, all others agree on another partition.
-    generator = np.random.default_rng(1)
-    X = generator.normal(size=(60, 4))
-    X[:30, 0] += 3.0
+    X = np.random.default_rng(1).normal(size=(60, 4))  # no clusters: any partition will do
     searching = searching_of(X, k=2, alpha=0.03)
     family = searching.family
-    halves = family.start(np.full(2, 0.5), np.array([[3.0, 0, 0, 0], [0, 0, 0, 0]]), np.eye(4))
-    other = family.start(np.full(2, 0.5), np.array([[1.5, 1, 0, 0], [1.5, -1, 0, 0]]), np.eye(4))
+    apart = np.array([[0.7, 0, 0, 0], [-0.7, 0, 0, 0]])
+    halves = family.start(np.full(2, 0.5), apart, np.eye(4))
+    other = family.start(np.full(2, 0.5), apart[:, [1, 0, 2, 3]], np.eye(4))
     prior = searching.weak(halves)
     values = [searching.value(c, prior) for c in (halves, other)]
     best, rest = (halves, other) if values[0] > values[1] else (other, halves)
-    # as close in J as chance has it, yet below
-    near = best.towards(rest, 0.4)
-    fitted = [best, near, near, near]
-    assert searching.value(near, prior) < searching.value(best, prior)
-    assert reducing.agreed(searching, fitted, prior) != 0
+    assert reducing.agreed(searching, [best, rest, rest, rest], prior) != 0
 
 
 def test_relaxed_components_are_no_narrower_than_their_prior_has_it():
