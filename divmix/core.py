@@ -173,9 +173,9 @@ def candidate_models(rows: Rows, summary: Summary, settings: FitSettings) -> lis
     """
     family = "gaussian" if settings.family == "auto" else settings.family
     floor = variance_floor(rows, settings.floor)
-    covariances = (settings.covariance,)
+    covariances: tuple[str, ...] = (settings.covariance,)
     if settings.covariance == "auto":
-        both = ("full",) if family == "student" else ("full", "diag")
+        both: tuple[str, ...] = ("full",) if family == "student" else ("full", "diag")
         covariances = both if len(floor) <= MOST_FULL_COLUMNS else ("diag",)
     made = [make_family(family, covariance, floor) for covariance in covariances]
     return [Model(one, _noise(one, summary, settings)) for one in made]
@@ -198,7 +198,7 @@ def _settle_alpha(
     monitor: Monitor,
     notes: list[str],
 ) -> DiversifiedSettings:
-    merges = ("kl", "overlap") if settings.merge == "auto" else (settings.merge,)
+    merges: tuple[str, ...] = ("kl", "overlap") if settings.merge == "auto" else (settings.merge,)
     sample = rows.sample(1, np.random.default_rng(0))  # stands in for each fold
     searching = Searching(sample, *models[0], monitor, cast(int, settings.clusters))
     chosen = choose_alpha(
@@ -219,10 +219,10 @@ def _settle_shape(
     rows: Rows, summary: Summary, settings: FitSettings, monitor: Monitor, notes: list[str]
 ) -> tuple[FitSettings, Model]:
     d, k = len(summary.mean), cast(int, settings.clusters)
-    diversified = isinstance(settings, DiversifiedSettings)
     floor = variance_floor(rows, settings.floor)
-    prior = settings.prior if diversified else None
-    shapes = candidate_shapes(settings.covariance, prior, settings.family, d)
+    prior = settings.prior if isinstance(settings, DiversifiedSettings) else None
+    alone = isinstance(settings, DiversifiedSettings | EmSettings) and settings.noise
+    shapes = candidate_shapes(settings.covariance, prior, settings.family, d, shared=not alone)
     covariance, share = shapes[0]
     if len(shapes) > 1:
         monitor.progress.stage("choosing the shape of components")
@@ -233,7 +233,7 @@ def _settle_shape(
         with_prior = f", prior {share:g}" if prior == "auto" else ""
         notes.append(
             f"covariance {covariance}{with_prior}: chosen by held-out rows "
-            f"({summary.count:,} rows of {d} features)"
+            f"({summary.number:,} rows of {d} features)"
         )
     settings = replace(settings, covariance=covariance)
     if isinstance(settings, DiversifiedSettings) and prior == "auto":
@@ -274,7 +274,9 @@ def _problem(
             f"--components {m} is less than -k {k}",
             hint="a cluster has one component at least: leave --components away, or raise it",
         )
-    diversified = isinstance(settings, DiversifiedSettings)
+    merge, prior = "auto", 0.0
+    if isinstance(settings, DiversifiedSettings):
+        merge, prior = settings.merge, cast(float, settings.prior)
     assert isinstance(settings, DiversifiedSettings | NsvgdSettings | EmSettings)
     alpha = 0.0 if isinstance(settings, EmSettings) else settings.alpha
     return Problem(
@@ -286,8 +288,8 @@ def _problem(
         m,
         model.noise,
         {None: None, "learned": True, "uniform": False}[settings.weights],
-        cast(Merge, settings.merge) if diversified else "auto",
-        cast(float, settings.prior) if diversified else 0.0,
+        cast(Merge, merge),
+        prior,
         settings.init,
         settings.max_iter,
         settings.tol,

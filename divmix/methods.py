@@ -14,7 +14,7 @@ from divmix.families import Components, DifferentiableFamily
 from divmix.families.noise import leaving_room
 from divmix.merging.hierarchy import Hierarchy
 from divmix.merging.tree import cut, merge_tree
-from divmix.problem import Problem, equal_weights
+from divmix.problem import PhaseOf, Problem, equal_weights
 from divmix.rows import MiniBatches, Rows
 from divmix.search import phases as search
 from divmix.search import starts
@@ -115,7 +115,7 @@ def em(settings: EmSettings) -> Method:
 
 
 def _from_start(
-    move: Callable[[Problem, State], State],
+    move: PhaseOf,
     *,
     weights_move: bool,
 ) -> Method:

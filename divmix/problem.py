@@ -64,7 +64,7 @@ class Problem:
     @property
     def coarse(self) -> bool:
         """Whether float32 visits to the rows may do at first."""
-        size = self.rows.summary().count * len(self.rows.features.indicator)
+        size = self.rows.summary().number * len(self.rows.features.indicator)
         return self.precision == "float32" or (self.precision == "auto" and size >= WORTH_A_COPY)
 
     def limits(self, window: int = 1) -> Limits:

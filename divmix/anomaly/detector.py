@@ -66,11 +66,12 @@ def fit_density(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     notes: list[str] | None = None,
-) -> Mixture | None:
-    """A calibrated density of the rows of a table; None when `should_stop` ended the fit.
+) -> Mixture:
+    """A calibrated density of the rows of a table.
 
     itself: whether the table's own rows are to be scored; unless they are said to be clean, all of
-    them are fitted then, and calibrate too. `notes` is added to. Raises InputError, FitError.
+    them are fitted then, and calibrate too. `notes` is added to. Raises InputError, FitError,
+    and Interrupted when `should_stop` ended the fit.
     """
     progress, notes = progress or Progress(), [] if notes is None else notes
     tables = tables or DetectTableSettings()
@@ -87,14 +88,11 @@ def fit_density(
     monitor = Monitor(None, should_stop, progress)
     fit = density.robust if mixed else density.detailed
     floor = np.where(design.indicator, INDICATOR_FLOOR, 0.0)
-    try:
-        family, components = fit(
-            MemoryRows(rows.X, fit_weights), floor, generator, monitor, settings.components
-        )
-    except Interrupted:
-        return None
+    family, components = fit(
+        MemoryRows(rows.X, fit_weights), floor, generator, monitor, settings.components
+    )
     if should_stop():
-        return None
+        raise Interrupted
     about = {
         "divmix": divmix.__version__,
         "rows": len(rows.X),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from divmix.families import Components, Gaussian
+from divmix.families import AnyFamily, Components
 from divmix.families.posterior import log_sum_exp, log_weights
 from divmix.model.mixture import Mixture
 from divmix.tables.batches import BLOCK_ROWS
@@ -43,7 +43,7 @@ def by_column(mixture: Mixture, X: np.ndarray) -> np.ndarray:
 
 
 def _conditional(
-    family: Gaussian, components: Components, X: np.ndarray, blocks: Sequence[np.ndarray]
+    family: AnyFamily, components: Components, X: np.ndarray, blocks: Sequence[np.ndarray]
 ) -> np.ndarray:
     """log p(x_others) - log p(x) for each block, (n, blocks)."""
     log_w = log_weights(components.weights)

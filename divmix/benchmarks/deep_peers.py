@@ -23,6 +23,7 @@ class Dec(Autoencoder):
 
         torch, network = training.torch, training.network
         seed = int(learning.generator.integers(2**31))
+        assert learning.joint is not None  # the bench gives it
         found = KMeans(learning.joint.clusters, n_init=20, random_state=seed).fit(training.codes())
         centers = torch.tensor(
             found.cluster_centers_, dtype=torch.float32, device=training.device, requires_grad=True

@@ -170,7 +170,7 @@ def figures(part: Split, known: np.ndarray, new: np.ndarray, flagged) -> dict[st
     }
 
 
-def _means(each: list[dict[str, float]]) -> dict[str, float]:
+def _means(each: list[dict[str, float]]) -> dict[str, float | None]:
     means = {name: float(np.mean([one[name] for one in each])) for name in each[0]}
     told = {name: None if np.isnan(mean) else round(mean, 4) for name, mean in means.items()}
     return told | {"f1_sd": round(float(np.std([one["f1"] for one in each])), 4)}

@@ -39,7 +39,7 @@ PUBLISHED = {  # accuracy, NMI
     "N2D": (0.979, 0.942),
 }
 SPECTRAL = "pca:50,spectral:15"
-DEFAULT_ALPHA = DiversifiedSettings(clusters=DIGITS).alpha
+DEFAULT_ALPHA = 0.03
 NEEDS = {"umap": "umap"} | dict.fromkeys(("autoencoder", "joint", *PEERS), "torch")
 
 
@@ -50,11 +50,10 @@ class Head(NamedTuple):
     clusters: Callable[[np.ndarray, int, str], np.ndarray]
 
 
-def _mixture(**settings) -> Callable[[np.ndarray, int, str], np.ndarray]:
+def _mixture(**settings: Any) -> Callable[[np.ndarray, int, str], np.ndarray]:
     def clusters(Z: np.ndarray, seed: int, family: str) -> np.ndarray:
-        chosen = DiversifiedSettings(
-            **{"clusters": DIGITS, "seed": seed, "family": family} | settings
-        )
+        known: dict[str, Any] = {"clusters": DIGITS, "seed": seed, "family": family}
+        chosen = DiversifiedSettings(**known | settings)
         return fit_embedding(Z, chosen).scores.cluster
 
     return clusters
@@ -127,7 +126,10 @@ def run(
                 slow = any(name in chain for name in NEEDS)
                 runs = min(seeds, SLOW_SEEDS) if slow else seeds
                 rows += measure(table, truth, row._replace(chain=encoder), runs, progress)
-        document = {"title": f"MNIST, {table.num_rows:,} pictures, {seeds} seeds", "rows": rows}
+        document: dict[str, Any] = {
+            "title": f"MNIST, {table.num_rows:,} pictures, {seeds} seeds",
+            "rows": rows,
+        }
         document |= on_one_embedding(table, truth, progress)
         if subset is None:
             document["held_out"] = held_out(table, truth, progress)
@@ -208,7 +210,7 @@ def agreement(truth: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
 
 
 def _summary(each: list[dict[str, float]]) -> dict[str, float]:
-    told = {}
+    told: dict[str, float] = {}
     for name in ("accuracy", "nmi", "nmi_geometric", "ari"):
         values = [one[name] for one in each]
         told |= {

@@ -53,7 +53,7 @@ def certify(
     """
     log_row_shares = _log_row_shares(row_weights, log_density)
     block = max(BLOCK_NUMBERS // len(X), 1)
-    best = Certificate(-np.inf, starts.take([0]))
+    best = Certificate(-np.inf, starts.take(np.array([0])))
     for start in range(0, starts.count, block):
         candidates = starts.take(np.arange(start, min(start + block, starts.count)))
         candidates = _ascended(X, log_row_shares, family, candidates, steps)
@@ -62,7 +62,9 @@ def certify(
         with np.errstate(over="ignore"):  # a row of density 0 leaves no finite bound
             ratio = float(np.exp(log_ratios[winner]))
         if ratio > best.ratio:
-            best = Certificate(ratio, candidates.take([winner])._replace(weights=np.ones(1)))
+            best = Certificate(
+                ratio, candidates.take(np.array([winner]))._replace(weights=np.ones(1))
+            )
     return best
 
 

@@ -89,16 +89,16 @@ def smoothed(moments: Moments) -> Moments:
 
 
 def candidate_shapes(
-    covariance: str, prior: float | str | None, family: str, d: int
+    covariance: str, prior: float | str | None, family: str, d: int, *, shared: bool = True
 ) -> list[tuple[str, float]]:
     """Pairs of covariance and prior among which the rows choose, where these are "auto".
 
-    Covariances are compared under the prior of the search, which keeps each from single rows.
+    shared: whether one matrix for all is one of them. Covariances are compared under the prior of the search, which keeps each from single rows.
     """
     covariances: tuple[str, ...] = (covariance,)
     if covariance == "auto":
         covariances = ("spherical", "diag", "tied", "full")
-        if family == "student":
+        if family == "student" or not shared:
             covariances = ("spherical", "diag", "full")
         if d > MOST_FULL_COLUMNS:
             covariances = ("spherical", "diag")

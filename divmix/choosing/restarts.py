@@ -72,6 +72,6 @@ def _judged(outcome: Outcome, monitor: Monitor, problem: Problem) -> Start:
     objective = Objective(family, noise=problem.noise)
     log_likelihood = objective.log_likelihood(rows, components)
     parameters = family.n_parameters(components.count, components.means.shape[1])
-    n = rows.summary().count
+    n = rows.summary().number
     penalty = parameters * np.log(n) / (2 * n)
     return Start(outcome, monitor.trace, log_likelihood, penalty - log_likelihood)

@@ -78,4 +78,4 @@ def has_converged(objectives: list[float], tol: float, window: int) -> bool:
         return False
     recent = np.mean(objectives[-window:])
     before = np.mean(objectives[-2 * window : -window])
-    return abs(recent - before) < tol * window
+    return bool(abs(recent - before) < tol * window)

@@ -51,7 +51,7 @@ def published_step(
     def step(components: Components, sums: Sums, memory: optimizers.Memory | None) -> Move:
         theta = family.coordinates(components)
         memory = memory or optimizers.start(theta.shape)
-        alpha = alphas[min(memory.count, len(alphas) - 1)]
+        alpha = alphas[min(memory.steps, len(alphas) - 1)]
         gradient = components.count * family.gradient(sums, components) / sums.mass.sum()
         h = bandwidth_of(how.bandwidth, theta, generator)
         found = particles.pairs(theta, gradient, components.weights, alpha, h, how.kernel)

@@ -9,12 +9,15 @@ from divmix.families.location_scale import LocationScale
 from divmix.families.matrix import Full, Tied
 from divmix.families.student import Student
 
-FAMILIES = {"gaussian": Gaussian, "student": Student}
+FAMILIES: dict[str, type[Gaussian] | type[Student]] = {"gaussian": Gaussian, "student": Student}
 STRUCTURES = {"spherical": Spherical, "diag": Diag, "tied": Tied, "full": Full, "known": Known}
+
+AnyFamily = Gaussian | Student
 
 __all__ = [
     "FAMILIES",
     "STRUCTURES",
+    "AnyFamily",
     "Array",
     "Components",
     "DifferentiableFamily",

@@ -31,8 +31,8 @@ class AxisAligned(CovarianceStructure):
         ratios = np.diagonal(prior.covariance) / variances
         return -0.5 * prior.rows * float((np.log(variances) + ratios).sum())
 
-    def pushed(self, target, covariances, gradient, relative, d):
-        columns = d if target.ndim == 1 else 1  # that share one variance
+    def pushed(self, target, covariances, gradient, relative, floor):
+        columns = len(floor) if target.ndim == 1 else 1  # that share one variance
         each = relative.reshape(-1, *[1] * (target.ndim - 1)) / columns
         moved = target + 2 * each * covariances**2 * gradient
         return np.maximum(moved, LEAST_LEFT * target)
@@ -141,7 +141,7 @@ class Known(Diag):
     def from_coordinates(self, theta, previous, floor):
         return previous
 
-    def pushed(self, target, covariances, gradient, relative, d):
+    def pushed(self, target, covariances, gradient, relative, floor):
         return target
 
     def gradient(self, sums, components):

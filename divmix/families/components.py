@@ -21,23 +21,38 @@ class Components(NamedTuple):
     dof: np.ndarray | None = None
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]  # no one counts values in this tuple
+        """Components m."""
         return len(self.weights)
+
+    @property
+    def degrees_of_freedom(self) -> np.ndarray:
+        """(m,) of Student-t components."""
+        assert self.dof is not None
+        return self.dof
 
     def towards(self, other: "Components", share: float) -> "Components":
         """The way from these to others, of as many: (1 - share) of these, share of the others.
 
         Weights still sum to the same, and covariances stay positive definite.
         """
-        return Components(
-            *(None if one is None else one + share * (two - one) for one, two in zip(self, other))
+        weights, means, covariances = (
+            one + share * (two - one) for one, two in zip(self[:3], other[:3])
         )
+        dof = None
+        if self.dof is not None and other.dof is not None:
+            dof = self.dof + share * (other.dof - self.dof)
+        return Components(weights, means, covariances, dof)
 
     def followed_by(self, other: "Components") -> "Components":
         """These and then the others; each has its own covariance."""
-        return Components(
-            *(None if one is None else np.concatenate([one, two]) for one, two in zip(self, other))
+        weights, means, covariances = (
+            np.concatenate([one, two]) for one, two in zip(self[:3], other[:3])
         )
+        dof = None
+        if self.dof is not None and other.dof is not None:
+            dof = np.concatenate([self.dof, other.dof])
+        return Components(weights, means, covariances, dof)
 
     def take(self, index: np.ndarray) -> "Components":
         """The components at `index`, in that order, their weights as they are."""

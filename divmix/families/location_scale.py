@@ -119,7 +119,7 @@ class LocationScale:
             components.covariances,
             gradient.covariances,
             alpha / np.maximum(shares, least),
-            means.shape[1],
+            self.floor,
         )
         weights = target.weights
         if learn_weights:

@@ -1,5 +1,8 @@
 """Covariances with correlations: a matrix for each component, or one for all."""
 
+import functools
+import operator
+
 import numpy as np
 
 from divmix.families.axis_aligned import Spherical
@@ -35,9 +38,9 @@ class Full(CovarianceStructure):
         traces = np.einsum("mab,ba->m", inverse, prior.covariance)
         return -0.5 * prior.rows * float((np.linalg.slogdet(covariances)[1] + traces).sum())
 
-    def pushed(self, target, covariances, gradient, relative, d):
+    def pushed(self, target, covariances, gradient, relative, floor):
         shift = 2 * relative[:, None, None] * (covariances @ gradient @ covariances)
-        return _bounded(target, shift)
+        return floor_eigenvalues(_bounded(target, shift), floor)
 
     def variances(self, covariances, m, d):
         return np.diagonal(covariances, axis1=1, axis2=2)
@@ -108,9 +111,10 @@ class Tied(CovarianceStructure):
     def as_full(self, covariances, m, d):
         return np.broadcast_to(covariances, (m, d, d))
 
-    def pushed(self, target, covariances, gradient, relative, d):
+    def pushed(self, target, covariances, gradient, relative, floor):
         alpha = 1 / (1 / relative).sum()  # of shares that sum to 1: the matrix belongs to all
-        return _bounded(target, 2 * alpha * (covariances @ gradient @ covariances))
+        shift = 2 * alpha * (covariances @ gradient @ covariances)
+        return floor_eigenvalues(_bounded(target, shift), floor)
 
     def variances(self, covariances, m, d):
         return np.broadcast_to(np.diagonal(covariances[0]), (m, d))
@@ -123,13 +127,14 @@ class Tied(CovarianceStructure):
         factor = inverse_cholesky(components.covariances)[0]
         means = components.means @ factor.T
         scales = np.ones_like(means)
-        total, second = None, np.zeros((X.shape[1], X.shape[1]))
+        parts, second = [], np.zeros((X.shape[1], X.shape[1]))
         for start in range(0, len(X), self.BLOCK):
             rows = slice(start, start + self.BLOCK)
             whitened = np.ascontiguousarray(X[rows] @ factor.T)
             part = kernels.diag_sums(whitened, row_weights[rows], offsets, means, scales, *shape)
+            parts.append(part)
             second += (X[rows] * row_weights[rows, None]).T @ X[rows]
-            total = part if total is None else total + part
+        total = functools.reduce(operator.add, parts)
         first = np.linalg.solve(factor, total.first.T).T
         return total._replace(first=first, second=second)
 

@@ -43,8 +43,15 @@ def leaving_room(components: Components, noise: Components | None) -> Components
 
 def without_last(sums: Sums) -> Sums:
     """The sums of the components; what the noise after them takes is `outside`."""
-    parts = (part[:-1] for part in sums[1:-1])
-    return Sums(sums.log_likelihood, *parts, outside=float(sums.mass[-1]))
+    return Sums(
+        sums.log_likelihood,
+        sums.mass[:-1],
+        sums.scaled_mass[:-1],
+        sums.first[:-1],
+        sums.second[:-1],
+        sums.log_scale[:-1],
+        float(sums.mass[-1]),
+    )
 
 
 def denser_than_noise(

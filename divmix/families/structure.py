@@ -93,7 +93,7 @@ class CovarianceStructure:
         raise NotImplementedError
 
     def pushed(
-        self, target: Array, covariances: Array, gradient: Array, relative: Array, d: int
+        self, target: Array, covariances: Array, gradient: Array, relative: Array, floor: Array
     ) -> Array:
         """target + 2 relative_j S_j G_j S_j, which leaves a tenth of the target at least.
 

@@ -39,7 +39,10 @@ class Student(LocationScale):
     def joined(self, components: Components, labels: NDArray[np.int64]) -> Components:
         """One component for each label; degrees of freedom are averaged by weight."""
         made = super().joined(components, labels)
-        dof = np.bincount(labels, weights=components.weights * components.dof) / made.weights
+        dof = (
+            np.bincount(labels, weights=components.weights * components.degrees_of_freedom)
+            / made.weights
+        )
         return made._replace(dof=dof)
 
     def log_normalizer(self, components: Components) -> Array:
@@ -47,7 +50,7 @@ class Student(LocationScale):
         from scipy.special import gammaln  # scipy takes long to import, and a Gaussian needs none
 
         m, d = components.means.shape
-        dof = components.dof
+        dof = components.degrees_of_freedom
         return (
             self.structure.log_factor(components.covariances, m, d)
             + gammaln(0.5 * (dof + d))
@@ -59,12 +62,20 @@ class Student(LocationScale):
         """log p(x|theta_j) of rows X (n, d), (n, m), nats."""
         d = X.shape[1]
         distances = self.structure.mahalanobis(X, components)
-        tail = 0.5 * (components.dof + d) * np.log1p(distances / components.dof)
+        tail = (
+            0.5
+            * (components.degrees_of_freedom + d)
+            * np.log1p(distances / components.degrees_of_freedom)
+        )
         return self.log_normalizer(components) - tail
 
     def variances(self, components: Components) -> Array:
         """Variance of each column; where nu <= 2 and there is none, the squared scale."""
-        factor = np.where(components.dof > 2, components.dof / (components.dof - 2.0001), 1.0)
+        factor = np.where(
+            components.degrees_of_freedom > 2,
+            components.degrees_of_freedom / (components.degrees_of_freedom - 2.0001),
+            1.0,
+        )
         squared = self.structure.variances(components.covariances, *components.means.shape)
         return squared * factor[:, None]
 
@@ -73,7 +84,7 @@ class Student(LocationScale):
     ) -> Array:
         """One row (d,) from each component in labels (n,)."""
         noise = generator.standard_normal((len(labels), components.means.shape[1]))
-        dof = components.dof[labels]
+        dof = components.degrees_of_freedom[labels]
         noise *= np.sqrt(dof / generator.chisquare(dof))[:, None]
         noise = self.structure.whitened_noise(components, labels, noise)
         return components.means[labels] + noise
@@ -83,7 +94,7 @@ class Student(LocationScale):
         from divmix.kernels import student
 
         offsets = log_weights(components.weights) + self.log_normalizer(components)
-        law = (components.dof,)
+        law = (components.degrees_of_freedom,)
         return self.structure.sums(student, X, row_weights, offsets, components, law)
 
     def maximize(
@@ -108,7 +119,7 @@ class Student(LocationScale):
         from scipy.special import digamma
 
         d = components.means.shape[1]
-        dof = components.dof.copy()
+        dof = components.degrees_of_freedom.copy()
         for j in np.flatnonzero(~is_empty(sums.mass)):
             half = 0.5 * (dof[j] + d)
             known = 1 + sums.log_scale[j] / sums.mass[j] + digamma(half) - np.log(half)

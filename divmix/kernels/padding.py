@@ -13,7 +13,7 @@ def round_up(count: int, block: int) -> int:
 
 def padded(array: np.ndarray, shape: tuple[int, ...], dtype: type = np.float64) -> np.ndarray:
     """`array` in the corner of zeros of `shape`."""
-    result = np.zeros(shape, dtype)
+    result: np.ndarray = np.zeros(shape, dtype)
     result[tuple(slice(length) for length in array.shape)] = array
     return result
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import binding as llvm  # type: ignore[import-untyped]
+from llvmlite import binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
@@ -100,7 +100,7 @@ def _block(squared: bool) -> Callable:
             builder.store(builder.load(sum_), place, align=8)
         return context.get_dummy_value()
 
-    def block(typing: Any, a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):  # type: ignore[no-untyped-def]
+    def block(typing: Any, a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):
         n = types.intp
         return types.void(a, n, n, n, b, n, n, out, n, n), generate
 
@@ -128,7 +128,7 @@ def _lane_products() -> Callable:
         builder.store(builder.load(total), place, align=8)
         return context.get_dummy_value()
 
-    def block(typing: Any, a, a_at, b, b_at, depth, out, out_at):  # type: ignore[no-untyped-def]
+    def block(typing: Any, a, a_at, b, b_at, depth, out, out_at):
         n = types.intp
         return types.void(a, n, b, n, n, out, n), generate
 
@@ -152,24 +152,24 @@ _products, _differences, _lanes = _block(squared=False), _block(squared=True), _
 
 
 @overload(add_products)
-def _add_products(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):  # type: ignore[no-untyped-def]
-    def call(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):  # type: ignore[no-untyped-def]
+def _add_products(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):
+    def call(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):
         _products(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row)
 
     return call
 
 
 @overload(square_differences)
-def _square_differences(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):  # type: ignore[no-untyped-def]
-    def call(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):  # type: ignore[no-untyped-def]
+def _square_differences(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):
+    def call(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row):
         _differences(a, a_at, a_row, a_step, b, b_at, depth, out, out_at, out_row)
 
     return call
 
 
 @overload(subtract_lane_products)
-def _subtract_lane_products(a, a_at, b, b_at, depth, out, out_at):  # type: ignore[no-untyped-def]
-    def call(a, a_at, b, b_at, depth, out, out_at):  # type: ignore[no-untyped-def]
+def _subtract_lane_products(a, a_at, b, b_at, depth, out, out_at):
+    def call(a, a_at, b, b_at, depth, out, out_at):
         _lanes(a, a_at, b, b_at, depth, out, out_at)
 
     return call

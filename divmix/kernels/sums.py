@@ -19,5 +19,13 @@ class Sums(NamedTuple):
     log_scale: np.ndarray  # (m,) sum_i w_i r_ij (log u_ij - u_ij)
     outside: float = 0.0  # mass that belongs to none of the m components
 
-    def __add__(self, other: "Sums") -> "Sums":
-        return Sums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+    def __add__(self, other: "Sums") -> "Sums":  # type: ignore[override]  # adds, not appends
+        return Sums(
+            self.log_likelihood + other.log_likelihood,
+            self.mass + other.mass,
+            self.scaled_mass + other.scaled_mass,
+            self.first + other.first,
+            self.second + other.second,
+            self.log_scale + other.log_scale,
+            self.outside + other.outside,
+        )

@@ -61,6 +61,7 @@ def overlap_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:
     for the shared mass of a union is the sum of its parts'.
     """
     smaller = np.maximum(np.minimum(clusters.weights[a], clusters.weights[b]), SMALLEST_WEIGHT)
+    assert clusters.shared is not None  # `merge_tree` has asked for it
     shared = clusters.shared[a, b]
     apart = shared <= SMALLEST_WEIGHT
     costs = -np.log(np.where(apart, 1.0, shared) / smaller)

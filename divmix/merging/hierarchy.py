@@ -20,7 +20,7 @@ class Hierarchy(NamedTuple):
     relaxed: Components | None = None
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]  # no one counts values in this tuple
         """Components of the rich mixture: the most clusters that can be read."""
         return len(self.tree.costs) + 1
 

@@ -100,7 +100,9 @@ def medoid_partition(partitions: Sequence[NDArray[np.int64]]) -> int:
 def _as_clusters(moments: Moments, shared: Array | None) -> Clusters:
     """Copies that `_join` may write to."""
     return Clusters(
-        *(np.array(part, float) for part in moments),
+        np.array(moments.weights, float),
+        np.array(moments.means, float),
+        np.array(moments.covariances, float),
         np.linalg.slogdet(moments.covariances)[1],
         None if shared is None else np.array(shared, float),
     )

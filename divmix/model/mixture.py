@@ -10,7 +10,7 @@ from divmix.design.design import Design
 from divmix.design.preprocessing import Batch
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import ModelFileError, UsageError
-from divmix.families import Components, Gaussian
+from divmix.families import AnyFamily, Components
 from divmix.families.noise import with_noise
 from divmix.families.posterior import log_weights
 from divmix.merging.hierarchy import Hierarchy
@@ -31,7 +31,7 @@ class Mixture:
     noise: one broad component that belongs to no cluster and has the weight they leave, or None.
     """
 
-    family: Gaussian
+    family: AnyFamily
     components: Components
     clusters: np.ndarray
     design: Design

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from divmix.families import FAMILIES, STRUCTURES, Components, Gaussian, make_family
+from divmix.families import FAMILIES, STRUCTURES, AnyFamily, Components, make_family
 from divmix.merging.hierarchy import Hierarchy, MergeTree
 from divmix.model.calibration import Calibration
 
@@ -39,14 +39,14 @@ def of_calibration(calibration: Calibration | None) -> Parts:
     }
 
 
-def family(document: Document, arrays: Arrays) -> Gaussian:
+def family(document: Document, arrays: Arrays) -> AnyFamily:
     """The kind of components. Raises KeyError, ValueError."""
     if document["family"] not in FAMILIES or document["covariance"] not in STRUCTURES:
         raise ValueError("unknown family or covariance")
     return make_family(document["family"], document["covariance"], arrays["floor"])
 
 
-def components(arrays: Arrays, family: Gaussian, prefix: str = "") -> Components:
+def components(arrays: Arrays, family: AnyFamily, prefix: str = "") -> Components:
     """The components whose arrays have this prefix. Raises KeyError, ValueError."""
     weights, means, covariances = (
         arrays[prefix + name] for name in ("weights", "means", "covariances")
@@ -84,7 +84,7 @@ def clusters(arrays: Arrays, own: Components, d: int) -> np.ndarray:
 
 
 def hierarchy(
-    document: Document, arrays: Arrays, family: Gaussian, own: Components
+    document: Document, arrays: Arrays, family: AnyFamily, own: Components
 ) -> Hierarchy | None:
     """The merge tree, None where the file holds none. Raises KeyError, ValueError."""
     if "merge" not in document:
@@ -107,6 +107,6 @@ def calibration(document: Document, arrays: Arrays, blocks: int) -> Calibration 
     return found
 
 
-def noise(arrays: Arrays, family: Gaussian) -> Components | None:
+def noise(arrays: Arrays, family: AnyFamily) -> Components | None:
     """The broad component, None where the file holds none. Raises KeyError, ValueError."""
     return components(arrays, family, "noise_") if "noise_means" in arrays else None

@@ -15,7 +15,7 @@ class Memory(NamedTuple):
 
     first: np.ndarray
     second: np.ndarray
-    count: int
+    steps: int
 
 
 def start(shape: tuple[int, int]) -> Memory:
@@ -24,7 +24,7 @@ def start(shape: tuple[int, int]) -> Memory:
 
 def adam(direction, memory: Memory, step: float) -> tuple[np.ndarray, Memory]:
     """Increment (m, D) with decay .9 and .999, corrected for the start at zero."""
-    count = memory.count + 1
+    count = memory.steps + 1
     first = 0.9 * memory.first + 0.1 * direction
     second = 0.999 * memory.second + 0.001 * direction**2
     mean, square = first / (1 - 0.9**count), second / (1 - 0.999**count)
@@ -35,12 +35,12 @@ def rmsprop(direction, memory: Memory, step: float) -> tuple[np.ndarray, Memory]
     """Increment (m, D) with decay .9 of the squared direction."""
     second = 0.9 * memory.second + 0.1 * direction**2
     increment = step * direction / (np.sqrt(second) + EPSILON)
-    return increment, Memory(memory.first, second, memory.count + 1)
+    return increment, Memory(memory.first, second, memory.steps + 1)
 
 
 def sgd(direction, memory: Memory, step: float) -> tuple[np.ndarray, Memory]:
     """Increment (m, D): the direction itself."""
-    return step * direction, memory._replace(count=memory.count + 1)
+    return step * direction, memory._replace(steps=memory.steps + 1)
 
 
 OPTIMIZERS = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}

@@ -54,10 +54,11 @@ class MemoryRows:
 
     def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
         """Log-likelihood and sufficient statistics of all rows."""
-        if coarse and self._single is None:
+        if not coarse:
+            return family.sums(self._X, self._row_weights, components)
+        if self._single is None:
             self._single = self._X.astype(np.float32)
-        X = self._single if coarse else self._X
-        return family.sums(X, self._row_weights, components)
+        return family.sums(self._single, self._row_weights, components)
 
     def sample(self, size: int | None, generator: np.random.Generator) -> "MemoryRows":
         """`size` rows of positive weight, without replacement and in their order."""

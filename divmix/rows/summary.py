@@ -12,14 +12,14 @@ from divmix.rows.protocol import Block
 class Summary(NamedTuple):
     """Of the rows of positive weight, in d columns.
 
-    count     their number
+    number    of them
     weight    their total weight
     mean      (d,)
     scatter   (d,) weighted sum of squared deviations from the mean
     low, high (d,) smallest and largest value
     """
 
-    count: int
+    number: int
     weight: float
     mean: Array
     scatter: Array
@@ -37,7 +37,7 @@ class Summary(NamedTuple):
         gap = other.mean - self.mean
         between = self.weight * other.weight / weight
         return Summary(
-            self.count + other.count,
+            self.number + other.number,
             weight,
             self.mean + gap * (other.weight / weight),
             self.scatter + other.scatter + gap**2 * between,

@@ -94,7 +94,7 @@ def distinct_sample(rows: Rows, m: int, generator: np.random.Generator) -> Block
     """
     sample = rows.sample(SAMPLE_ROWS, generator)
     distinct = _distinct(sample.matrix)
-    if len(distinct.X) < m and rows.summary().count > len(sample.matrix.X):
+    if len(distinct.X) < m and rows.summary().number > len(sample.matrix.X):
         distinct = _distinct(rows.sample(None, generator).matrix)
     if len(distinct.X) < m:
         raise InputError(
@@ -109,7 +109,7 @@ def _distinct(rows: Block) -> Block:
     X, row_weights = rows
     keys = np.ascontiguousarray(X + 0.0).view(np.dtype((np.void, X.itemsize * X.shape[1])))
     _, first, inverse = np.unique(keys.ravel(), return_index=True, return_inverse=True)
-    counts = np.bincount(inverse, weights=row_weights)
+    counts = np.bincount(inverse, weights=row_weights).astype(np.float64)
     order = np.argsort(first)
     return Block(X[first[order]], counts[order])
 

@@ -19,6 +19,7 @@ from divmix.anomaly.detector import (
     load_detector,
     score_rows,
 )
+from divmix.core import Interrupted
 from divmix.errors import UsageError
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
@@ -70,19 +71,19 @@ def run_detect(
             reader = open_table(sources, **reading_options(tables))
             table = reader.read()
             notes = list(reader.notes)
-            fitted = fit_density(
-                table,
-                settings,
-                tables,
-                itself=not score,
-                locate=reader.locate,
-                progress=progress,
-                should_stop=should_stop,
-                notes=notes,
-            )
-            if fitted is None:
+            try:
+                mixture = fit_density(
+                    table,
+                    settings,
+                    tables,
+                    itself=not score,
+                    locate=reader.locate,
+                    progress=progress,
+                    should_stop=should_stop,
+                    notes=notes,
+                )
+            except Interrupted:
                 return None
-            mixture = fitted
         density_there = time.monotonic()
         itself = model is None and not score
         check_level(calibration_of(mixture), *rule, itself=itself)

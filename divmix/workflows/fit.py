@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError
+from divmix.families import AnyFamily
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, blank
 from divmix.progress import Progress, TraceRow
@@ -45,9 +46,9 @@ class Fit(NamedTuple):
     log_likelihood: float
     entropy: float
     notes: list[str]
+    X: np.ndarray
     spread: Spread | None = None
     gap: float | None = None
-    X: np.ndarray | None = None
 
 
 def run_fit(
@@ -78,16 +79,17 @@ def run_fit(
     reader = open_table(sources, **reading_options(tables))
     table = reader.read()
     read = time.monotonic()
-    fit = fit_table(
-        table,
-        settings,
-        tables,
-        notes=reader.notes,
-        locate=reader.locate,
-        progress=progress,
-        should_stop=should_stop,
-    )
-    if fit is None:
+    try:
+        fit = fit_table(
+            table,
+            settings,
+            tables,
+            notes=reader.notes,
+            locate=reader.locate,
+            progress=progress,
+            should_stop=should_stop,
+        )
+    except Interrupted:
         return None
     document = summary.run_document(
         fit,
@@ -120,11 +122,11 @@ def fit_table(
     locate: Locate = row_name,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Fit | None:
-    """Fit a mixture to a table in memory. None when `should_stop` ended the fit.
+) -> Fit:
+    """Fit a mixture to a table in memory.
 
     `notes` are what reading the table had to say, `locate` names a row in an error.
-    Raises InputError, UsageError, FitError.
+    Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the fit.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
     said = list(notes)
@@ -136,13 +138,10 @@ def fit_table(
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
-        try:
-            fitted = fit_rows(rows_of(design, matrix), settings, monitor)
-        except Interrupted:
-            return None
+        fitted = fit_rows(rows_of(design, matrix), settings, monitor)
         progress.stage("labelling rows")
         mixture, scores = Mixture(
-            fitted.family,
+            cast(AnyFamily, fitted.family),
             fitted.components,
             fitted.clusters,
             design,
@@ -166,9 +165,9 @@ def fit_table(
         log_likelihood,
         fitted.entropy,
         [*said, *fitted.notes],
+        matrix.X,
         fitted.spread,
         fitted.gap,
-        matrix.X,
     )
 
 

@@ -1,7 +1,7 @@
 """A table over the number of clusters, with the choice marked and its reason in a sentence."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ from divmix.core import compare_clusters, smallest_share
 from divmix.design.prepare import prepare
 from divmix.design.row_names import Locate, row_name
 from divmix.engine.monitor import Monitor
+from divmix.families import AnyFamily
 from divmix.progress import Progress
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.reading import open_table, reading_options
@@ -94,7 +95,7 @@ def select_table(
     n, chosen = path.searching.rows, count_clusters(path.chosen, smallest_share(rows))
     return {
         "clusters": chosen,
-        "covariance": path.searching.family.structure.name,
+        "covariance": cast(AnyFamily, path.searching.family).structure.name,
         "reason": explain(path, chosen),
         "rows_looked_at": n,
         "rows": [

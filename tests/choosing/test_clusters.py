@@ -16,7 +16,6 @@ from divmix.choosing.clusters import (
     draw_rows,
     explain,
     held_out_by_alpha,
-    settle_alpha,
 )
 from divmix.design.prepare import DesignMatrix
 from divmix.engine.monitor import Monitor

@@ -169,7 +169,7 @@ def refused(done):
     [
         ("--method em --kernel rbf", "--kernel rbf: the method em has", "--method nsvgd has it"),
         ("--method nsvgd --noise", "--noise: the method nsvgd has", "diversified and --method em"),
-        ("--init random", "--init random: the method diversified has", "nsvgd and --method em"),
+        ("--step 1", "--step 1: the method diversified has", "--method nsvgd has it"),
         ("--method em --step 1 --alpha 1", "--alpha 1 --step 1: the method em", "nsvgd has them"),
         ("--method em --step 1 --merge kl", "--merge kl --step 1: the method", "'merge' is of"),
     ],
@@ -220,7 +220,7 @@ def test_another_method_over_a_former_run_refuses_what_was_chosen(run, tmp_path)
 
 def test_a_run_of_the_first_version_is_repeated(parsed, tmp_path):
     own = EmSettings(clusters=3).to_dict() | TableSettings().to_dict()
-    all_methods = own | {"alpha": 0.03, "merge": "auto", "kernel": "rbf", "drive": None}
+    all_methods = own | {"alpha": 0.03, "merge": "auto", "kernel": "rbf"}
     path = config(tmp_path, settings=all_methods, input={"names": ["t.csv"]})
     assert parsed("--config", path)["settings"] == EmSettings(clusters=3)
 
@@ -237,4 +237,4 @@ def test_what_is_not_given_is_the_default_of_the_method(parsed, monkeypatch):
     assert parsed("t.csv", "-k", 3, "--method", "em")["settings"].max_iter == 7
     assert parsed("t.csv", "-k", 3)["settings"].max_iter == 500
     texts = {made.name: made.help for made in method_options()}
-    assert "[default: 500 (diversified, nsvgd), 7 (em); at least 1]" in texts["max_iter"]
+    assert "[default: 500 (diversified), 20000 (nsvgd), 7 (em); at least 1]" in texts["max_iter"]

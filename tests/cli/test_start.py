@@ -34,7 +34,7 @@ def test_help_lists_every_command_with_a_line(run):
 def test_help_of_fit_tells_default_range_and_unit(run):
     text = " ".join(run("fit", "--help").output.split())
     default = DiversifiedSettings(clusters=1)
-    assert f"[default: {default.alpha}; at least 0]" in text
+    assert f"[default: {default.alpha} (diversified)" in text
     assert f"[default: {default.tol}; at least 0; nats per row]" in text
     assert text.index("-k, --clusters") < text.index("--alpha") < text.index("--bandwidth")
 

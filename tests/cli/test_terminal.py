@@ -12,7 +12,10 @@ from divmix.progress import TraceRow
 
 
 def row(iteration, log_likelihood, seconds=0.0):
-    return TraceRow(iteration, "diversify", 6, log_likelihood, 0.5, log_likelihood, 0.1, seconds)
+    value = log_likelihood + 0.03 * 0.5
+    return TraceRow(
+        iteration, "diversify", 6, log_likelihood, 0.5, value, 0.1, seconds, 0.03, 0.0, 1.65, 60
+    )
 
 
 @pytest.fixture
@@ -102,6 +105,9 @@ def run_document(clusters=2, evaluation=None):
     return {
         "result": {
             "log_likelihood": -2.5,
+            "entropy": 0.5,
+            "effective_components": 1.65,
+            "n_components": 2,
             "iterations": 12,
             "converged": False,
             "stop_reason": "time_budget",

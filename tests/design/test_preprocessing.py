@@ -83,7 +83,8 @@ def test_scales_by_hand():
 def test_robust_scale_falls_back_where_the_quartiles_agree():
     table = pa.table({"x": [0.0] * 9 + [10.0]})
     column = learn(table, scale="robust").columns[0]
-    assert (column.center, column.scale) == (1, pytest.approx(3))
+    # to the standard deviation, 3, or here to the least difference of two values
+    assert (column.center, column.scale) == (1, pytest.approx(10))
 
 
 @pytest.mark.parametrize("scale", SCALES)

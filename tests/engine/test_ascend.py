@@ -153,3 +153,46 @@ def test_float32_changes_the_end_of_a_climb_by_no_more_than_stated(keep, digits)
         end = ascend(Objective(family), rows, state, Monitor(), "test", limits)
         ends.append(Objective(family).log_likelihood(rows, end.moved))
     assert ends[0] == pytest.approx(ends[1], abs=digits)
+
+
+def test_components_that_coincide_share_their_drive():
+    # With equal components the kernel is 1 between all, and each gets the mean displacement.
+    family, components, rows = problem("diag", m=2)
+    same = components.take(np.array([0, 0]))._replace(weights=np.array([0.5, 0.5]))
+    apart = same._replace(means=same.means + np.array([[0.0], [1e-9]]))
+    objective = Objective(family)
+    look = objective.look(rows, apart, share=True)
+    lone = look.target._replace(means=look.target.means + np.array([[3.0], [0.0]]))
+    look = look._replace(
+        target=lone, displacement=family.coordinates(lone) - family.coordinates(apart)
+    )
+    overlap = family.overlap(apart, look.displacement, gradient=False)
+    shared = objective.shared(look._replace(overlap=overlap), lone)
+    moves = shared.means - apart.means
+    np.testing.assert_allclose(moves[0], moves[1], atol=1e-6)
+    np.testing.assert_allclose(moves[0], (lone.means - apart.means).mean(axis=0), atol=1e-6)
+
+
+def test_a_step_too_long_is_shortened(monkeypatch):
+    family, components, rows = problem("diag")
+    ascended = Objective.ascended
+
+    def far(self, look):
+        target = ascended(self, look)
+        return target._replace(means=look.components.means
+                               + 3 * (target.means - look.components.means))  # fmt: skip
+
+    monkeypatch.setattr(Objective, "ascended", far)
+    _, trace = climbed(Objective(family), components, rows, max_iter=40)
+    assert np.diff([row.objective for row in trace]).min() >= -1e-12
+    assert trace[-1].objective > trace[0].objective
+
+
+def test_a_prior_weighs_as_many_rows_as_it_says():
+    family, _, rows = problem("full")
+    X = rows.matrix.X
+    one = family.start(np.ones(1), X.mean(axis=0)[None], np.eye(3))
+    end, _ = climbed(Objective(family, 0.0, Prior(150.0, 4 * np.eye(3))), one, rows, max_iter=5)
+    own = np.cov(X.T, ddof=0)
+    expected = (300 * own + 150 * 4 * np.eye(3)) / 450
+    np.testing.assert_allclose(end.moved.covariances[0], expected, rtol=1e-9)

@@ -116,7 +116,7 @@ def test_first_adam_step_is_the_learning_rate_times_the_sign():
     direction = np.array([[3.0, -0.2]])
     increment, memory = optimizers.adam(direction, optimizers.start((1, 2)), 0.1)
     np.testing.assert_allclose(increment, 0.1 * np.sign(direction), rtol=1e-6)
-    assert memory.count == 1
+    assert memory.steps == 1
 
 
 def test_rmsprop_step_by_hand():

@@ -127,3 +127,25 @@ def test_alpha_of_a_millionth_gives_the_labels_of_alpha_0():
         for alpha in (0.0, 1e-6)
     ]
     assert adjusted_rand_score(*labels) > 0.99
+
+
+def test_the_vote_of_the_starts_counts():
+    # One start is likelier by a few rows, all others agree on another partition.
+    X = np.random.default_rng(1).normal(size=(60, 4))  # no clusters: any partition will do
+    searching = searching_of(X, k=2, alpha=0.03)
+    family = searching.family
+    apart = np.array([[0.7, 0, 0, 0], [-0.7, 0, 0, 0]])
+    halves = family.start(np.full(2, 0.5), apart, np.eye(4))
+    other = family.start(np.full(2, 0.5), apart[:, [1, 0, 2, 3]], np.eye(4))
+    prior = searching.weak(halves)
+    values = [searching.value(c, prior) for c in (halves, other)]
+    best, rest = (halves, other) if values[0] > values[1] else (other, halves)
+    assert reducing.agreed(searching, [best, rest, rest, rest], prior) != 0
+
+
+def test_relaxed_components_are_no_narrower_than_their_prior_has_it():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(200, 3))
+    relaxed = relax(searching_of(X, k=1), 40, generator)
+    # five rows each: without the prior many lie nearly in a plane
+    assert np.linalg.eigvalsh(relaxed.covariances)[:, 0].min() > 0.02

@@ -20,9 +20,9 @@ COMMON = {
     "tol", "time_budget", "restarts", "gap", "require_convergence", "floor", "precision", "threads",
 }  # fmt: skip
 OWN = {
-    "diversified": {"alpha", "merge", "noise"},
+    "diversified": {"alpha", "prior", "merge", "noise", "init"},
     "nsvgd": {
-        "alpha", "init", "drive", "kernel", "bandwidth", "optimizer", "step", "batch_size",
+        "alpha", "init", "anneal", "kernel", "bandwidth", "normalize", "optimizer", "step", "batch_size",
     },
     "em": {"noise", "init", "batch_size"},
 }  # fmt: skip

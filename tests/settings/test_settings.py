@@ -32,7 +32,7 @@ from divmix.settings import METHODS, DiversifiedSettings, NsvgdSettings, TableSe
         ({"family": None}, "--family None: must be one of auto, gaussian, student"),
         (
             {"method": "nsvgd", "bandwidth": "wide"},
-            "--bandwidth wide: must be a number, or one of median, local",
+            "--bandwidth wide: must be a number, or one of median, narrow, local",
         ),
         ({"method": "nsvgd", "alpha": "auto"}, "--alpha auto: must be a number"),
         ({"method": "svgd"}, "--method svgd: must be one of diversified, nsvgd, em"),

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from divmix.certificate.gap import best_weights
+from divmix.core import Interrupted
 from divmix.errors import UsageError
 from divmix.settings import TableSettings, fit_settings
 from divmix.workflows.fit import fit_table, run_fit
@@ -23,7 +24,8 @@ def grid(seed=0, rows=600):
 
 
 def fitted(frame, **changes):
-    settings = fit_settings(**{"clusters": 9, "method": "em", "init": "random"} | changes)
+    em = {} if "method" in changes else {"method": "em", "init": "random"}
+    settings = fit_settings(**{"clusters": 9} | em | changes)
     return fit_table(pa.Table.from_pandas(frame, preserve_index=False), settings)
 
 
@@ -44,7 +46,8 @@ def test_a_signal_in_a_later_start_ends_the_fit_without_a_result():
     asked = iter([False] * (first + 1) + [True] * 10)
     settings = fit_settings(clusters=9, method="em", init="random", max_iter=3, restarts=5)
     table = pa.Table.from_pandas(grid(), preserve_index=False)
-    assert fit_table(table, settings, should_stop=lambda: next(asked)) is None
+    with pytest.raises(Interrupted):
+        fit_table(table, settings, should_stop=lambda: next(asked))
 
 
 def test_restarts_are_the_same_again():

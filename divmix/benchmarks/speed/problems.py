@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divmix.families import Components, Gaussian, make_family
+from divmix.families import AnyFamily, Components, make_family
 
 FLOOR = 1e-6
 
@@ -13,7 +13,7 @@ class Problem(NamedTuple):
     """Rows (n, d) in clusters that overlap, a family, and m components at rows drawn at random."""
 
     X: np.ndarray
-    family: Gaussian
+    family: AnyFamily
     start: Components
 
     def iteration(self):

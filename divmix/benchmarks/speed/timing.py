@@ -24,7 +24,8 @@ def side_by_side(ours: Callable, peer: Callable, rounds: int) -> Timing:
     """
     ours(), peer()
     pairs = np.array([(seconds(ours), seconds(peer)) for _ in range(rounds)])
-    return Timing(*np.median(pairs, axis=0), float(np.median(pairs[:, 0] / pairs[:, 1])))
+    own, other = np.median(pairs, axis=0)
+    return Timing(float(own), float(other), float(np.median(pairs[:, 0] / pairs[:, 1])))
 
 
 def seconds(function: Callable) -> float:

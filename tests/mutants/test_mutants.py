@@ -1,0 +1,130 @@
+"""Mutations of the method, each with the tests that must fail with it: `pytest -m long tests/mutants`.
+
+A mutant is a copy of the package with one piece of text replaced. The idea that the text stands for
+is held by a test of its effect, so the test fails with the mutant and passes without it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ASCEND, SEARCH = "tests/engine/test_ascend.py", "tests/search/test_diversified.py"
+
+# name: file, text, replacement, test that dies
+MUTANTS = {
+    "diversify skipped": (
+        "search/relax.py",
+        'return searching.climb("diversify", components, prior, iterations, share=True)',
+        "return components",
+        f"{SEARCH}::test_diversifying_raises_the_entropy_of_components_that_overlap",
+    ),
+    "shared drive off": (
+        "engine/objective.py",
+        "theta = family.coordinates(target) - look.displacement + drive",
+        "theta = family.coordinates(target)",
+        f"{ASCEND}::test_components_that_coincide_share_their_drive",
+    ),
+    "entropy sign flipped": (
+        "engine/objective.py",
+        "            gradient,\n            self.alpha,",
+        "            gradient,\n            -self.alpha,",
+        f"{ASCEND}::test_the_push_of_the_entropy_is_an_ascent_of_it",
+    ),
+    "J without alpha": (
+        "progress.py",
+        "self.log_likelihood + self.alpha * self.entropy + self.log_prior",
+        "self.log_likelihood + self.log_prior",
+        f"{ASCEND}::test_the_objective_never_falls_and_the_trace_adds_up",
+    ),
+    "a step that lowers J is taken": (
+        "engine/loop.py",
+        "while there.J < here.J - ROUNDING and not coarse and halved < HALVINGS:",
+        "while False:",
+        f"{ASCEND}::test_the_objective_never_falls_and_the_trace_adds_up "
+        f"{ASCEND}::test_a_step_too_long_is_shortened",
+    ),
+    "prior x 10": (
+        "families/structure.py",
+        "return scatter + prior.rows * covariance, mass + prior.rows",
+        "return scatter + 10 * prior.rows * covariance, mass + 10 * prior.rows",
+        f"{ASCEND}::test_a_prior_weighs_as_many_rows_as_it_says",
+    ),
+    "prior not in J": (
+        "engine/objective.py",
+        "family.log_prior(components, self.prior) / rows.total_weight,",
+        "0.0,",
+        f"{ASCEND}::test_a_prior_is_a_part_of_j",
+    ),
+    "no vote among starts": (
+        "search/reduce.py",
+        "return int(alike[medoid_partition(labels)])",
+        "return best",
+        f"{SEARCH}::test_the_vote_of_the_starts_counts",
+    ),
+    "no other start than the path's": (
+        "search/reduce.py",
+        "return fitted[agreed(searching, fitted, prior)]",
+        "return fitted[0]",
+        f"{SEARCH}::test_clusters_of_very_unequal_size_are_found",
+    ),
+    "relaxation without its prior": (
+        "search/relax.py",
+        "prior = searching.pooled(components, schedule.relaxed_prior)\n"
+        '    return searching.climb("relax", components, prior, schedule.relax_iterations)',
+        'return searching.climb("relax", components, None, schedule.relax_iterations)',
+        f"{SEARCH}::test_relaxed_components_are_no_narrower_than_their_prior_has_it",
+    ),
+    "full matrices whatever the rows": (
+        "choosing/covariance.py",
+        "return best if means[best] - means[own] > ALIKE * chance else own",
+        "return own",
+        f"{SEARCH}::test_noise_in_many_columns_gets_no_full_matrices",
+    ),
+    "centre without a shared covariance": (
+        "search/relax.py",
+        "        components = parted(searching, components)\n",
+        "        pass\n",
+        f"{SEARCH}::test_from_the_centre_repulsion_parts_components_in_half_the_steps",
+    ),
+    "no trimming": (
+        "anomaly/density.py",
+        "likely[order] = below > TRIMMED * below[-1]",
+        "likely[order] = True",
+        "tests/anomaly/test_density.py::test_the_least_likely_rows_have_no_say",
+    ),
+    "tail uncapped": (
+        "anomaly/p_values.py",
+        "shape = min(max(math.log2(upper / lower), 0.0), MOST_SHAPE)",
+        "shape = max(math.log2(upper / lower), 0.0)",
+        "tests/anomaly/test_density.py::test_anomalies_do_not_make_the_tail_heavy",
+    ),
+}
+
+
+def test_every_mutant_still_stands_in_the_code():
+    for name, (file, text, _, _) in MUTANTS.items():
+        assert (ROOT / "divmix" / file).read_text().count(text) >= 1, name
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_killed(name, tmp_path):
+    file, text, replacement, tests = MUTANTS[name]
+    for part in ("divmix", "tests"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = tmp_path / "divmix" / file
+    path.write_text(path.read_text().replace(text, replacement))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", *tests.split()],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout[-2_000:] + done.stderr[-500:]
