@@ -105,7 +105,9 @@ class Bernoulli:
         return prior.rows / 2 * float(np.log(components.covariances).sum()) if prior else 0.0
 
     def moments(self, components):
-        return Moments(*components[:2], components.covariances[:, :, None] * np.eye(len(self.floor)))
+        return Moments(
+            *components[:2], components.covariances[:, :, None] * np.eye(len(self.floor))
+        )
 
     def from_moments(self, moments):
         return self.made(moments.weights, moments.means)
@@ -203,9 +205,7 @@ def test_sums_added_block_by_block_end_at_the_same_fit():
 @each_method
 def test_an_array_is_rows_in_memory(settings):
     X, _, _ = blobs()
-    assert_same_bits(
-        fit_rows(X, settings).components, fit_rows(MemoryRows(X), settings).components
-    )
+    assert_same_bits(fit_rows(X, settings).components, fit_rows(MemoryRows(X), settings).components)
 
 
 @each_method
@@ -289,3 +289,11 @@ def test_a_run_stopped_after_any_phase_goes_on_to_the_same_bits(settings):
         if done:  # a copy of the data is as good as the data
             copied = method.outcome(problem, run_phases(phases, before))
             assert_same_bits(copied.components, whole.components)
+
+
+def test_alpha_of_a_family_of_another_kind_is_chosen():
+    X, _, truth = cards(600)
+    settings = DiversifiedSettings(clusters=3, alpha="auto", merge="kl")
+    fitted = fit_rows(X, settings, family=Bernoulli(X.shape[1]))
+    assert isinstance(fitted.settings.alpha, float)
+    assert adjusted_rand_score(truth, clusters_of(fitted, X)) > 0.85

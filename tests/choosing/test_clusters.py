@@ -4,25 +4,23 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from divmix.choosing.alpha import ALPHAS, START_ALPHA, choose_alpha, held_out_by_alpha
 from divmix.choosing.clusters import (
-    ALPHAS,
     Candidate,
     Path,
     assess,
-    candidate_terms,
     choose_clusters,
     count_clusters,
-    densities,
-    draw_rows,
     explain,
-    held_out_by_alpha,
 )
-from divmix.design.prepare import DesignMatrix
+from divmix.core import candidate_models, fit_rows
 from divmix.engine.monitor import Monitor
+from divmix.engine.objective import Objective
 from divmix.errors import UsageError
 from divmix.families import Components, make_family
-from divmix.rows.memory import InMemory
-from divmix.settings import DiversifiedSettings
+from divmix.rows import MemoryRows
+from divmix.search.run import Model, Searching
+from divmix.settings import DiversifiedSettings, fit_settings
 
 
 def blobs(centers, sizes, spread=1.0, seed=0):
@@ -36,14 +34,20 @@ def blobs(centers, sizes, spread=1.0, seed=0):
 
 
 def choose(X, seed=0, **settings):
-    rows = DesignMatrix(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
-    settings = DiversifiedSettings(clusters="auto", **settings)
-    terms = candidate_terms(settings, rows, np.full(X.shape[1], 1e-6))
-    return choose_clusters(terms, np.random.default_rng(seed), Monitor())
+    rows = MemoryRows(X)
+    settings = DiversifiedSettings(clusters="auto", family="gaussian", floor=1e-6, **settings)
+    models = candidate_models(rows, rows.summary(), settings)
+    return choose_clusters(rows, models, np.random.default_rng(seed), Monitor())
 
 
 def gaussian(covariance, d):
     return make_family("gaussian", covariance, np.full(d, 1e-6))
+
+
+def searching_of(X, covariance, row_weights=None, **options):
+    """A search on all rows of X with Gaussian components of this covariance."""
+    family = gaussian(covariance, X.shape[1])
+    return Searching(MemoryRows(X, row_weights), family, None, Monitor(), **options)
 
 
 GRID = [(8.0 * i, 8.0 * j) for i in range(4) for j in range(3)]
@@ -75,7 +79,7 @@ def test_the_covariance_that_fits_best_is_the_one_that_counts():
     slanted = generator.standard_normal((300, 2)) @ np.array([[1.0, 0.95], [0.0, 0.3]])
     path = choose(slanted)
     assert path.chosen.k == 1
-    assert path.sample.family.structure.name == "full"
+    assert path.searching.family.structure.name == "full"
     assert choose(slanted, covariance="diag").best.k > 1
 
 
@@ -94,11 +98,7 @@ def test_the_reason_names_the_runner_up_and_groups_far_apart():
 
 
 def test_a_slightly_lower_bic_is_no_reason_for_one_more_cluster():
-    path = Path(
-        InMemory(np.zeros((4, 1)), np.ones(4), gaussian("diag", 1)),
-        np.random.default_rng(0),
-        Monitor(),
-    )
+    path = Path(searching_of(np.zeros((4, 1)), "diag"), np.random.default_rng(0))
     for k, bic in ((2, 130.0), (3, 109.0), (4, 100.0), (5, 104.0)):
         components = Components(np.full(k, 1 / k), np.zeros((k, 1)), np.ones((k, 1)), None)
         path.candidates[k] = Candidate(components, 0.0, bic, bic)
@@ -130,7 +130,7 @@ def test_criteria_are_those_of_their_definition():
     )
     likelihood = np.log(joint.sum(axis=1)).sum()
     share = joint / joint.sum(axis=1, keepdims=True)
-    found = assess(components, InMemory(X, np.ones(100), gaussian("full", 2)))
+    found = assess(searching_of(X, "full"), components)
     bic = 11 * np.log(100) - 2 * likelihood
     assert found.log_likelihood == pytest.approx(likelihood / 100)
     assert found.bic == pytest.approx(bic)
@@ -139,62 +139,54 @@ def test_criteria_are_those_of_their_definition():
 
 def test_criteria_do_not_depend_on_the_unit_of_the_weights():
     X = blobs([(0, 0), (4, 1)], [40, 60])
-    family = gaussian("diag", 2)
-    path = Path(InMemory(X, np.ones(100), family), np.random.default_rng(0), Monitor())
+    path = Path(searching_of(X, "diag"), np.random.default_rng(0))
     path.cover(2, 3)
     components = path.candidates[2].components
-    plain = assess(components, InMemory(X, np.ones(100), family))
-    scaled = assess(components, InMemory(X, np.full(100, 0.01), family))
+    plain = assess(searching_of(X, "diag"), components)
+    scaled = assess(searching_of(X, "diag", np.full(100, 0.01)), components)
     assert scaled.bic == pytest.approx(plain.bic)
     assert scaled.icl == pytest.approx(plain.icl)
 
 
 def test_cover_has_a_candidate_for_each_number_and_no_other():
     X = blobs(GRID, [50] * 12)
-    path = Path(InMemory(X, np.ones(600), gaussian("full", 2)), np.random.default_rng(0), Monitor())
+    path = Path(searching_of(X, "full"), np.random.default_rng(0))
     path.cover(3, 15)
     assert sorted(path.candidates) == list(range(3, 16))
     assert path.best.k == 12
-
-
-def test_rows_of_no_weight_are_never_drawn():
-    X = np.arange(40.0).reshape(20, 2)
-    weights = np.tile([0.0, 1.0], 10)
-    drawn = draw_rows(InMemory(X, weights, gaussian("diag", 2)), 6, np.random.default_rng(0))
-    assert len(drawn) == 6 and (weights[drawn] == 1).all()
-    assert (np.diff(drawn) > 0).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
     X = blobs([(0, 0), (5, 0)], [60, 60], seed=seed)
     fresh = blobs([(0, 0), (5, 0)], [600, 600], seed=seed + 100)
-    family, weights = gaussian("full", 2), np.ones(len(X))
-    settings = DiversifiedSettings(clusters=15, components=15, seed=seed)
-    means = held_out_by_alpha(
-        InMemory(X, weights, family), settings, np.random.default_rng(seed), Monitor()
-    )
+    searching = searching_of(X, "full", k=15, alpha=START_ALPHA, merge="auto")
+    means = held_out_by_alpha(MemoryRows(X), searching, 15, np.random.default_rng(seed))
     assert means.shape == (len(ALPHAS),) and means.argmax() > 0
-
-    from divmix.methods import METHODS
 
     scores = {}
     for alpha in (0.0, ALPHAS[int(means.argmax())]):
-        fitted = METHODS["diversified"](
-            InMemory(X, weights, family),
-            family,
-            DiversifiedSettings(clusters=15, components=15, alpha=alpha),
-            np.random.default_rng(seed),
-            Monitor(),
+        settings = DiversifiedSettings(
+            clusters=15, components=15, alpha=alpha, covariance="full", seed=seed
         )
-        scores[alpha] = densities(fitted.components, InMemory(fresh, np.ones(len(fresh)), family))[
-            0
-        ].mean()
+        fitted = fit_rows(X, settings, family=gaussian("full", 2))
+        log_density = Objective(fitted.family).posterior(fresh, fitted.components).log_density
+        scores[alpha] = log_density.mean()
     assert max(scores, key=scores.get) > 0
 
 
+def test_alpha_is_chosen_with_the_model_and_the_kind_of_clusters():
+    generator = np.random.default_rng(0)
+    slanted = generator.standard_normal((200, 2)) @ np.array([[1.0, 0.95], [0.0, 0.3]])
+    models = [Model(gaussian(covariance, 2)) for covariance in ("full", "spherical")]
+    rows = MemoryRows(slanted)
+    searching = searching_of(slanted, "full", k=1)
+    chosen = choose_alpha(rows, models, ("kl",), searching, None, 0)
+    assert chosen.model is models[0] and chosen.merge == "kl"
+    assert chosen.alpha in ALPHAS and chosen.gain >= 0
+
+
 def test_alpha_auto_needs_a_method_with_a_base_measure():
-    with pytest.raises(UsageError, match="--method em"):
-        settle_alpha(
-            DiversifiedSettings(clusters=2, alpha="auto", method="em"), None, None, Monitor(), []
-        )
+    with pytest.raises(UsageError, match="--method em") as refused:
+        fit_settings("em", clusters=2, alpha="auto")
+    assert "diversified" in refused.value.hint
