@@ -4,24 +4,20 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from divmix.choosing.alpha import ALPHAS, held_out_by_alpha
 from divmix.choosing.clusters import (
-    ALPHAS,
     Candidate,
     Path,
     assess,
-    candidate_terms,
     choose_clusters,
     count_clusters,
-    densities,
-    draw_rows,
     explain,
-    held_out_by_alpha,
 )
-from divmix.design.prepare import DesignMatrix
+from divmix.core import candidate_models
 from divmix.engine.monitor import Monitor
-from divmix.errors import UsageError
 from divmix.families import Components, make_family
-from divmix.rows.memory import InMemory
+from divmix.rows import MemoryRows
+from divmix.search.run import Searching
 from divmix.settings import DiversifiedSettings
 
 
@@ -36,10 +32,15 @@ def blobs(centers, sizes, spread=1.0, seed=0):
 
 
 def choose(X, seed=0, **settings):
-    rows = DesignMatrix(X, np.ones(len(X)), np.zeros(len(X)), np.ones(len(X), bool))
-    settings = DiversifiedSettings(clusters="auto", **settings)
-    terms = candidate_terms(settings, rows, np.full(X.shape[1], 1e-6))
-    return choose_clusters(terms, np.random.default_rng(seed), Monitor())
+    rows = MemoryRows(X)
+    models = candidate_models(
+        rows, rows.summary(), DiversifiedSettings(clusters="auto", **settings)
+    )
+    return choose_clusters(rows, models, np.random.default_rng(seed), Monitor())
+
+
+def searching_of(X, family, weights=None):
+    return Searching(MemoryRows(X, weights), family, None, Monitor())
 
 
 def gaussian(covariance, d):
@@ -75,7 +76,7 @@ def test_the_covariance_that_fits_best_is_the_one_that_counts():
     slanted = generator.standard_normal((300, 2)) @ np.array([[1.0, 0.95], [0.0, 0.3]])
     path = choose(slanted)
     assert path.chosen.k == 1
-    assert path.sample.family.structure.name == "full"
+    assert path.searching.family.structure.name == "full"
     assert choose(slanted, covariance="diag").best.k > 1
 
 
@@ -94,11 +95,7 @@ def test_the_reason_names_the_runner_up_and_groups_far_apart():
 
 
 def test_a_slightly_lower_bic_is_no_reason_for_one_more_cluster():
-    path = Path(
-        InMemory(np.zeros((4, 1)), np.ones(4), gaussian("diag", 1)),
-        np.random.default_rng(0),
-        Monitor(),
-    )
+    path = Path(searching_of(np.zeros((4, 1)), gaussian("diag", 1)), np.random.default_rng(0))
     for k, bic in ((2, 130.0), (3, 109.0), (4, 100.0), (5, 104.0)):
         components = Components(np.full(k, 1 / k), np.zeros((k, 1)), np.ones((k, 1)), None)
         path.candidates[k] = Candidate(components, 0.0, bic, bic)
@@ -130,7 +127,7 @@ def test_criteria_are_those_of_their_definition():
     )
     likelihood = np.log(joint.sum(axis=1)).sum()
     share = joint / joint.sum(axis=1, keepdims=True)
-    found = assess(components, InMemory(X, np.ones(100), gaussian("full", 2)))
+    found = assess(searching_of(X, gaussian("full", 2)), components)
     bic = 11 * np.log(100) - 2 * likelihood
     assert found.log_likelihood == pytest.approx(likelihood / 100)
     assert found.bic == pytest.approx(bic)
@@ -140,18 +137,18 @@ def test_criteria_are_those_of_their_definition():
 def test_criteria_do_not_depend_on_the_unit_of_the_weights():
     X = blobs([(0, 0), (4, 1)], [40, 60])
     family = gaussian("diag", 2)
-    path = Path(InMemory(X, np.ones(100), family), np.random.default_rng(0), Monitor())
+    path = Path(searching_of(X, family), np.random.default_rng(0))
     path.cover(2, 3)
     components = path.candidates[2].components
-    plain = assess(components, InMemory(X, np.ones(100), family))
-    scaled = assess(components, InMemory(X, np.full(100, 0.01), family))
+    plain = assess(searching_of(X, family), components)
+    scaled = assess(searching_of(X, family, np.full(100, 0.01)), components)
     assert scaled.bic == pytest.approx(plain.bic)
     assert scaled.icl == pytest.approx(plain.icl)
 
 
 def test_cover_has_a_candidate_for_each_number_and_no_other():
     X = blobs(GRID, [50] * 12)
-    path = Path(InMemory(X, np.ones(600), gaussian("full", 2)), np.random.default_rng(0), Monitor())
+    path = Path(searching_of(X, gaussian("full", 2)), np.random.default_rng(0))
     path.cover(3, 15)
     assert sorted(path.candidates) == list(range(3, 16))
     assert path.best.k == 12
@@ -160,41 +157,15 @@ def test_cover_has_a_candidate_for_each_number_and_no_other():
 def test_rows_of_no_weight_are_never_drawn():
     X = np.arange(40.0).reshape(20, 2)
     weights = np.tile([0.0, 1.0], 10)
-    drawn = draw_rows(InMemory(X, weights, gaussian("diag", 2)), 6, np.random.default_rng(0))
-    assert len(drawn) == 6 and (weights[drawn] == 1).all()
-    assert (np.diff(drawn) > 0).all()
+    drawn = MemoryRows(X, weights).sample(6, np.random.default_rng(0)).matrix
+    assert len(drawn.X) == 6 and (drawn.row_weights == 1).all()
+    assert (np.diff(drawn.X[:, 0]) > 0).all()
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
-    X = blobs([(0, 0), (5, 0)], [60, 60], seed=seed)
-    fresh = blobs([(0, 0), (5, 0)], [600, 600], seed=seed + 100)
-    family, weights = gaussian("full", 2), np.ones(len(X))
-    settings = DiversifiedSettings(clusters=15, components=15, seed=seed)
-    means = held_out_by_alpha(
-        InMemory(X, weights, family), settings, np.random.default_rng(seed), Monitor()
-    )
-    assert means.shape == (len(ALPHAS),) and means.argmax() > 0
-
-    from divmix.methods import METHODS
-
-    scores = {}
-    for alpha in (0.0, ALPHAS[int(means.argmax())]):
-        fitted = METHODS["diversified"](
-            InMemory(X, weights, family),
-            family,
-            DiversifiedSettings(clusters=15, components=15, alpha=alpha),
-            np.random.default_rng(seed),
-            Monitor(),
-        )
-        scores[alpha] = densities(fitted.components, InMemory(fresh, np.ones(len(fresh)), family))[
-            0
-        ].mean()
-    assert max(scores, key=scores.get) > 0
-
-
-def test_alpha_auto_needs_a_method_with_a_base_measure():
-    with pytest.raises(UsageError, match="--method em"):
-        settle_alpha(
-            DiversifiedSettings(clusters=2, alpha="auto", method="em"), None, None, Monitor(), []
-        )
+def test_every_alpha_is_held_against_rows_that_it_did_not_see():
+    X = blobs([(0, 0), (5, 0)], [60, 60])
+    family = gaussian("full", 2)
+    searching = searching_of(X, family)._replace(k=2, merge="kl")
+    means = held_out_by_alpha(MemoryRows(X), searching, None, np.random.default_rng(0))
+    assert means.shape == (len(ALPHAS),) and np.isfinite(means).all()
+    assert means.max() < searching.log_likelihood(family.start(np.ones(1), X[:1], np.eye(2))) + 5
