@@ -136,7 +136,7 @@ class Bernoulli:
         return self.made(components.weights, 1 / (1 + np.exp(-theta)))
 
 
-def blobs(n=900, seed=0):
+def blobs(n=600, seed=0):
     """Rows of three blobs in random order, weights that differ, and the blob of each row."""
     generator = np.random.default_rng(seed)
     truth = generator.integers(3, size=n)
@@ -168,18 +168,18 @@ def assert_same_bits(one, other):
 
 SETTINGS = [
     DiversifiedSettings(clusters=3),
-    DiversifiedSettings(clusters=3, alpha=0.0),
-    DiversifiedSettings(clusters=3, family="student", merge="overlap"),
+    DiversifiedSettings(clusters=3, family="student", merge="overlap", covariance="diag"),
     EmSettings(clusters=3),
     EmSettings(clusters=3, batch_size=200, max_iter=30),
     NsvgdSettings(clusters=3, max_iter=40),
     NsvgdSettings(clusters=3, batch_size=200, max_iter=30),
 ]
-NAMES = ["default", "alpha 0", "student unions", "em", "em batches", "nsvgd", "nsvgd batches"]
+NAMES = ["default", "student unions", "em", "em batches", "nsvgd", "nsvgd batches"]
+COUNTED = DiversifiedSettings(clusters="auto")
 each_method = pytest.mark.parametrize("settings", SETTINGS, ids=NAMES)
 
 
-@each_method
+@pytest.mark.parametrize("settings", [*SETTINGS, COUNTED], ids=[*NAMES, "clusters auto"])
 def test_home_made_rows_give_the_bits_of_rows_in_memory(settings):
     X, row_weights, _ = blobs()
     fitted = fit_rows(MemoryRows(X, row_weights), settings)
@@ -195,7 +195,7 @@ def test_sums_added_block_by_block_end_at_the_same_fit():
     X, row_weights, truth = blobs()
     settings = DiversifiedSettings(clusters=3)
     fitted = fit_rows(MemoryRows(X, row_weights), settings)
-    rows = AddedRows(zip(np.split(X, 9), np.split(row_weights, 9)))
+    rows = AddedRows(zip(np.array_split(X, 9), np.array_split(row_weights, 9)))
     again = fit_rows(rows, settings)
     np.testing.assert_allclose(again.components.means, fitted.components.means, atol=1e-6)
     np.testing.assert_array_equal(clusters_of(again, X), clusters_of(fitted, X))
@@ -276,19 +276,18 @@ def test_a_run_stopped_after_any_phase_goes_on_to_the_same_bits(settings):
         stopped = run_phases(phases[:done], State(np.random.default_rng(0)))
         assert stopped.phase == done
         before = copy.deepcopy(stopped)
-        for _ in range(2):  # going on leaves the state as it was, so it can be gone on from again
-            again = run_phases(method.phases(problem), stopped)
+        for state in (stopped, copy.deepcopy(stopped)):  # a copy of the data is as good
+            again = run_phases(method.phases(problem), state)
             outcome = method.outcome(problem, again)
             assert_same_bits(outcome.components, whole.components)
             np.testing.assert_array_equal(outcome.clusters, whole.clusters)
             assert outcome.stop_reason == whole.stop_reason and outcome.notes == whole.notes
             assert again.generator.bit_generator.state == end.generator.bit_generator.state
-        assert stopped.generator.bit_generator.state == before.generator.bit_generator.state
+        # Going on left the state as it was.
+        known = copy.deepcopy(stopped.generator.bit_generator.state)
+        assert known == before.generator.bit_generator.state and stopped.phase == done
         if before.components is not None:
             assert_same_bits(stopped.components, before.components)
-        if done:  # a copy of the data is as good as the data
-            copied = method.outcome(problem, run_phases(phases, before))
-            assert_same_bits(copied.components, whole.components)
 
 
 def test_alpha_of_a_family_of_another_kind_is_chosen():

@@ -15,8 +15,6 @@ from divmix.kernels.padding import aligned_zeros, padded, round_up
 from divmix.kernels.sums import Sums
 from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 
-NO_DOF = np.zeros(0)  # means Gaussian, and keeps one signature for both families
-
 # Float32 tiles hold x, not x - mean, so a variance loses about 6e-8 times the square of x in units
 # of the spread: 6e-5 at worst. Components that are further out or flatter get float64 tiles.
 LARGEST_RATIO_32 = 32.0
@@ -24,7 +22,7 @@ LARGEST_RATIO_32 = 32.0
 N_MASSES = 3  # sums of a component begin with mass, scaled mass, log scale
 
 
-def diag(X, row_weights, offsets, means, scales, dof=NO_DOF) -> Sums:
+def diag(X, row_weights, offsets, means, scales, dof=None) -> Sums:
     """Sums over all rows for diagonal covariances; without dof, Gaussian."""
     m, d = means.shape
     shifts = -means * scales
@@ -45,7 +43,7 @@ def diag(X, row_weights, offsets, means, scales, dof=NO_DOF) -> Sums:
     return Sums(log_likelihood, mass, scaled_mass, first, second, log_scale)
 
 
-def full(X, row_weights, offsets, means, factors, dof=NO_DOF) -> Sums:
+def full(X, row_weights, offsets, means, factors, dof=None) -> Sums:
     """Sums over all rows for full covariances; without dof, Gaussian."""
     m, d = means.shape
     shifts = -np.einsum("mij,mj->mi", factors, means)
@@ -116,8 +114,8 @@ def _padded_laws(offsets, dof, m_padded, tile_type):
     """Offsets and dof for m_padded components; those added have weight 0."""
     relative = np.full(m_padded, -np.inf, tile_type)
     relative[: len(offsets)] = offsets - _base(offsets)
-    if len(dof) == 0:
-        return relative, dof.astype(tile_type)
+    if dof is None:  # an empty array, so that both families have one signature to compile
+        return relative, np.zeros(0, tile_type)
     return relative, np.pad(dof, (0, m_padded - len(dof)), constant_values=1.0).astype(tile_type)
 
 

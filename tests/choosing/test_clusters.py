@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from divmix.choosing.alpha import ALPHAS, START_ALPHA, choose_alpha, held_out_by_alpha
+from divmix.choosing.alpha import ALPHAS, held_out_by_alpha
 from divmix.choosing.clusters import (
     Candidate,
     Path,
@@ -13,14 +13,12 @@ from divmix.choosing.clusters import (
     count_clusters,
     explain,
 )
-from divmix.core import candidate_models, fit_rows
+from divmix.core import candidate_models
 from divmix.engine.monitor import Monitor
-from divmix.engine.objective import Objective
-from divmix.errors import UsageError
 from divmix.families import Components, make_family
 from divmix.rows import MemoryRows
-from divmix.search.run import Model, Searching
-from divmix.settings import DiversifiedSettings, fit_settings
+from divmix.search.run import Searching
+from divmix.settings import DiversifiedSettings
 
 
 def blobs(centers, sizes, spread=1.0, seed=0):
@@ -35,19 +33,18 @@ def blobs(centers, sizes, spread=1.0, seed=0):
 
 def choose(X, seed=0, **settings):
     rows = MemoryRows(X)
-    settings = DiversifiedSettings(clusters="auto", family="gaussian", floor=1e-6, **settings)
-    models = candidate_models(rows, rows.summary(), settings)
+    models = candidate_models(
+        rows, rows.summary(), DiversifiedSettings(clusters="auto", **settings)
+    )
     return choose_clusters(rows, models, np.random.default_rng(seed), Monitor())
+
+
+def searching_of(X, family, weights=None):
+    return Searching(MemoryRows(X, weights), family, None, Monitor())
 
 
 def gaussian(covariance, d):
     return make_family("gaussian", covariance, np.full(d, 1e-6))
-
-
-def searching_of(X, covariance, row_weights=None, **options):
-    """A search on all rows of X with Gaussian components of this covariance."""
-    family = gaussian(covariance, X.shape[1])
-    return Searching(MemoryRows(X, row_weights), family, None, Monitor(), **options)
 
 
 GRID = [(8.0 * i, 8.0 * j) for i in range(4) for j in range(3)]
@@ -98,7 +95,7 @@ def test_the_reason_names_the_runner_up_and_groups_far_apart():
 
 
 def test_a_slightly_lower_bic_is_no_reason_for_one_more_cluster():
-    path = Path(searching_of(np.zeros((4, 1)), "diag"), np.random.default_rng(0))
+    path = Path(searching_of(np.zeros((4, 1)), gaussian("diag", 1)), np.random.default_rng(0))
     for k, bic in ((2, 130.0), (3, 109.0), (4, 100.0), (5, 104.0)):
         components = Components(np.full(k, 1 / k), np.zeros((k, 1)), np.ones((k, 1)), None)
         path.candidates[k] = Candidate(components, 0.0, bic, bic)
@@ -130,7 +127,7 @@ def test_criteria_are_those_of_their_definition():
     )
     likelihood = np.log(joint.sum(axis=1)).sum()
     share = joint / joint.sum(axis=1, keepdims=True)
-    found = assess(searching_of(X, "full"), components)
+    found = assess(searching_of(X, gaussian("full", 2)), components)
     bic = 11 * np.log(100) - 2 * likelihood
     assert found.log_likelihood == pytest.approx(likelihood / 100)
     assert found.bic == pytest.approx(bic)
@@ -139,54 +136,36 @@ def test_criteria_are_those_of_their_definition():
 
 def test_criteria_do_not_depend_on_the_unit_of_the_weights():
     X = blobs([(0, 0), (4, 1)], [40, 60])
-    path = Path(searching_of(X, "diag"), np.random.default_rng(0))
+    family = gaussian("diag", 2)
+    path = Path(searching_of(X, family), np.random.default_rng(0))
     path.cover(2, 3)
     components = path.candidates[2].components
-    plain = assess(searching_of(X, "diag"), components)
-    scaled = assess(searching_of(X, "diag", np.full(100, 0.01)), components)
+    plain = assess(searching_of(X, family), components)
+    scaled = assess(searching_of(X, family, np.full(100, 0.01)), components)
     assert scaled.bic == pytest.approx(plain.bic)
     assert scaled.icl == pytest.approx(plain.icl)
 
 
 def test_cover_has_a_candidate_for_each_number_and_no_other():
     X = blobs(GRID, [50] * 12)
-    path = Path(searching_of(X, "full"), np.random.default_rng(0))
+    path = Path(searching_of(X, gaussian("full", 2)), np.random.default_rng(0))
     path.cover(3, 15)
     assert sorted(path.candidates) == list(range(3, 16))
     assert path.best.k == 12
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_alpha_auto_smooths_a_mixture_with_too_many_components(seed):
-    X = blobs([(0, 0), (5, 0)], [60, 60], seed=seed)
-    fresh = blobs([(0, 0), (5, 0)], [600, 600], seed=seed + 100)
-    searching = searching_of(X, "full", k=15, alpha=START_ALPHA, merge="auto")
-    means = held_out_by_alpha(MemoryRows(X), searching, 15, np.random.default_rng(seed))
-    assert means.shape == (len(ALPHAS),) and means.argmax() > 0
-
-    scores = {}
-    for alpha in (0.0, ALPHAS[int(means.argmax())]):
-        settings = DiversifiedSettings(
-            clusters=15, components=15, alpha=alpha, covariance="full", seed=seed
-        )
-        fitted = fit_rows(X, settings, family=gaussian("full", 2))
-        log_density = Objective(fitted.family).posterior(fresh, fitted.components).log_density
-        scores[alpha] = log_density.mean()
-    assert max(scores, key=scores.get) > 0
+def test_rows_of_no_weight_are_never_drawn():
+    X = np.arange(40.0).reshape(20, 2)
+    weights = np.tile([0.0, 1.0], 10)
+    drawn = MemoryRows(X, weights).sample(6, np.random.default_rng(0)).matrix
+    assert len(drawn.X) == 6 and (drawn.row_weights == 1).all()
+    assert (np.diff(drawn.X[:, 0]) > 0).all()
 
 
-def test_alpha_is_chosen_with_the_model_and_the_kind_of_clusters():
-    generator = np.random.default_rng(0)
-    slanted = generator.standard_normal((200, 2)) @ np.array([[1.0, 0.95], [0.0, 0.3]])
-    models = [Model(gaussian(covariance, 2)) for covariance in ("full", "spherical")]
-    rows = MemoryRows(slanted)
-    searching = searching_of(slanted, "full", k=1)
-    chosen = choose_alpha(rows, models, ("kl",), searching, None, 0)
-    assert chosen.model is models[0] and chosen.merge == "kl"
-    assert chosen.alpha in ALPHAS and chosen.gain >= 0
-
-
-def test_alpha_auto_needs_a_method_with_a_base_measure():
-    with pytest.raises(UsageError, match="--method em") as refused:
-        fit_settings("em", clusters=2, alpha="auto")
-    assert "diversified" in refused.value.hint
+def test_every_alpha_is_held_against_rows_that_it_did_not_see():
+    X = blobs([(0, 0), (5, 0)], [60, 60])
+    family = gaussian("full", 2)
+    searching = searching_of(X, family)._replace(k=2, merge="kl")
+    means = held_out_by_alpha(MemoryRows(X), searching, None, np.random.default_rng(0))
+    assert means.shape == (len(ALPHAS),) and np.isfinite(means).all()
+    assert means.max() < searching.log_likelihood(family.start(np.ones(1), X[:1], np.eye(2))) + 5

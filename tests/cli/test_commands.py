@@ -137,7 +137,11 @@ def test_cut_reads_another_number_of_clusters_from_the_tree(run, table, tmp_path
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["n_clusters"] == 3
     labels = rows_of((tmp_path / "three" / "assignments.csv").read_text())
-    assert len(labels) == 60 and {row["cluster"] for row in labels} <= {"0", "1", "2"}  # one may win no row
+    assert len(labels) == 60 and {row["cluster"] for row in labels} <= {
+        "0",
+        "1",
+        "2",
+    }  # one may win no row
     told = run("describe", "two").stdout
     assert "merge tree by kl" in told and "2 to 1" in told
 
