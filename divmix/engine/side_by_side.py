@@ -66,7 +66,7 @@ class Starts:
         """A monitor with the clock of the fit and a trace of its own."""
         own = copy.copy(self.monitor)
         own.trace = list(self.monitor.trace)
-        own.progress = Voice(self, number)
+        own.progress = FirstUnfinished(self, number)
         own.should_stop = self._leave_if_asked
         return own
 
@@ -90,7 +90,7 @@ class Starts:
         return False
 
 
-class Voice(Progress):
+class FirstUnfinished(Progress):
     """Tells the iterations of the first start that is not done, so that one line can be read."""
 
     def __init__(self, starts: Starts, number: int) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from divmix.families.components import Components
 from divmix.families.family import Array, Prior
+from divmix.families.posterior import SMALLEST_WEIGHT
 
 # Share of a covariance that a push by the entropy leaves.
 LEAST_LEFT = 0.1
@@ -115,7 +116,7 @@ class CovarianceStructure:
 
 def is_empty(mass: np.ndarray) -> np.ndarray:
     """Which components (m,) hold no rows to speak of."""
-    return mass <= EMPTY * max(mass.sum(), 1e-300)
+    return mass <= EMPTY * max(mass.sum(), SMALLEST_WEIGHT)
 
 
 def per_mass(total: np.ndarray, mass: np.ndarray, previous: np.ndarray) -> np.ndarray:
@@ -136,7 +137,7 @@ def add_prior(
     if prior is None:
         return scatter, mass
     if prior.covariance is None:
-        covariance = scatter.sum(axis=0) / max(mass.sum(), 1e-300)
+        covariance = scatter.sum(axis=0) / max(mass.sum(), SMALLEST_WEIGHT)
     else:
         covariance = own_shape(prior.covariance)
     return scatter + prior.rows * covariance, mass + prior.rows
