@@ -27,7 +27,7 @@ def in_blocks(X, row_weights, ends):
 
 
 def assert_close(one, other):
-    assert one.count == other.count
+    assert one.number == other.number
     for name in ("weight", "mean", "scatter", "low", "high"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-9)
 
@@ -36,7 +36,7 @@ def test_a_summary_is_what_numpy_says_of_the_repeated_rows():
     X, row_weights = weighted()
     found = summarize([Block(X, row_weights)])
     used, repeated = X[row_weights > 0], np.repeat(X, row_weights.astype(int), axis=0)
-    assert found.count == len(used) and found.weight == len(repeated)
+    assert found.number == len(used) and found.weight == len(repeated)
     np.testing.assert_allclose(found.mean, repeated.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.variances, repeated.var(axis=0), rtol=1e-9)
     np.testing.assert_array_equal(found.low, used.min(axis=0))
@@ -110,7 +110,7 @@ def test_an_integer_weight_equals_repeated_rows():
     repeated = MemoryRows(np.repeat(rows.matrix.X, counts, axis=0))
     for one, other in zip(rows.sums(family, components), repeated.sums(family, components)):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)
-    assert_close(rows.summary()._replace(count=0), repeated.summary()._replace(count=0))
+    assert_close(rows.summary()._replace(number=0), repeated.summary()._replace(number=0))
 
 
 def test_reweighted_and_taken_rows_are_those_asked_for():
