@@ -29,7 +29,7 @@ from divmix.choosing.covariance import (
 from divmix.choosing.restarts import Spread, best_of
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
-from divmix.families import Components, Family, make_family
+from divmix.families import Components, Family, LocationScale, make_family
 from divmix.families.family import Array
 from divmix.families.noise import broad_component, with_noise
 from divmix.merging.hierarchy import Hierarchy
@@ -145,8 +145,14 @@ def settle(
     settings = _suited(settings, rows)
     summary = rows.summary()
     if family is not None:
-        return settings, Model(family, _noise(family, summary, settings))
-    models = candidate_models(rows, summary, settings)
+        if settings.gap and not covers(family):
+            raise UsageError(
+                f"--gap is not available for {family.name} components",
+                hint="the bound is one for Gaussians: leave --gap out",
+            )
+        models = [Model(family, _noise(family, summary, settings))]
+    else:
+        models = candidate_models(rows, summary, settings)
     if settings.clusters == "auto":
         monitor.progress.stage("choosing the number of clusters")
         generator = np.random.default_rng(settings.seed)
@@ -157,6 +163,8 @@ def settle(
     if isinstance(settings, DiversifiedSettings) and settings.alpha == "auto":
         monitor.progress.stage("choosing alpha")
         settings = _settle_alpha(rows, models, settings, monitor, notes)
+    if family is not None:
+        return settings, models[0]
     return _settle_shape(rows, summary, settings, monitor, notes)
 
 
@@ -204,14 +212,14 @@ def _settle_alpha(
     chosen = choose_alpha(
         rows, models, cast(tuple[Merge, ...], merges), searching, settings.components, settings.seed
     )
-    covariance = chosen.model.family.structure.name  # type: ignore[attr-defined]
+    family = chosen.model.family  # one of another kind has no covariance to tell of
+    covariance = family.structure.name if isinstance(family, LocationScale) else settings.covariance
     told = f", {chosen.gain:.3g} nats per row above alpha 0" if chosen.alpha else ""
     notes.append(f"alpha {chosen.alpha:g}, the best held-out log-likelihood" + told)
     if len(models) * len(merges) > 1:
         shape = {"kl": "one component each", "overlap": "unions of components"}[chosen.merge]
-        notes.append(
-            f"covariance {covariance}, clusters as {shape}: the best held-out log-likelihood"
-        )
+        told = f"covariance {covariance}, " if isinstance(family, LocationScale) else ""
+        notes.append(f"{told}clusters as {shape}: the best held-out log-likelihood")
     return replace(settings, alpha=chosen.alpha, covariance=covariance, merge=chosen.merge)
 
 
