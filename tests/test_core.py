@@ -75,8 +75,7 @@ class Bernoulli:
         self.floor = np.full(d, 1e-4)
 
     def made(self, weights, means):
-        means = np.clip(means, 1e-3, 1 - 1e-3)
-        return Components(weights, means, means * (1 - means))
+        return Components(weights, p := np.clip(means, 1e-3, 1 - 1e-3), p * (1 - p))
 
     def start(self, weights, means, covariance):
         return self.made(weights, 0.25 + 0.5 * means)
@@ -85,21 +84,18 @@ class Bernoulli:
         return m - 1 + m * d
 
     def log_densities(self, X, components):
-        p = components.means
-        return X @ np.log(p).T + (1 - X) @ np.log(1 - p).T
+        return X @ np.log(components.means).T + (1 - X) @ np.log(1 - components.means).T
 
     def sums(self, X, row_weights, components):
         joint = self.log_densities(X, components) + log_weights(components.weights)
         log_density, shares = posterior(joint)
-        shares = shares * row_weights[:, None]
-        mass, first = shares.sum(axis=0), shares.T @ X
+        mass, first = row_weights @ shares, (shares * row_weights[:, None]).T @ X
         return Sums(float(row_weights @ log_density), mass, mass, first, first, 0 * mass)
 
     def maximize(self, sums, components, *, learn_weights=True, prior=None):
-        half = prior.rows / 2 if prior else 0.0  # rows of ones, and as many of zeros
-        mass = np.maximum(sums.mass, 1e-9)[:, None]
+        rows = prior.rows if prior else 0.0  # half of them ones
         weights = sums.mass / sums.mass.sum() if learn_weights else components.weights
-        return self.made(weights, (sums.first + half) / (mass + 2 * half))
+        return self.made(weights, (sums.first + rows / 2) / (sums.mass[:, None] + rows + 1e-9))
 
     def log_prior(self, components, prior):
         return prior.rows / 2 * float(np.log(components.covariances).sum()) if prior else 0.0
@@ -122,12 +118,9 @@ class Bernoulli:
         roots = np.sqrt(np.stack([components.means, 1 - components.means]))
         k = np.prod(np.einsum("sid,sjd->ijd", roots, roots), axis=2)
         weighted = k @ components.weights
-        entropy = float(-components.weights @ np.log(weighted))
         shared = k @ (np.empty((len(k), 0)) if values is None else values)
-        return Overlap(entropy, weighted, k.sum(axis=1), shared, None)
-
-    def diversified(self, target, *others, **options):
-        return target
+        entropy = float(-components.weights @ np.log(weighted))
+        return Overlap(entropy, weighted, k.sum(axis=1), shared, None)  # H is told, not climbed
 
     def coordinates(self, components):
         return np.log(components.means) - np.log(1 - components.means)
