@@ -69,10 +69,8 @@ class AddedRows(ListRows):
 class Bernoulli:
     """Independent 0/1 columns: means (m, d) are the probabilities of a 1, kept off 0 and 1."""
 
-    name = "bernoulli"
-
     def __init__(self, d):
-        self.floor = np.full(d, 1e-4)
+        self.name, self.floor = "bernoulli", np.full(d, 1e-4)
 
     def made(self, weights, means):
         return Components(weights, p := np.clip(means, 1e-3, 1 - 1e-3), p * (1 - p))
@@ -115,8 +113,8 @@ class Bernoulli:
         return np.diag(components.weights @ components.covariances)
 
     def overlap(self, components, values=None, *, gradient=True):
-        roots = np.sqrt(np.stack([components.means, 1 - components.means]))
-        k = np.prod(np.einsum("sid,sjd->ijd", roots, roots), axis=2)
+        roots = np.sqrt([components.means, 1 - components.means])
+        k = np.einsum("sid,sjd->ijd", roots, roots).prod(axis=2)
         weighted = k @ components.weights
         shared = k @ (np.empty((len(k), 0)) if values is None else values)
         entropy = float(-components.weights @ np.log(weighted))
