@@ -10,10 +10,10 @@ from divmix.families import Moments, make_family
 from divmix.families.family import Array
 from divmix.rows import Rows
 from divmix.search.run import Searching
+from divmix.search.schedule import SCHEDULE
 from divmix.search.starts import from_k_means
 
 SAMPLE_ROWS, ROWS_EACH, ITERATIONS = 4_000, 2, 20  # of the fits that are compared
-ALIKE = 1.96  # standard errors, two-sided 5 % (Vuong, Econometrica 1989)
 # Above this many columns a matrix for each component costs more than it tells.
 MOST_FULL_COLUMNS = 100
 # Smallest variance of a 0/1 column. Two categories lie exp(1 / INDICATOR_FLOOR) = 55 to 1 apart at
@@ -79,7 +79,7 @@ def _best(densities: Array, shares: Array, shapes: Sequence[tuple[str, float]]) 
     own = max(full, key=lambda i: means[i])
     difference = densities[best] - densities[own]
     chance = np.sqrt(shares @ (difference - shares @ difference) ** 2 / len(shares))
-    return best if means[best] - means[own] > ALIKE * chance else own
+    return best if means[best] - means[own] > SCHEDULE.alike * chance else own
 
 
 def smoothed(moments: Moments) -> Moments:
@@ -93,7 +93,8 @@ def candidate_shapes(
 ) -> list[tuple[str, float]]:
     """Pairs of covariance and prior among which the rows choose, where these are "auto".
 
-    shared: whether one matrix for all is one of them. Covariances are compared under the prior of the search, which keeps each from single rows.
+    shared: whether one matrix for all is one of them. Covariances are compared under the prior of
+    the search, which keeps each from single rows.
     """
     covariances: tuple[str, ...] = (covariance,)
     if covariance == "auto":

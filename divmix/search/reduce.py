@@ -121,13 +121,14 @@ def agreed(searching: Searching, fitted: list[Components], prior: Prior) -> int:
     Econometrica 1989).
     """
     values = np.array([searching.value(components, prior) for components in fitted])
-    densities = [searching.posterior(components).log_density for components in fitted]
+    posteriors = [searching.posterior(components) for components in fitted]
+    densities = [one.log_density for one in posteriors]
     best = int(values.argmax())
     n = searching.rows
     chance = np.array([np.std(densities[best] - own) / np.sqrt(n) for own in densities])
     alike = np.flatnonzero(values >= values[best] - searching.schedule.alike * chance)
     alike = alike[np.argsort(-values[alike], kind="stable")]
-    labels = [partition(searching, fitted[i], np.arange(fitted[i].count)) for i in alike]
+    labels = [posteriors[i].responsibilities.argmax(axis=1) for i in alike]
     return int(alike[medoid_partition(labels)])
 
 

@@ -81,7 +81,7 @@ MUTANTS = {
     ),
     "full matrices whatever the rows": (
         "choosing/covariance.py",
-        "return best if means[best] - means[own] > ALIKE * chance else own",
+        "return best if means[best] - means[own] > SCHEDULE.alike * chance else own",
         "return own",
         f"{SEARCH}::test_noise_in_many_columns_gets_no_full_matrices",
     ),
