@@ -39,6 +39,7 @@ from divmix.rows import MemoryRows, Rows, Summary
 from divmix.search.phases import sample_rows
 from divmix.search.run import Model, Searching
 from divmix.settings import DiversifiedSettings, EmSettings, FitSettings, NsvgdSettings
+from divmix.settings.schedule import SCHEDULE, Schedule
 
 SHAPES = 1  # marks the random numbers that choose a shape
 
@@ -82,11 +83,13 @@ def fit_rows(
     *,
     family: Family | None = None,
     start: Components | None = None,
+    schedule: Schedule = SCHEDULE,
 ) -> Fitted:
     """Fit a mixture to rows: an array (n, d), or whatever has the protocol `Rows`.
 
     The monitor keeps the trace and may end the fit. `family` instead of that of the settings,
-    `start` components for em and nsvgd to go on from. Raises UsageError, InputError, FitError, and
+    `start` components for em and nsvgd to go on from, `schedule` for other numbers of the default
+    method than its own. Raises UsageError, InputError, FitError, and
     Interrupted when the monitor's `should_stop` said so.
     """
     if isinstance(rows, np.ndarray):
@@ -94,7 +97,7 @@ def fit_rows(
     monitor = monitor or Monitor(settings.time_budget)
     notes: list[str] = []
     settings, model = settle(rows, settings, monitor, notes, family)
-    problem = _problem(rows, settings, model, monitor, start)
+    problem = replace(_problem(rows, settings, model, monitor, start), schedule=schedule)
     monitor.trace.clear()  # the trace is that of the fit
     for note in notes:
         monitor.progress.note(note)

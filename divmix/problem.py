@@ -13,6 +13,7 @@ from divmix.engine.monitor import Monitor
 from divmix.engine.state import Phase, State
 from divmix.families import Components, Family
 from divmix.rows import Rows
+from divmix.settings.schedule import SCHEDULE, Schedule
 
 # Numbers in the rows below which float32 saves too little time to be worth a copy.
 WORTH_A_COPY = 1_000_000
@@ -39,6 +40,7 @@ class Problem:
     prior         rows of a prior on covariances, in units of d + 1
     init          where components start: kmeans++, random or centre
     start         components to start from instead of the method's own start, or None
+    schedule      numbers of the default method
     """
 
     rows: Rows
@@ -56,6 +58,7 @@ class Problem:
     tol: float = 1e-5
     precision: str = "auto"
     start: Components | None = None
+    schedule: Schedule = SCHEDULE
 
     def phase(self, of: PhaseOf) -> Phase:
         """The phase of this problem: a function of the state alone."""

@@ -21,9 +21,9 @@ from divmix.families.family import Array
 from divmix.rows import Block, MemoryRows
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching
-from divmix.search.schedule import SCHEDULE
 from divmix.search.starts import count_distinct
 from divmix.settings import EmSettings
+from divmix.settings.schedule import SCHEDULE
 
 DETAILED_COMPONENTS, ROWS_EACH = 64, 20  # so many, where each has so many distinct rows
 DETAILED_ITERATIONS = 40

@@ -19,8 +19,8 @@ from divmix.merging.tree import MergeTree, cut, merge_tree
 from divmix.rows import Rows
 from divmix.search.relax import relax
 from divmix.search.run import Model, Searching
-from divmix.search.schedule import SCHEDULE
 from divmix.search.starts import count_distinct
+from divmix.settings.schedule import SCHEDULE
 
 STEPS = (0.8, 0.94, 1.0)  # share of the components that a level keeps; one less at least
 LEVEL_ITERATIONS, CANDIDATE_ITERATIONS = 5, 10

@@ -10,8 +10,8 @@ from divmix.families import Moments, make_family
 from divmix.families.family import Array
 from divmix.rows import Rows
 from divmix.search.run import Searching
-from divmix.search.schedule import SCHEDULE
 from divmix.search.starts import from_k_means
+from divmix.settings.schedule import SCHEDULE
 
 SAMPLE_ROWS, ROWS_EACH, ITERATIONS = 4_000, 2, 20  # of the fits that are compared
 # Above this many columns a matrix for each component costs more than it tells.

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "toy": "five Gaussians on a line from a bad start (the paper's example)",
     "speed": "an iteration, the particle step and whole commands beside other packages",
     "suite": "clusters against classes on the labelled tables of a folder",
+    "ablation": "what each part of the default earns, on the labelled tables of a folder",
     "robustness": "how often every cluster is found, over seeds and methods",
     "anomaly": "anomaly scores on the labelled tables of a folder, beside other detectors",
     "kdd": "normal connections among attacks, KDD Cup 1999 (kddcup99_10pct.parquet)",
@@ -38,7 +39,7 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
 @click.option(
     "--data",
     metavar="FOLDER",
-    help="Folder of the tables: Parquet files with a column 'label' (suite, robustness, "
+    help="Folder of the tables: Parquet files with a column 'label' (suite, ablation, robustness, "
     "density: 0 = noise; anomaly: 1 = anomaly), or the file of kdd or mnist.",
 )
 @click.option("--sets", metavar="A,B", help="The same: only these tables of the folder.")

@@ -21,7 +21,7 @@ from divmix.rows import MemoryRows
 from divmix.search import relax as relaxing
 from divmix.search.reduce import Reduced, reduce
 from divmix.search.run import Searching
-from divmix.search.schedule import SCHEDULE
+from divmix.settings.schedule import SCHEDULE, Schedule
 
 
 class Carried(NamedTuple):
@@ -32,9 +32,9 @@ class Carried(NamedTuple):
     kept: Reduced | None = None
 
 
-def sample_rows(k: int) -> int:
+def sample_rows(k: int, schedule: Schedule = SCHEDULE) -> int:
     """Rows that the search for k clusters sees: all of a small table."""
-    return max(SCHEDULE.sample_rows, SCHEDULE.sample_rows_per_cluster * k)
+    return max(schedule.sample_rows, schedule.sample_rows_per_cluster * k)
 
 
 def phases(problem: Problem) -> list[Phase]:
@@ -53,13 +53,15 @@ def searching_of(problem: Problem, sample: MemoryRows) -> Searching:
         problem.alpha,
         problem.merge,
         problem.init,
-        max(problem.tol, SCHEDULE.settled),
+        max(problem.tol, problem.schedule.settled),
+        problem.schedule,
     )
 
 
 def draw(problem: Problem, state: State) -> State:
     """The rows that the search sees."""
-    sample = problem.rows.sample(sample_rows(problem.clusters), state.generator)
+    size = sample_rows(problem.clusters, problem.schedule)
+    sample = problem.rows.sample(size, state.generator)
     return state._replace(carried=Carried(sample))
 
 
@@ -113,5 +115,5 @@ def final_prior(
         return searching.weak(components, share)
     if ellipses:
         return None
-    rows = SCHEDULE.union_prior * total_weight / components.count
+    rows = searching.schedule.union_prior * total_weight / components.count
     return searching.broad(components.count)._replace(rows=rows)

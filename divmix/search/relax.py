@@ -48,7 +48,7 @@ def diversify(searching: Searching, components: Components) -> Components:
     schedule = searching.schedule
     prior = searching.pooled(components, schedule.relaxed_prior)
     iterations = schedule.diversify_iterations
-    return searching.climb("diversify", components, prior, iterations, share=True)
+    return searching.climb("diversify", components, prior, iterations, share=schedule.share)
 
 
 def choose_components(searching: Searching) -> int:

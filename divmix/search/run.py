@@ -13,7 +13,7 @@ from divmix.families import Components, Family, Prior
 from divmix.families.family import Array
 from divmix.families.posterior import Posterior
 from divmix.rows import MemoryRows
-from divmix.search.schedule import SCHEDULE, Schedule
+from divmix.settings.schedule import SCHEDULE, Schedule
 
 
 class Model(NamedTuple):

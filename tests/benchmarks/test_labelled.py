@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from divmix.benchmarks import density, peers, robustness, suite
+from divmix.benchmarks import ablation, density, peers, robustness, suite
 from divmix.benchmarks.labelled import find_sets, read_set
 from divmix.errors import InputError
 from divmix.settings import DiversifiedSettings
@@ -207,3 +207,28 @@ def test_peers_take_no_more_components_than_rows():
     X = np.random.default_rng(0).normal(size=(4, 1))
     assert peers.bayesian_mixture(X, 20, seed=0).n_components == 4
     assert peers.gaussian_mixture_by_bic(X, 20, "diag", seed=0).n_components <= 4
+
+
+def test_an_ablation_leaves_out_what_its_name_says(folder):
+    three = read_set(folder / "made_three.parquet")
+    X, variants = three.matrix(), ablation.variants()
+    fitted = {name: ablation.fit(variant, X, 3, 0) for name, variant in variants.items()}
+    assert fitted["unions only"].hierarchy.criterion == "overlap"
+    assert fitted["ellipses only"].hierarchy.criterion == "kl"
+    assert "reduced from 3" in fitted["no merge tree (m = k)"].notes[-1]
+    assert "reduced from 3" not in fitted["default (alpha 0.03)"].notes[-1]
+    assert fitted["alpha 1"].settings.alpha == 1
+    assert fitted["start: centre"].settings.init == "centre"
+
+
+def test_ablation_has_a_row_for_each_variant_and_set(folder, monkeypatch):
+    few = {name: ablation.variants()[name] for name in ("default (alpha 0.03)", "em")}
+    monkeypatch.setattr(ablation, "variants", lambda: few)
+    document = ablation.run(str(folder), seeds=2)
+    assert [(row["set"], row["variant"]) for row in document["rows"]] == [
+        (name, variant) for name in ("made_noisy", "made_three") for variant in few
+    ]
+    assert all(row["found"] == 1 and row["ari"] == 1 for row in document["rows"])
+    default, em = document["summary"]
+    assert default["gain"] == 0 and em["gain"] == 0
+    assert default["effective"] > 2.9 and np.isfinite(default["held_out"])

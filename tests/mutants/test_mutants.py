@@ -19,7 +19,7 @@ ASCEND, SEARCH = "tests/engine/test_ascend.py", "tests/search/test_diversified.p
 MUTANTS = {
     "diversify skipped": (
         "search/relax.py",
-        'return searching.climb("diversify", components, prior, iterations, share=True)',
+        'return searching.climb("diversify", components, prior, iterations, share=schedule.share)',
         "return components",
         f"{SEARCH}::test_diversifying_raises_the_entropy_of_components_that_overlap",
     ),

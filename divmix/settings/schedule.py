@@ -21,6 +21,7 @@ class Schedule:
     relaxed_prior: float = 0.3
     relax_iterations: int = 15
     diversify_iterations: int = 5
+    share: bool = True  # whether components that overlap share their drive in these
     level_iterations: int = 5
     broad_iterations: int = 4
     last_iterations: int = 20
