@@ -98,7 +98,7 @@ def compete(
     for ratio in schedule.union_starts:
         wanted = min(ratio * k, counts[0])
         nearest = int(np.abs(np.log(counts / wanted)).argmin())
-        if counts[nearest] > k:
+        if counts[nearest] > k and not searching.monitor.stop_reason():
             components = levels[nearest].components
             for share in (schedule.least_share, 0.0):
                 unions = cut(overlaps(searching, components, share), k)

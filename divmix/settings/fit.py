@@ -87,7 +87,8 @@ class FitSettings(Settings):
         section="Search",
         above=0,
         metavar="SECONDS",
-        help="Stop after this long with the best found. Default: no limit.",
+        help="Stop the search after this long with the best found; what is left is to label and to "
+        "write. Default: no limit.",
     )
     restarts: int = option(
         1,
