@@ -1,11 +1,17 @@
 """Figures of a fit, by matplotlib (extra `report`)."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from divmix.encoders.extras import extra
+from divmix.progress import TraceRow
 from divmix.tables.writing import atomic_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_POINTS = 20_000  # more only cover each other
 
@@ -21,7 +27,6 @@ def clusters_figure(X: np.ndarray, clusters: np.ndarray, path: Path, *, overwrit
     The suffix of `path` decides: .png or .svg. Raises MissingExtraError, OutputError.
     """
     check_available()
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
     from sklearn.decomposition import PCA
 
@@ -51,6 +56,55 @@ def clusters_figure(X: np.ndarray, clusters: np.ndarray, path: Path, *, overwrit
     axes.set_ylabel(f"second ({shares[1]:.0%})")
     if k <= 20:
         axes.legend(title="cluster", markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
+    _save(figure, path, overwrite)
+
+
+def trace_figure(trace: Sequence[TraceRow], path: Path, *, overwrite: bool) -> None:
+    """Draw the objective by iteration, a colour for each phase.
+
+    A phase has several climbs of J, each under a prior of its own: a line for each, which begins at
+    a step of 0. The suffix of `path` decides: .png or .svg. Raises MissingExtraError, OutputError.
+    """
+    check_available()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots()
+    phases = list(dict.fromkeys(row.phase for row in trace))
+    colours = _colours(len(phases))
+    for climb in climbs(trace):
+        number = phases.index(climb[0].phase)
+        places, values = [row.iteration for row in climb], [row.objective for row in climb]
+        axes.plot(
+            places,
+            values,
+            ".-",
+            markersize=3,
+            linewidth=1,
+            color=colours[number],
+            label=phases[number],
+        )
+    handles, names = axes.get_legend_handles_labels()
+    first = dict(reversed(list(zip(names, handles, strict=True))))  # one entry for each phase
+    axes.legend([first[phase] for phase in phases], phases)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("J, nats per row")
+    _save(figure, path, overwrite)
+
+
+def climbs(trace: Sequence[TraceRow]) -> list[list[TraceRow]]:
+    """The rows of each climb: one begins with a step of 0, or with another phase."""
+    found: list[list[TraceRow]] = []
+    for row in trace:
+        if not found or row.step == 0 or row.phase != found[-1][-1].phase:
+            found.append([])
+        found[-1].append(row)
+    return found
+
+
+def _save(figure: "Figure", path: Path, overwrite: bool) -> None:
+    from matplotlib import rc_context
+
     kind = path.suffix.removeprefix(".")
     # No date in the file: the same run draws the same bytes.
     metadata = {"Software": None} if kind == "png" else {"Date": None}

@@ -1,12 +1,15 @@
-"""The figure of a fit."""
+"""The figures of a fit."""
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from divmix.errors import MissingExtraError
+from divmix.progress import TraceRow
+from divmix.report import climbs
 from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.workflows.fit import run_fit
 
@@ -35,6 +38,23 @@ def test_the_clusters_are_drawn_and_the_same_run_draws_the_same(kind, tmp_path):
         picture = imread(tmp_path / "a" / "clusters.png")
         colours = {tuple(colour) for colour in np.round(picture[..., :3].reshape(-1, 3), 2)}
         assert len(colours) > 3
+
+
+def test_the_trace_is_drawn_a_line_for_each_climb(tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra report is not installed")
+    for name in "ab":
+        fit(tmp_path / name, figures="svg")
+    first, second = ((tmp_path / name / "trace.svg").read_bytes() for name in "ab")
+    assert first == second
+    phases = [phase.encode() for phase in ("relax", "diversify", "reduce", "refine")]
+    assert all(b"<!-- %s -->" % phase in first for phase in phases)
+    trace = pd.read_csv(tmp_path / "a" / "trace.csv")
+    rows = [TraceRow(**row) for row in trace.to_dict("records")]
+    found = climbs(rows)
+    assert sum(map(len, found)) == len(rows) and len(found) > 10
+    for climb in found:
+        assert len({row.phase for row in climb}) == 1
+        assert (np.diff([row.objective for row in climb]) >= -1e-9).all()
 
 
 def test_a_missing_package_is_told_before_the_fit(tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ from divmix.settings import TableSettings
 @click.option(
     "--figures",
     type=click.Choice(["png", "svg"]),
-    help="Also draw the clusters, on two principal components.",
+    help="Also draw the clusters, on two principal components, and the objective by iteration.",
 )
 @options.as_json
 @options.quiet

@@ -66,7 +66,7 @@ def run_fit(
 ) -> dict[str, Any] | None:
     """Fit the tables in `sources` and write the run folder `output`.
 
-    `figures` "png" or "svg" also draws the clusters. Returns the document of run.json, or None
+    `figures` "png" or "svg" also draws the clusters and the trace. Returns the document of run.json, or None
     when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
     FitError, OutputError, and NotConvergedError after writing.
     """
@@ -105,6 +105,7 @@ def run_fit(
         report.clusters_figure(
             fit.X, fit.scores.cluster, output / f"clusters.{figures}", overwrite=overwrite
         )
+        report.trace_figure(fit.trace, output / f"trace.{figures}", overwrite=overwrite)
     if settings.require_convergence and fit.stop_reason != "converged":
         raise NotConvergedError(
             f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from divmix.workflows.fit import Fit
 
 ASSIGNMENTS = ("assignments.csv", "assignments.parquet")
-FIGURES = ("clusters.png", "clusters.svg")
+FIGURES = ("clusters.png", "clusters.svg", "trace.png", "trace.svg")
 
 
 def check(folder: Path, overwrite: bool) -> None:
