@@ -10,7 +10,7 @@ from divmix.families import Moments, make_family
 from divmix.families.family import Array
 from divmix.rows import Rows
 from divmix.search.run import Searching
-from divmix.search.starts import from_k_means
+from divmix.search.starts import from_clusters, k_means
 from divmix.settings.schedule import SCHEDULE
 
 SAMPLE_ROWS, ROWS_EACH, ITERATIONS = 4_000, 2, 20  # of the fits that are compared
@@ -54,7 +54,7 @@ def choose_shape(
             made = make_family(family, covariance, floor)
             if start is None:
                 wide = make_family("gaussian", "full", floor)
-                start = wide.moments(from_k_means(wide, own, k, generator))
+                start = wide.moments(from_clusters(wide, own, k_means(own, k, generator), k))
             searching = Searching(own, made, None, monitor)
             components = made.from_moments(smoothed(start))
             weak = searching.weak(components, prior) if prior else None

@@ -78,23 +78,34 @@ def cut(tree: MergeTree, k: int) -> NDArray[np.int64]:
     cluster = np.arange(m)
     for step in range(m - k):
         cluster[np.isin(cluster, tree.pairs[step])] = m + step
-    _, first, inverse = np.unique(cluster, return_index=True, return_inverse=True)
+    return in_order(cluster)
+
+
+def in_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same partition, labels numbered by their first appearance."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 
 
-def medoid_partition(partitions: Sequence[NDArray[np.int64]]) -> int:
+def medoid_partition(
+    partitions: Sequence[NDArray[np.int64]], votes: Sequence[int] | None = None
+) -> int:
     """Index of the partition that agrees most with all others.
 
-    partitions are label arrays (n,) of the same rows; agreement is the adjusted Rand index
-    (Hubert and Arabie 1985). Ties go to the first.
+    partitions are label arrays (n,) of the same rows, each counts as often as `votes` say, once by
+    default; agreement is the adjusted Rand index (Hubert and Arabie 1985). Ties go to the first.
     """
     from sklearn.metrics import adjusted_rand_score
 
-    agreement = np.eye(len(partitions))
-    for i, one in enumerate(partitions):
+    places: dict[bytes, int] = {}  # of the distinct ones
+    which = [places.setdefault(in_order(labels).tobytes(), len(places)) for labels in partitions]
+    distinct = [partitions[which.index(place)] for place in places.values()]
+    agreement = np.eye(len(distinct))
+    for i, one in enumerate(distinct):
         for j in range(i):
-            agreement[i, j] = agreement[j, i] = adjusted_rand_score(one, partitions[j])
-    return int(agreement.sum(axis=1).argmax())
+            agreement[i, j] = agreement[j, i] = adjusted_rand_score(one, distinct[j])
+    total = np.bincount(which, votes, minlength=len(distinct))
+    return which.index(int((agreement @ total).argmax()))
 
 
 def _as_clusters(moments: Moments, shared: Array | None) -> Clusters:

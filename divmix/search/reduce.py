@@ -11,7 +11,7 @@ from divmix.merging.criteria import shared_mass
 from divmix.merging.hierarchy import Hierarchy
 from divmix.merging.tree import MergeTree, cut, medoid_partition, merge_tree
 from divmix.search.run import Searching, partition
-from divmix.search.starts import from_k_means
+from divmix.search.starts import from_clusters, k_means
 
 
 class Level(NamedTuple):
@@ -93,7 +93,7 @@ def compete(
     likeliest of full components is often one that sits on a few rows that nearly lie in a plane.
     """
     k, schedule = searching.k, searching.schedule
-    starts = [levels[-1].components]
+    starts, votes = [levels[-1].components], [1]
     counts = np.array([level.components.count for level in levels])
     for ratio in schedule.union_starts:
         wanted = min(ratio * k, counts[0])
@@ -103,19 +103,33 @@ def compete(
             for share in (schedule.least_share, 0.0):
                 unions = cut(overlaps(searching, components, share), k)
                 starts.append(searching.family.joined(components, unions))
-    for _ in range(schedule.k_means_starts):
-        if searching.monitor.stop_reason():
-            break
-        start = from_k_means(searching.family, searching.sample, k, generator)
+                votes.append(1)
+    for labels, times in repeated_k_means(searching, generator):
+        start = from_clusters(searching.family, searching.sample, labels, k)
         starts.append(leaving_room(start, searching.noise))
+        votes.append(times)
     prior = searching.weak(levels[-1].components, schedule.competing_prior)
     fitted = [searching.climb("reduce", start, prior, schedule.last_iterations) for start in starts]
-    return fitted[agreed(searching, fitted, prior)]
+    return fitted[agreed(searching, fitted, votes, prior)]
 
 
-def agreed(searching: Searching, fitted: list[Components], prior: Prior) -> int:
+def repeated_k_means(
+    searching: Searching, generator: np.random.Generator
+) -> list[tuple[NDArray[np.int64], int]]:
+    """Distinct partitions of the sample by k-means, and how many starts led to each."""
+    found: dict[bytes, tuple[NDArray[np.int64], int]] = {}
+    for _ in range(searching.schedule.k_means_starts):
+        if searching.monitor.stop_reason():
+            break
+        labels = k_means(searching.sample, searching.k, generator)
+        _, times = found.get(labels.tobytes(), (labels, 0))
+        found[labels.tobytes()] = labels, times + 1
+    return list(found.values())
+
+
+def agreed(searching: Searching, fitted: list[Components], votes: list[int], prior: Prior) -> int:
     """Index of the mixture to keep: of those that the rows do not tell from the one of the
-    highest J, the one whose partition the others agree with most.
+    highest J, the one whose partition the others agree with most, each with its votes.
 
     They tell where the mean difference of log-densities is larger than chance has it (Vuong,
     Econometrica 1989).
@@ -129,7 +143,7 @@ def agreed(searching: Searching, fitted: list[Components], prior: Prior) -> int:
     alike = np.flatnonzero(values >= values[best] - searching.schedule.alike * chance)
     alike = alike[np.argsort(-values[alike], kind="stable")]
     labels = [posteriors[i].responsibilities.argmax(axis=1) for i in alike]
-    return int(alike[medoid_partition(labels)])
+    return int(alike[medoid_partition(labels, [votes[i] for i in alike])])
 
 
 def consensus(searching: Searching, levels: list[Level]) -> Reduced:

@@ -1,12 +1,16 @@
 """Where components start: spread over the rows by k-means++, or at random rows."""
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from divmix.errors import InputError
 from divmix.families import Components, Family, Moments
 from divmix.families.family import Array
 from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.merging.tree import in_order
 from divmix.rows import Block, MemoryRows, Rows
 
 CENTRE_RADIUS = 0.25  # standard deviations
@@ -63,15 +67,30 @@ def from_centers(family: Family, X: Array, row_weights: Array, centers: Array) -
     return family.start(shares / shares.sum(), centers.copy(), pooled)
 
 
-def from_k_means(
-    family: Family, rows: MemoryRows, m: int, generator: np.random.Generator
-) -> Components:
-    """Components with the moments of m clusters by k-means from one start."""
+def k_means(rows: MemoryRows, m: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Clusters (n,) by k-means from one start, in the order of their first rows.
+
+    On one thread: the bits of more depend on their number, and samples are small.
+    """
     from sklearn.cluster import KMeans
 
     X, row_weights = rows.matrix
-    seed = int(generator.integers(2**31))
-    labels = KMeans(m, n_init=1, random_state=seed).fit_predict(X, sample_weight=row_weights)
+    clustering = KMeans(m, n_init=1, random_state=int(generator.integers(2**31)))
+    with _thread_pools().limit(limits=1, user_api="openmp"):
+        return in_order(clustering.fit_predict(X, sample_weight=row_weights))
+
+
+@functools.cache
+def _thread_pools() -> ThreadpoolController:
+    """Those of the libraries loaded; a new look at them takes a millisecond."""
+    return ThreadpoolController()
+
+
+def from_clusters(
+    family: Family, rows: MemoryRows, labels: NDArray[np.int64], m: int
+) -> Components:
+    """Components with the moments of clusters 0 .. m - 1, labels (n,) of the rows."""
+    X, row_weights = rows.matrix
     weights = np.bincount(labels, weights=row_weights, minlength=m)
     shares = np.eye(m)[labels] * row_weights[:, None] / np.maximum(weights, SMALLEST_WEIGHT)
     means = shares.T @ X

@@ -62,13 +62,13 @@ MUTANTS = {
     ),
     "no vote among starts": (
         "search/reduce.py",
-        "return int(alike[medoid_partition(labels)])",
+        "return int(alike[medoid_partition(labels, [votes[i] for i in alike])])",
         "return best",
         f"{SEARCH}::test_the_vote_of_the_starts_counts",
     ),
     "no other start than the path's": (
         "search/reduce.py",
-        "return fitted[agreed(searching, fitted, prior)]",
+        "return fitted[agreed(searching, fitted, votes, prior)]",
         "return fitted[0]",
         f"{SEARCH}::test_clusters_of_very_unequal_size_are_found",
     ),

@@ -89,8 +89,8 @@ def test_of_starts_that_the_rows_do_not_tell_apart_the_one_that_others_agree_wit
     near = right._replace(means=right.means + 0.02)
     wrong = right._replace(means=np.array([[0.0, 0], [8, 0], [8, 0.5]]))
     prior = searching.weak(right)
-    assert reducing.agreed(searching, [wrong, near, right], prior) in (1, 2)
-    assert reducing.agreed(searching, [wrong, wrong, wrong, right], prior) == 3
+    assert reducing.agreed(searching, [wrong, near, right], [1] * 3, prior) in (1, 2)
+    assert reducing.agreed(searching, [wrong, wrong, wrong, right], [1] * 4, prior) == 3
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -140,7 +140,8 @@ def test_the_vote_of_the_starts_counts():
     prior = searching.weak(halves)
     values = [searching.value(c, prior) for c in (halves, other)]
     best, rest = (halves, other) if values[0] > values[1] else (other, halves)
-    assert reducing.agreed(searching, [best, rest, rest, rest], prior) != 0
+    assert reducing.agreed(searching, [best, rest, rest, rest], [1] * 4, prior) != 0
+    assert reducing.agreed(searching, [best, rest], [1, 3], prior) == 1
 
 
 def test_relaxed_components_are_no_narrower_than_their_prior_has_it():
