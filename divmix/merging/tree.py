@@ -88,7 +88,7 @@ def in_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def medoid_partition(
-    partitions: Sequence[NDArray[np.int64]], votes: Sequence[int] | None = None
+    partitions: Sequence[NDArray[np.int64]], votes: Sequence[int] | NDArray[np.int64] | None = None
 ) -> int:
     """Index of the partition that agrees most with all others.
 

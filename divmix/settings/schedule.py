@@ -34,6 +34,9 @@ class Schedule:
     # Levels (components for each cluster) whose unions start a mixture of k components too.
     union_starts: tuple[float, ...] = (3, float("inf"))
     k_means_starts: int = 10  # compete with those
+    # Best ones of these whose components together, thinned to k again, are one more: where clusters
+    # are many each start misses some, and others than the next.
+    together: int = 8
     # Two-sided 5 %: starts that the rows do not tell from the best one count alike.
     alike: float = 1.96
     margin: float = 0.02  # nats per row by which unions must beat k components

@@ -61,15 +61,15 @@ MUTANTS = {
         f"{ASCEND}::test_a_prior_is_a_part_of_j",
     ),
     "no vote among starts": (
-        "search/reduce.py",
-        "return int(alike[medoid_partition(labels, [votes[i] for i in alike])])",
+        "search/compete.py",
+        "return int(alike[medoid_partition(labels, np.array(votes)[alike])])",
         "return best",
         f"{SEARCH}::test_the_vote_of_the_starts_counts",
     ),
     "no other start than the path's": (
-        "search/reduce.py",
-        "return fitted[agreed(searching, fitted, votes, prior)]",
-        "return fitted[0]",
+        "search/compete.py",
+        "return components[agreed(searching, components, np.array(values), votes)]",
+        "return components[0]",
         f"{SEARCH}::test_clusters_of_very_unequal_size_are_found",
     ),
     "relaxation without its prior": (

@@ -10,7 +10,7 @@ from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
 from divmix.families import make_family
 from divmix.rows import MemoryRows
-from divmix.search import reduce as reducing
+from divmix.search.compete import agreed, together
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching
 from divmix.settings import DiversifiedSettings
@@ -25,6 +25,11 @@ def labels_of(fitted, X):
     shares = Objective(fitted.family, noise=fitted.noise).posterior(X, fitted.components)
     members = np.eye(fitted.clusters.max() + 1)[fitted.clusters]
     return (shares.responsibilities @ members).argmax(axis=1)
+
+
+def agreed_by(searching, mixtures, votes, prior):
+    values = np.array([searching.value(components, prior) for components in mixtures])
+    return agreed(searching, mixtures, values, votes)
 
 
 def test_components_that_hold_less_than_a_row_die_and_leave_their_weight():
@@ -79,6 +84,27 @@ def test_clusters_of_very_unequal_size_are_found(seed):
     assert adjusted_rand_score(np.repeat(np.arange(4), sizes), labels_of(fitted, X)) > 0.99
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_many_clusters_along_a_curve_are_found(seed):
+    generator = np.random.default_rng(seed)
+    places = np.column_stack([np.arange(60.0), 8 * np.sin(np.arange(60) / 5)])
+    truth = np.repeat(np.arange(60), generator.integers(20, 60, 60))
+    X = places[truth] + generator.normal(0, 0.14, (len(truth), 2))
+    fitted = fit_rows(X, DiversifiedSettings(clusters=60, seed=seed))
+    assert adjusted_rand_score(truth, labels_of(fitted, X)) > 0.99
+
+
+@pytest.mark.parametrize("covariance", ["diag", "tied", "full"])
+def test_mixtures_together_have_the_components_of_all(covariance):
+    family = make_family("gaussian", covariance, np.full(2, 1e-6))
+    one = family.start(np.array([0.3, 0.7]), np.array([[0.0, 0], [5, 0]]), np.eye(2))
+    other = family.start(np.ones(1), np.array([[0.0, 5]]), np.eye(2))
+    joint = together(family, [one, other])
+    np.testing.assert_array_equal(joint.means, [[0, 0], [5, 0], [0, 5]])
+    np.testing.assert_allclose(joint.weights, [0.15, 0.35, 0.5])
+    np.testing.assert_allclose(joint.covariances, family.start(*joint[:2], np.eye(2)).covariances)
+
+
 def test_of_starts_that_the_rows_do_not_tell_apart_the_one_that_others_agree_with_is_kept():
     generator = np.random.default_rng(0)
     X = np.vstack([generator.normal(c, 1.0, (100, 2)) for c in ((0, 0), (8, 0), (0, 8))])
@@ -89,8 +115,8 @@ def test_of_starts_that_the_rows_do_not_tell_apart_the_one_that_others_agree_wit
     near = right._replace(means=right.means + 0.02)
     wrong = right._replace(means=np.array([[0.0, 0], [8, 0], [8, 0.5]]))
     prior = searching.weak(right)
-    assert reducing.agreed(searching, [wrong, near, right], [1] * 3, prior) in (1, 2)
-    assert reducing.agreed(searching, [wrong, wrong, wrong, right], [1] * 4, prior) == 3
+    assert agreed_by(searching, [wrong, near, right], [1] * 3, prior) in (1, 2)
+    assert agreed_by(searching, [wrong, wrong, wrong, right], [1] * 4, prior) == 3
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -140,8 +166,8 @@ def test_the_vote_of_the_starts_counts():
     prior = searching.weak(halves)
     values = [searching.value(c, prior) for c in (halves, other)]
     best, rest = (halves, other) if values[0] > values[1] else (other, halves)
-    assert reducing.agreed(searching, [best, rest, rest, rest], [1] * 4, prior) != 0
-    assert reducing.agreed(searching, [best, rest], [1, 3], prior) == 1
+    assert agreed_by(searching, [best, rest, rest, rest], [1] * 4, prior) != 0
+    assert agreed_by(searching, [best, rest], [1, 3], prior) == 1
 
 
 def test_relaxed_components_are_no_narrower_than_their_prior_has_it():

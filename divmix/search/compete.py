@@ -1,0 +1,116 @@
+"""k components from several starts, of which one is kept."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.families import Components, Family, Moments
+from divmix.families.noise import leaving_room
+from divmix.merging.tree import cut, medoid_partition
+from divmix.search.run import Searching
+from divmix.search.starts import from_clusters, k_means
+from divmix.search.thinning import Level, overlaps, thinned
+
+Votes = dict[bytes, tuple[NDArray[np.int64], int]]
+
+
+def compete(
+    searching: Searching, levels: list[Level], generator: np.random.Generator
+) -> Components:
+    """k components: from the end of the path, from unions along it, from k-means, and from the
+    best of these together.
+
+    All climb J under a weak prior, since the likeliest of full components is often one that sits on
+    a few rows that nearly lie in a plane.
+    """
+    schedule = searching.schedule
+    prior = searching.weak(levels[-1].components, schedule.competing_prior)
+
+    def climbed(start: Components) -> tuple[Components, float]:
+        fitted = searching.climb("reduce", start, prior, schedule.last_iterations)
+        return fitted, searching.value(fitted, prior)
+
+    starts = [
+        (levels[-1].components, 1),
+        *union_starts(searching, levels),
+        *k_means_starts(searching, generator),
+    ]
+    fitted = [climbed(start) for start, _ in starts]
+    votes = [times for _, times in starts]
+    best = sorted(fitted, key=lambda one: -one[1])[: schedule.together]
+    if path := list(thinned(searching, together(searching.family, [one for one, _ in best]))):
+        fitted.append(climbed(path[-1]))
+        votes.append(1)
+    components, values = zip(*fitted, strict=True)
+    return components[agreed(searching, components, np.array(values), votes)]
+
+
+def union_starts(searching: Searching, levels: list[Level]) -> Iterator[tuple[Components, int]]:
+    """Unions by overlap at some levels of the path, and how many ways led to each.
+
+    The cost of a merge is weighed by mass, so the path joins small clusters too readily where sizes
+    are very unequal; unions by overlap do not.
+    """
+    k, schedule = searching.k, searching.schedule
+    counts = np.array([level.components.count for level in levels])
+    for ratio in schedule.union_starts:
+        wanted = min(ratio * k, counts[0])
+        components = levels[int(np.abs(np.log(counts / wanted)).argmin())].components
+        if components.count <= k or searching.monitor.stop_reason():
+            continue
+        found: Votes = {}
+        for share in (schedule.least_share, 0.0):
+            vote(found, cut(overlaps(searching, components, share), k))
+        for unions, times in found.values():
+            yield searching.family.joined(components, unions), times
+
+
+def k_means_starts(
+    searching: Searching, generator: np.random.Generator
+) -> Iterator[tuple[Components, int]]:
+    """Distinct clusterings of the sample by k-means, and how many starts led to each."""
+    found: Votes = {}
+    for _ in range(searching.schedule.k_means_starts):
+        if not searching.monitor.stop_reason():
+            vote(found, k_means(searching.sample, searching.k, generator))
+    for labels, times in found.values():
+        start = from_clusters(searching.family, searching.sample, labels, searching.k)
+        yield leaving_room(start, searching.noise), times
+
+
+def vote(found: Votes, labels: NDArray[np.int64]) -> None:
+    """Count a partition whose labels are in the order of their first appearance."""
+    key = labels.tobytes()
+    found[key] = labels, found.get(key, (labels, 0))[1] + 1
+
+
+def together(family: Family, mixtures: list[Components]) -> Components:
+    """The components of several mixtures as one: what one of them missed another may have."""
+    weights, means, covariances = (
+        np.concatenate(parts) for parts in zip(*map(family.moments, mixtures), strict=True)
+    )
+    return family.from_moments(Moments(weights / len(mixtures), means, covariances))
+
+
+def agreed(
+    searching: Searching,
+    mixtures: Sequence[Components],
+    values: NDArray[np.float64],
+    votes: Sequence[int],
+) -> int:
+    """Index of the mixture to keep: of those that the rows do not tell from the one of the
+    highest J, the one whose partition the others agree with most, each with its votes.
+
+    values (starts,) are J. The rows tell where the mean difference of log-densities is larger than
+    chance has it (Vuong, Econometrica 1989).
+    """
+    posteriors = [searching.posterior(components) for components in mixtures]
+    densities = [one.log_density for one in posteriors]
+    best = int(values.argmax())
+    n = searching.rows
+    chance = np.array([np.std(densities[best] - own) / np.sqrt(n) for own in densities])
+    alike = np.flatnonzero(values >= values[best] - searching.schedule.alike * chance)
+    alike = alike[np.argsort(-values[alike], kind="stable")]
+    labels = [posteriors[i].responsibilities.argmax(axis=1) for i in alike]
+    return int(alike[medoid_partition(labels, np.array(votes)[alike])])

@@ -1,0 +1,68 @@
+"""From many components to k, level by level: the pairs whose merging costs least become one."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from divmix.families import Components
+from divmix.merging.criteria import shared_mass
+from divmix.merging.tree import MergeTree, cut, merge_tree
+from divmix.search.run import Searching
+
+
+class Level(NamedTuple):
+    """A mixture on the way from many components to k, and its BIC (per row, halved, nats)."""
+
+    components: Components
+    bic: float
+
+
+def thin_out(searching: Searching, components: Components, tree: MergeTree) -> list[Level]:
+    """Levels from the components of `tree` to k, each refitted; the richest first."""
+    first = level(searching, components)
+    return [first, *(level(searching, own) for own in thinned(searching, components, tree))]
+
+
+def thinned(
+    searching: Searching, components: Components, tree: MergeTree | None = None
+) -> Iterator[Components]:
+    """Fewer and fewer components, down to k, each time refitted; `tree` is that of the first."""
+    family, k, schedule = searching.family, searching.k, searching.schedule
+    while components.count > k:
+        m = components.count
+        kept = max(k, int(m * (schedule.kept if m > 2 * k else schedule.kept_near_k)))
+        tree = tree or merge_tree(family.moments(components))
+        merged, tree = family.joined(components, cut(tree, kept)), None
+        iterations = schedule.level_iterations if kept > k else schedule.last_iterations
+        prior = searching.pooled(merged, schedule.relaxed_prior)
+        components = searching.climb("reduce", merged, prior, iterations)
+        yield components
+
+
+def level(searching: Searching, components: Components) -> Level:
+    """The components under the broad prior alone, which leaves likelihoods comparable."""
+    schedule = searching.schedule
+    many = components.count > searching.k
+    iterations = schedule.broad_iterations if many else schedule.last_iterations
+    prior = searching.broad(components.count)
+    broad = searching.climb("reduce", components, prior, iterations)
+    n = searching.rows
+    parameters = searching.family.n_parameters(broad.count, searching.columns)
+    bic = parameters * np.log(n) / (2 * n) - searching.log_likelihood(broad)
+    return Level(broad, bic)
+
+
+def overlaps(searching: Searching, components: Components, share: float | None = None) -> MergeTree:
+    """The order in which overlapping components unite; those below `share` of 1 / k first."""
+    schedule = searching.schedule
+    share = schedule.least_share if share is None else share
+    responsibilities = searching.posterior(components).responsibilities
+    shared = shared_mass(responsibilities, searching.sample.matrix.row_weights)
+    rows = schedule.least_rows * (searching.columns + 1)
+    return merge_tree(
+        searching.family.moments(components),
+        criterion="overlap",
+        shared=shared,
+        smallest=max(share / searching.k, rows / searching.rows),
+    )
