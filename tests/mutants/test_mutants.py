@@ -72,6 +72,12 @@ MUTANTS = {
         "return components[0]",
         f"{SEARCH}::test_clusters_of_very_unequal_size_are_found",
     ),
+    "starts not put together": (
+        "search/compete.py",
+        "[: schedule.together]",
+        "[:1]",
+        f"{SEARCH}::test_many_clusters_along_a_curve_are_found",
+    ),
     "relaxation without its prior": (
         "search/relax.py",
         "prior = searching.pooled(components, schedule.relaxed_prior)\n"
