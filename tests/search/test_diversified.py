@@ -84,14 +84,15 @@ def test_clusters_of_very_unequal_size_are_found(seed):
     assert adjusted_rand_score(np.repeat(np.arange(4), sizes), labels_of(fitted, X)) > 0.99
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, 3])
 def test_many_clusters_along_a_curve_are_found(seed):
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng([77, seed])
     places = np.column_stack([np.arange(60.0), 8 * np.sin(np.arange(60) / 5)])
     truth = np.repeat(np.arange(60), generator.integers(20, 60, 60))
     X = places[truth] + generator.normal(0, 0.14, (len(truth), 2))
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
     fitted = fit_rows(X, DiversifiedSettings(clusters=60, seed=seed))
-    assert adjusted_rand_score(truth, labels_of(fitted, X)) > 0.99
+    assert adjusted_rand_score(truth, labels_of(fitted, X)) > 0.995
 
 
 @pytest.mark.parametrize("covariance", ["diag", "tied", "full"])
