@@ -47,11 +47,11 @@ def run(
     families = chosen(sets)
     progress.note(f"{len(families) * seeds} tables; --sets and --seeds make them fewer")
     rows: list[dict[str, Any]] = []
+    warm_up()
+    for method in methods().values():  # also loads the libraries that the limit is for
+        if method is not None:
+            score(make(*WARM_UP), method)
     with threadpool_limits(1):
-        warm_up()
-        for method in methods().values():
-            if method is not None:
-                score(make(*WARM_UP), method)
         for family in families:
             scores: dict[str, list[tuple[float, ...]]] = {name: [] for name in methods()}
             for seed in range(first_seed, first_seed + seeds):
