@@ -61,18 +61,22 @@ def find_sets(data: str, wanted: tuple[str, ...] | None = None) -> list[Path]:
 
 def read_set(path: Path) -> LabelledSet:
     """One labelled table. Raises InputError for a broken file, or where all labels are noise."""
-    table = open_table([path]).read()
+    return labelled_set(path.stem, open_table([path]).read(), path.name)
+
+
+def labelled_set(name: str, table: pa.Table, source: str | None = None) -> LabelledSet:
+    """A table with a column `label`. Raises InputError where all labels are noise."""
     label = table.column(LABEL).combine_chunks()
     if pa.types.is_integer(label.type) or pa.types.is_floating(label.type):
         label = pc.if_else(pc.equal(label, 0), None, label)
     codes = label.dictionary_encode()
     if not len(codes.dictionary):
         raise InputError(
-            f"{path.name}: column '{LABEL}' is 0 or empty in all rows",
+            f"{source or name}: column '{LABEL}' is 0 or empty in all rows",
             hint="0 is noise, which is not scored; classes are counted from 1",
         )
     classes = np.asarray(pc.fill_null(codes.indices, -1)).astype(np.int64)
-    return LabelledSet(path.stem, table, classes, len(codes.dictionary))
+    return LabelledSet(name, table, classes, len(codes.dictionary))
 
 
 def warm_up() -> None:

@@ -1,4 +1,4 @@
-"""scikit-learn's mixtures as a user would fit them, with its defaults and without its warnings."""
+"""Other packages as a user would call them, with their defaults and without their warnings."""
 
 import warnings
 from collections.abc import Iterator
@@ -30,6 +30,28 @@ def bayesian_mixture(X: np.ndarray, most: int, seed: int):
 
     with _quiet():
         return BayesianGaussianMixture(n_components=min(most, len(X)), random_state=seed).fit(X)
+
+
+def k_means(X: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """k clusters (n,) of X (n, d), the best of ten starts."""
+    from sklearn.cluster import KMeans
+
+    return KMeans(k, n_init=10, random_state=seed).fit_predict(X)
+
+
+def hdbscan(X: np.ndarray) -> np.ndarray:
+    """Clusters (n,) of X (n, d), as many as it finds; its noise is one more of them."""
+    from sklearn.cluster import HDBSCAN
+
+    found = HDBSCAN(copy=True).fit_predict(X)
+    return np.where(found < 0, found.max() + 1, found)
+
+
+def genie(X: np.ndarray, k: int) -> np.ndarray:
+    """k clusters (n,) of X (n, d). Needs the extra `bench`."""
+    from genieclust import Genie
+
+    return Genie(n_clusters=k).fit_predict(X)
 
 
 @contextmanager

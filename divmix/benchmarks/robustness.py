@@ -70,13 +70,13 @@ def run(
 def methods() -> dict[str, Method]:
     """Name -> labels (n,) of a labelled set, its design matrix (n, d) and a seed."""
     default = DiversifiedSettings(clusters=1).alpha
-    ours = {f"diversified, alpha {default} (default)": _divmix()}
+    ours = {f"diversified, alpha {default} (default)": divmix_labels()}
     for alpha in ALPHAS:
         if alpha != default:
-            ours[f"diversified, alpha {alpha:g}"] = _divmix(alpha=alpha)
+            ours[f"diversified, alpha {alpha:g}"] = divmix_labels(alpha=alpha)
     peers = {
-        "EM, k-means++": _divmix(method="em", init="kmeans++"),
-        "EM, random rows": _divmix(method="em", init="random"),
+        "EM, k-means++": divmix_labels(method="em", init="kmeans++"),
+        "EM, random rows": divmix_labels(method="em", init="random"),
         "scikit-learn": _sklearn(n_init=1),
         "scikit-learn, n_init 10": _sklearn(n_init=10),
     }
@@ -119,7 +119,9 @@ def _outcome(
     return float(all_found(X, labelled.classes, cluster)), ari, seconds
 
 
-def _divmix(**options) -> Method:
+def divmix_labels(**options) -> Method:
+    """Clusters by `divmix fit` with these options at the true k, on one thread."""
+
     def labels(labelled: LabelledSet, X: np.ndarray, seed: int) -> np.ndarray:
         settings = fit_settings(clusters=labelled.n_classes, seed=seed, threads=1, **options)
         return fit_table(labelled.table, settings, COLUMNS).scores.cluster

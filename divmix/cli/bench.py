@@ -13,6 +13,7 @@ BENCHMARKS = {
     "toy": "five Gaussians on a line from a bad start (the paper's example)",
     "speed": "an iteration, the particle step and whole commands beside other packages",
     "suite": "clusters against classes on the labelled tables of a folder",
+    "families": "clusters against classes on made tables of many shapes, beside other packages",
     "ablation": "what each part of the default earns, on the labelled tables of a folder",
     "robustness": "how often every cluster is found, over seeds and methods",
     "anomaly": "anomaly scores on the labelled tables of a folder, beside other detectors",
@@ -34,7 +35,16 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
 )
 @click.argument("name", type=click.Choice(list(BENCHMARKS)))
 @click.option(
-    "--seeds", type=click.IntRange(1), metavar="N", help="Runs of each method; density: splits."
+    "--seeds",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Runs of each method; density: splits; families: tables of each.",
+)
+@click.option(
+    "--first-seed",
+    type=click.IntRange(0),
+    metavar="N",
+    help="families: seed of the first table, 1,000,000 unless given; those below choose settings.",
 )
 @click.option(
     "--data",
@@ -42,7 +52,9 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     help="Folder of the tables: Parquet files with a column 'label' (suite, ablation, robustness, "
     "density: 0 = noise; anomaly: 1 = anomaly), or the file of kdd or mnist.",
 )
-@click.option("--sets", metavar="A,B", help="The same: only these tables of the folder.")
+@click.option(
+    "--sets", metavar="A,B", help="The same: only these tables of the folder; families: only these."
+)
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
 @click.option("--quick", is_flag=True, help="speed, kdd: fewer rows.")
 @click.option("--subset", type=click.Choice(["test"]), help="mnist: the last 10,000 pictures.")
@@ -52,6 +64,7 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
 def command(
     name: str,
     seeds: int | None,
+    first_seed: int | None,
     data: str | None,
     sets: str | None,
     peers: str | None,
@@ -67,6 +80,7 @@ def command(
     run = import_module(f"divmix.benchmarks.{name}").run
     given = {
         "seeds": seeds,
+        "first_seed": first_seed,
         "data": data,
         "sets": tuple(sets.split(",")) if sets else None,
         "peers": tuple(peers.split(",")) if peers else None,
@@ -77,7 +91,9 @@ def command(
     given = {option: value for option, value in given.items() if value is not None}
     known = inspect.signature(run).parameters
     for option in given.keys() - known.keys():
-        raise UsageError(f"bench {name} has no --{option}", hint="see divmix bench --help")
+        raise UsageError(
+            f"bench {name} has no --{option.replace('_', '-')}", hint="see divmix bench --help"
+        )
     if "data" in known and data is None:
         raise UsageError(f"bench {name} needs --data FOLDER", hint="see divmix bench --help")
     with terminal.progress(quiet, verbose=False) as progress:
