@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.engine.monitor import Monitor
-from divmix.families import Moments, make_family
+from divmix.families import Categories, Moments, make_family
 from divmix.families.family import Array
 from divmix.rows import Rows
 from divmix.search.run import Searching
@@ -36,12 +36,13 @@ def choose_shape(
     shapes: Sequence[tuple[str, float]],
     generator: np.random.Generator,
     monitor: Monitor,
+    categories: Categories | None = None,
 ) -> Shape:
     """The shape whose mixtures of k components, fitted to one half of the rows, describe the
     other half best; full matrices where no other describes it better than chance has it.
 
     shapes are pairs of a covariance and a prior (d + 1 rows times this). All start from the same
-    clusters by k-means. Raises FitError.
+    clusters by k-means. categories are those of the family. Raises FitError.
     """
     sample = rows.sample(SAMPLE_ROWS, generator)
     half = generator.permutation(sample.visited) % 2
@@ -51,9 +52,9 @@ def choose_shape(
     for own, other in (halves, halves[::-1]):
         start = None
         for i, (covariance, prior) in enumerate(shapes):
-            made = make_family(family, covariance, floor)
+            made = make_family(family, covariance, floor, categories)
             if start is None:
-                wide = make_family("gaussian", "full", floor)
+                wide = make_family("gaussian", "full", floor, categories)
                 start = wide.moments(from_k_means(wide, own, k, generator))
             searching = Searching(own, made, None, monitor)
             components = made.from_moments(smoothed(start))
@@ -101,7 +102,9 @@ def candidate_shapes(
         covariances = ("spherical", "diag", "tied", "full")
         if family == "student" or not shared:
             covariances = ("spherical", "diag", "full")
-        if d > MOST_FULL_COLUMNS:
+        if d == 0:  # categories alone
+            covariances = ("diag",)
+        elif d > MOST_FULL_COLUMNS:
             covariances = ("spherical", "diag")
     priors = (0.0, 1.0) if prior == "auto" else (1.0,)
     return [(one, share) for one in covariances for share in priors]

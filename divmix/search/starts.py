@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.errors import InputError
-from divmix.families import Components, Family, Moments
+from divmix.families import Components, Family, Mixed, Moments
 from divmix.families.family import Array
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.rows import Block, MemoryRows, Rows
@@ -27,7 +27,7 @@ def start(
     if method == "random":
         centers = generator.choice(len(X), m, replace=False, p=counts / counts.sum())
     else:
-        centers = _spread(X, counts, m, generator)
+        centers = _spread(_comparable(family, X), counts, m, generator)
     return from_centers(family, X, counts, X[centers])
 
 
@@ -54,7 +54,7 @@ def count_distinct(rows: MemoryRows) -> int:
 
 def from_centers(family: Family, X: Array, row_weights: Array, centers: Array) -> Components:
     """Components at centers (m, d) with the pooled covariance and the shares of nearest rows."""
-    nearest = nearest_center(X, centers)
+    nearest = nearest_center(_comparable(family, X), _comparable(family, centers))
     shares = np.bincount(nearest, weights=row_weights, minlength=len(centers))
     apart = (X - centers[nearest]) * np.sqrt(row_weights)[:, None]
     pooled = apart.T @ apart / row_weights.sum()
@@ -71,13 +71,19 @@ def from_k_means(
 
     X, row_weights = rows.matrix
     seed = int(generator.integers(2**31))
-    labels = KMeans(m, n_init=1, random_state=seed).fit_predict(X, sample_weight=row_weights)
+    places = _comparable(family, X)
+    labels = KMeans(m, n_init=1, random_state=seed).fit_predict(places, sample_weight=row_weights)
     weights = np.bincount(labels, weights=row_weights, minlength=m)
     shares = np.eye(m)[labels] * row_weights[:, None] / np.maximum(weights, SMALLEST_WEIGHT)
     means = shares.T @ X
     apart = X - means[labels]
     covariances = np.einsum("nm,nd,ne->mde", shares, apart, apart) + np.diag(family.floor)
     return family.from_moments(Moments(weights / weights.sum(), means, covariances))
+
+
+def _comparable(family: Family, X: Array) -> Array:
+    """Rows X (n, d) as distances between them are measured."""
+    return family.comparable(X) if isinstance(family, Mixed) else X
 
 
 def nearest_center(X: Array, centers: Array) -> NDArray[np.int64]:

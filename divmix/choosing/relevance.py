@@ -1,0 +1,119 @@
+"""Which columns of categories know anything of the other columns.
+
+Given its component a row's columns are independent. So a column that depends on no other one can
+tell no component from another: it has one distribution in all, its shares of the table, and changes
+neither clusters nor their number. Labels are never looked at.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.families import Categories
+from divmix.families.family import Array
+from divmix.rows import Rows
+
+SAMPLE_ROWS = 8_000
+BINS = 5  # of a number, of as many rows each
+# Clusters by k-means of the numbers: what these say only together.
+PILOT_CLUSTERS, ROWS_EACH = 12, 20
+LEAST_EXPECTED = 5.0  # rows of a category in a bin; rarer categories are taken together
+SIGNIFICANT = 0.01  # of a column, over all the others it is held against (Bonferroni)
+
+
+def relevant_categories(rows: Rows) -> Categories | None:
+    """The categories of the rows, columns that depend on no other one marked as common.
+
+    By Pearson's chi-squared test of independence from each other column: numbers in BINS, all
+    numbers together in clusters by k-means, categories as they are. All columns are kept where
+    there is nothing else. None where there are no categories.
+    """
+    categories = rows.features.categories
+    if categories is None:
+        return None
+    sample = rows.sample(SAMPLE_ROWS, np.random.default_rng(0))
+    X, row_weights = sample.matrix
+    weights = row_weights * (len(X) / row_weights.sum())
+    texts = [_codes(X, column.features) for column in categories.columns]
+    numbers = [_bins(X[:, j], weights) for j in categories.numeric]
+    if len(numbers) > 1:
+        numbers.append(_pilot(X[:, categories.numeric], weights))
+    depends = [
+        _depends(own, [other for other in texts if other is not own] + numbers, weights)
+        for own in texts
+    ]
+    if not len(categories.numeric) and not any(depends):
+        return categories
+    return categories.with_common([not one for one in depends])
+
+
+def told(categories: Categories | None) -> list[str]:
+    """A sentence on the columns that are marked as common; none where no column is."""
+    columns = () if categories is None else categories.columns
+    common = [column.name for column in columns if column.common]
+    if not any(common):
+        return []
+    return [
+        f"{', '.join(common)}: depends on no other column, so it has one distribution in all "
+        "clusters"
+    ]
+
+
+def _codes(X: Array, features: tuple[int, ...]) -> NDArray[np.int64]:
+    """Category (n,) of each row; of a single feature whether it is above its mean."""
+    own = X[:, list(features)]
+    return (own[:, 0] > 0).astype(np.int64) if own.shape[1] == 1 else own.argmax(axis=1)
+
+
+def _bins(values: Array, weights: Array) -> NDArray[np.int64]:
+    """Bin (n,) of each value; equal values share one."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order])
+    edges = values[order][
+        np.searchsorted(below, below[-1] * np.arange(1, BINS) / BINS).clip(max=len(values) - 1)
+    ]
+    return np.searchsorted(np.unique(edges), values, side="left")
+
+
+def _pilot(numbers: Array, weights: Array) -> NDArray[np.int64]:
+    from sklearn.cluster import KMeans
+
+    k = int(np.clip(len(numbers) // ROWS_EACH, 2, PILOT_CLUSTERS))
+    k = min(k, len(np.unique(numbers, axis=0)))
+    return KMeans(k, n_init=1, random_state=0).fit_predict(numbers, sample_weight=weights)
+
+
+def _depends(
+    own: NDArray[np.int64], others: Sequence[NDArray[np.int64]], weights: Array
+) -> bool:
+    """Whether one of the others tells something of the column."""
+    from scipy.stats import chi2
+
+    level = SIGNIFICANT / max(len(others), 1)
+    for other in others:
+        table = _together(np.bincount(own * (other.max() + 1) + other, weights=weights), other)
+        table = _without_rare(_without_rare(table).T).T
+        freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+        if freedom == 0:
+            continue
+        expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+        statistic = ((table - expected) ** 2 / expected).sum()
+        if chi2.sf(statistic, freedom) < level:
+            return True
+    return False
+
+
+def _together(counts: Array, other: NDArray[np.int64]) -> Array:
+    width = int(other.max()) + 1
+    return np.pad(counts, (0, -len(counts) % width)).reshape(-1, width)
+
+
+def _without_rare(table: Array) -> Array:
+    """Rows of a table of counts that are expected to have LEAST_EXPECTED in each column; the
+    others are one row."""
+    table = table[:, table.sum(axis=0) > 0]
+    totals = table.sum(axis=1)
+    enough = totals >= LEAST_EXPECTED * table.shape[1]
+    kept, rest = table[enough], table[~enough].sum(axis=0, keepdims=True)
+    return np.vstack([kept, rest]) if rest.sum() > 0 else kept
