@@ -87,6 +87,15 @@ class Design:
                 columns.append(CategoryColumn(places, (column.share,), True, name=column.name))
         return Categories(self.n_features, tuple(columns)) if columns else None
 
+    def category_names(self, block: int) -> tuple[str, ...] | None:
+        """Categories of a block of features, of a yes/no column true and false; None for numbers."""
+        if self.is_embedding:
+            return None
+        column = self.preprocessing.columns[block]
+        if isinstance(column, BooleanColumn):
+            return ("true", "false")
+        return column.categories if isinstance(column, CategoricalColumn) else None
+
     def reading_options(self) -> dict[str, Any]:
         """Arguments for `open_table`, so that a new table is read with the types of this one."""
         return self.preprocessing.reading_options()
