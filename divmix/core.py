@@ -228,8 +228,9 @@ def _settle_alpha(
         rows, models, cast(tuple[Merge, ...], merges), searching, settings.components, settings.seed
     )
     family = chosen.model.family  # one of another kind has no covariance to tell of
-    known = isinstance(family, LocationScale | Mixed)
-    covariance = family.structure.name if known else settings.covariance
+    covariance, known = settings.covariance, isinstance(family, LocationScale | Mixed)
+    if isinstance(family, LocationScale | Mixed):
+        covariance = family.structure.name
     told = f", {chosen.gain:.3g} nats per row above alpha 0" if chosen.alpha else ""
     notes.append(f"alpha {chosen.alpha:g}, the best held-out log-likelihood" + told)
     if len(models) * len(merges) > 1:

@@ -18,7 +18,6 @@ from divmix.core import fit_rows
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
 from divmix.families import AnyFamily, Components, make_family
-from divmix.families.family import Array
 from divmix.rows import Block, MemoryRows
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching
@@ -138,9 +137,7 @@ def _without_small(components: Components) -> Components:
     return kept._replace(weights=kept.weights / kept.weights.sum())
 
 
-def _likeliest(
-    family: AnyFamily, components: Components, rows: MemoryRows
-) -> NDArray[np.bool_]:
+def _likeliest(family: AnyFamily, components: Components, rows: MemoryRows) -> NDArray[np.bool_]:
     """(n,) true for the likeliest rows that hold all but TRIMMED of the weight."""
     X, row_weights = rows.matrix
     order = np.argsort(Objective(family).posterior(X, components).log_density, kind="stable")

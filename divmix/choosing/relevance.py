@@ -18,7 +18,7 @@ SAMPLE_ROWS = 8_000
 BINS = 5  # of a number, of as many rows each
 # Clusters by k-means of the numbers: what these say only together.
 PILOT_CLUSTERS, ROWS_EACH = 12, 20
-LEAST_EXPECTED = 5.0  # rows of a category in a bin; rarer categories are taken together
+LEAST_EXPECTED = 2.0  # rows of a category in a bin; rarer categories are taken together
 SIGNIFICANT = 0.01  # of a column, over all the others it is held against (Bonferroni)
 
 
@@ -84,9 +84,7 @@ def _pilot(numbers: Array, weights: Array) -> NDArray[np.int64]:
     return KMeans(k, n_init=1, random_state=0).fit_predict(numbers, sample_weight=weights)
 
 
-def _depends(
-    own: NDArray[np.int64], others: Sequence[NDArray[np.int64]], weights: Array
-) -> bool:
+def _depends(own: NDArray[np.int64], others: Sequence[NDArray[np.int64]], weights: Array) -> bool:
     """Whether one of the others tells something of the column."""
     from scipy.stats import chi2
 
@@ -104,7 +102,7 @@ def _depends(
     return False
 
 
-def _together(counts: Array, other: NDArray[np.int64]) -> Array:
+def _together(counts: NDArray, other: NDArray[np.int64]) -> Array:
     width = int(other.max()) + 1
     return np.pad(counts, (0, -len(counts) % width)).reshape(-1, width)
 

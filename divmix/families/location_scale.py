@@ -64,9 +64,7 @@ class LocationScale:
         """Whether the density of a component is that of these columns times that of the others."""
         return self.columns_independent
 
-    def log_marginal(
-        self, X: Array, components: Components, columns: NDArray[np.int64]
-    ) -> Array:
+    def log_marginal(self, X: Array, components: Components, columns: NDArray[np.int64]) -> Array:
         """log p of these columns alone, (n, m), of rows X (n, d)."""
         return self.log_densities(X[:, columns], self.marginal(components, columns))
 

@@ -139,9 +139,7 @@ class Mixed:
             found = found + common.log_densities(X[:, common.features], shares)
         return found
 
-    def log_marginal(
-        self, X: Array, components: Components, columns: NDArray[np.int64]
-    ) -> Array:
+    def log_marginal(self, X: Array, components: Components, columns: NDArray[np.int64]) -> Array:
         """log p of these features alone, (n, m), of rows X (n, d); a column's are whole."""
         categories = self.categories.among(columns)
         part = Mixed(self.numbers, categories, self.floor[columns])
@@ -152,9 +150,9 @@ class Mixed:
 
     def is_independent(self, columns: NDArray[np.int64]) -> bool:
         """Whether the density of a component is that of these columns times that of the others."""
-        return self.numbers.columns_independent or not np.isin(
-            columns, self.categories.numeric
-        ).any()
+        return (
+            self.numbers.columns_independent or not np.isin(columns, self.categories.numeric).any()
+        )
 
     def sums(self, X: NDArray, row_weights: Array, components: Components) -> Sums:
         """Log-likelihood, masses and moments summed over rows X (n, d), in blocks of BLOCK_ROWS.
