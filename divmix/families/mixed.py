@@ -125,6 +125,21 @@ class Mixed:
         of_numbers = self.numbers.n_parameters(m, len(self.categories.numeric))
         return of_numbers + m * (len(varying) - varying.count)
 
+    def spared(self, components: Components, n: int) -> float:
+        """What BIC of n rows falls by, at least, where each column has one distribution in all
+        components if BIC is then lower.
+
+        That saves (m - 1) (levels - 1) parameters and costs a log-likelihood of no more than
+        G = n sum_j w_j KL(P_j, shares), by Jensen's inequality as in a step of EM.
+        """
+        levels, probabilities = self.categories.varying, self.probabilities(components)
+        shares = np.maximum(levels.shares, SMALLEST_PROBABILITY)
+        divergences = levels.totals(probabilities * np.log(probabilities / shares))
+        lost = 2 * n * (components.weights @ divergences)
+        sizes = levels.totals(np.ones((1, len(levels))))[0]
+        saved = (components.count - 1) * (sizes - 1) * np.log(n)
+        return float(np.maximum(saved - lost, 0.0).sum())
+
     def log_densities(self, X: Array, components: Components) -> Array:
         """log p(x|theta_j) of rows X (n, d), (n, m), nats; of categories, of probability."""
         numbers = self.of_numbers(components)
@@ -240,17 +255,14 @@ class Mixed:
 
     def from_moments(self, moments: Moments) -> Components:
         """Components with these moments of the numbers and probabilities; or, where there are no
-        probabilities, with the means (m, d) and covariances (m, d, d) of all features. Frequencies
-        are then mixed with the table's shares, since what a few rows lack is not impossible."""
+        probabilities, with the means (m, d) of all features. Frequencies are then mixed with the
+        table's shares, since what a few rows lack is not impossible."""
         numeric, levels = self.categories.numeric, self.categories.varying
         probabilities = moments.probabilities
         if probabilities is None:
             own = levels.normalised(levels.probabilities(moments.means[:, levels.features]))
             probabilities = (1 - LEAST_MIXED) * own + LEAST_MIXED * levels.shares
-            moments = moments._replace(
-                means=moments.means[:, numeric],
-                covariances=moments.covariances[:, numeric[:, None], numeric],
-            )
+            moments = moments._replace(means=moments.means[:, numeric])
         return self._made(
             self.numbers.from_moments(moments._replace(probabilities=None)), probabilities
         )

@@ -76,8 +76,9 @@ def from_k_means(
     weights = np.bincount(labels, weights=row_weights, minlength=m)
     shares = np.eye(m)[labels] * row_weights[:, None] / np.maximum(weights, SMALLEST_WEIGHT)
     means = shares.T @ X
-    apart = X - means[labels]
-    covariances = np.einsum("nm,nd,ne->mde", shares, apart, apart) + np.diag(family.floor)
+    numbers = family.categories.numeric if isinstance(family, Mixed) else slice(None)
+    apart = X[:, numbers] - means[labels][:, numbers]
+    covariances = np.einsum("nm,nd,ne->mde", shares, apart, apart) + np.diag(family.floor[numbers])
     return family.from_moments(Moments(weights / weights.sum(), means, covariances))
 
 
