@@ -19,6 +19,7 @@ BINS = 5  # of a number, of as many rows each
 # Clusters by k-means of the numbers: what these say only together.
 PILOT_CLUSTERS, ROWS_EACH = 12, 20
 LEAST_EXPECTED = 2.0  # rows of a category in a bin; rarer categories are taken together
+MOST_OTHERS = 100  # text columns that one is held against, at even distances among all
 SIGNIFICANT = 0.01  # of a column, over all the others it is held against (Bonferroni)
 
 
@@ -39,10 +40,7 @@ def relevant_categories(rows: Rows) -> Categories | None:
     numbers = [_bins(X[:, j], weights) for j in categories.numeric]
     if len(numbers) > 1:
         numbers.append(_pilot(X[:, categories.numeric], weights))
-    depends = [
-        _depends(own, [other for other in texts if other is not own] + numbers, weights)
-        for own in texts
-    ]
+    depends = _dependent(texts, numbers, weights)
     if not len(categories.numeric) and not any(depends):
         return categories
     return categories.with_common([not one for one in depends])
@@ -84,22 +82,37 @@ def _pilot(numbers: Array, weights: Array) -> NDArray[np.int64]:
     return KMeans(k, n_init=1, random_state=0).fit_predict(numbers, sample_weight=weights)
 
 
-def _depends(own: NDArray[np.int64], others: Sequence[NDArray[np.int64]], weights: Array) -> bool:
-    """Whether one of the others tells something of the column."""
-    from scipy.stats import chi2
+def _dependent(
+    texts: Sequence[NDArray[np.int64]], numbers: Sequence[NDArray[np.int64]], weights: Array
+) -> list[bool]:
+    """Of each text column whether another column, or the numbers, tell something of it."""
+    level = SIGNIFICANT / max(min(len(texts) - 1, MOST_OTHERS) + len(numbers), 1)
+    depends = [False] * len(texts)
+    for i, own in enumerate(texts):
+        if not depends[i]:
+            depends[i] = any(_p_value(own, other, weights) < level for other in numbers)
+        others = [j for j in range(len(texts)) if j != i]
+        for j in others[:: -(-len(others) // MOST_OTHERS) or 1]:
+            if depends[i]:
+                break
+            # Of two columns without a dependence the earlier one has tried it.
+            tried = len(others) <= MOST_OTHERS and j < i and not depends[j]
+            if not tried and _p_value(own, texts[j], weights) < level:
+                depends[i] = depends[j] = True
+    return depends
 
-    level = SIGNIFICANT / max(len(others), 1)
-    for other in others:
-        table = _together(np.bincount(own * (other.max() + 1) + other, weights=weights), other)
-        table = _without_rare(_without_rare(table).T).T
-        freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
-        if freedom == 0:
-            continue
-        expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-        statistic = ((table - expected) ** 2 / expected).sum()
-        if chi2.sf(statistic, freedom) < level:
-            return True
-    return False
+
+def _p_value(own: NDArray[np.int64], other: NDArray[np.int64], weights: Array) -> float:
+    """Of the hypothesis that two columns of codes (n,) are independent."""
+    from scipy.special import chdtrc
+
+    table = _together(np.bincount(own * (other.max() + 1) + other, weights=weights), other)
+    table = _without_rare(_without_rare(table).T).T
+    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+    if freedom == 0:
+        return 1.0
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    return float(chdtrc(freedom, ((table - expected) ** 2 / expected).sum()))
 
 
 def _together(counts: NDArray, other: NDArray[np.int64]) -> Array:

@@ -98,11 +98,16 @@ class Levels:
 
         A row that has none of a column's categories says nothing by that column: log p = 0.
         """
+        slopes, constants = self.logs(probabilities)
+        return X @ slopes.T + constants
+
+    def logs(self, probabilities: Array) -> tuple[Array, Array]:
+        """log p = slopes x + constant of the centred features: (m, F) and (m,)."""
         logs = np.log(probabilities)
         slopes, constants = logs[:, self.own].copy(), logs[:, self.no].sum(axis=1)
         at = np.searchsorted(self.own, self.no + 1)  # features of the yes/no columns
         slopes[:, at] -= logs[:, self.no]
-        return (X + self.offsets) @ slopes.T + constants
+        return slopes, constants + slopes @ self.offsets
 
     def drawn(
         self, probabilities: Array, labels: NDArray[np.int64], generator: np.random.Generator

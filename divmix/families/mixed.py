@@ -11,6 +11,7 @@ posterior, and no category is impossible.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,12 +148,22 @@ class Mixed:
         return own + self._log_categories(X, self.probabilities(components))
 
     def _log_categories(self, X: Array, probabilities: Array) -> Array:
-        varying, common = self.categories.varying, self.categories.common
+        varying = self.categories.varying
         found = varying.log_densities(X[:, varying.features], probabilities)
-        if common.count:
-            shares = np.maximum(common.shares, SMALLEST_PROBABILITY)[None]
-            found = found + common.log_densities(X[:, common.features], shares)
+        if self.categories.common.count:
+            slopes, constant = self._log_common
+            found += (X @ slopes + constant)[:, None]
         return found
+
+    @cached_property
+    def _log_common(self) -> tuple[Array, float]:
+        """log p of the columns common to all components, as slopes (d,) and a constant."""
+        common = self.categories.common
+        shares = np.maximum(common.shares, SMALLEST_PROBABILITY)[None]
+        slopes, constants = common.logs(shares)
+        wide = np.zeros(self.categories.d)
+        wide[common.features] = slopes[0]
+        return wide, float(constants[0])
 
     def log_marginal(self, X: Array, components: Components, columns: NDArray[np.int64]) -> Array:
         """log p of these features alone, (n, m), of rows X (n, d); a column's are whole."""
