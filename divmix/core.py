@@ -26,10 +26,11 @@ from divmix.choosing.covariance import (
     choose_shape,
     variance_floor,
 )
+from divmix.choosing.relevance import relevant_categories, told
 from divmix.choosing.restarts import Spread, best_of
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
-from divmix.families import Components, Family, LocationScale, make_family
+from divmix.families import Categories, Components, Family, LocationScale, Mixed, make_family
 from divmix.families.family import Array
 from divmix.families.noise import broad_component, with_noise
 from divmix.merging.hierarchy import Hierarchy
@@ -129,7 +130,7 @@ def compare_clusters(
     if isinstance(rows, np.ndarray):
         rows = MemoryRows(rows)
     settings = _suited(settings, rows)
-    models = candidate_models(rows, rows.summary(), settings)
+    models = candidate_models(rows, rows.summary(), settings, relevant_categories(rows))
     generator = np.random.default_rng(settings.seed)
     return compare(rows, models, lowest, highest, generator, monitor)
 
@@ -146,7 +147,15 @@ def settle(
     Raises UsageError for settings that do not go together, FitError.
     """
     settings = _suited(settings, rows)
-    summary = rows.summary()
+    summary, categories = rows.summary(), None
+    if family is None and rows.features.categories is not None:
+        if settings.gap:
+            raise UsageError(
+                "--gap is not available for a table with text or yes/no columns",
+                hint="the bound is one for Gaussians: leave --gap out, or --exclude these columns",
+            )
+        categories = relevant_categories(rows)
+        notes.extend(told(categories))
     if family is not None:
         if settings.gap and not covers(family):
             raise UsageError(
@@ -155,7 +164,7 @@ def settle(
             )
         models = [Model(family, _noise(family, summary, settings))]
     else:
-        models = candidate_models(rows, summary, settings)
+        models = candidate_models(rows, summary, settings, categories)
     if settings.clusters == "auto":
         monitor.progress.stage("choosing the number of clusters")
         generator = np.random.default_rng(settings.seed)
@@ -168,7 +177,7 @@ def settle(
         settings = _settle_alpha(rows, models, settings, monitor, notes)
     if family is not None:
         return settings, models[0]
-    return _settle_shape(rows, summary, settings, monitor, notes)
+    return _settle_shape(rows, summary, settings, monitor, notes, categories)
 
 
 def smallest_share(rows: Rows) -> float:
@@ -176,10 +185,12 @@ def smallest_share(rows: Rows) -> float:
     return SMALLEST_SHARE if rows.features.far_rows else 0.0
 
 
-def candidate_models(rows: Rows, summary: Summary, settings: FitSettings) -> list[Model]:
+def candidate_models(
+    rows: Rows, summary: Summary, settings: FitSettings, categories: Categories | None = None
+) -> list[Model]:
     """The models among which a criterion may choose: with covariance auto, full and diagonal.
 
-    Student-t components are full where they can be: diagonal ones fill a cluster of an embedding
+    `categories` are those of the rows that the family is to know. Student-t components are full where they can be: diagonal ones fill a cluster of an embedding
     with many, 396 where there are ten digits.
     """
     family = "gaussian" if settings.family == "auto" else settings.family
@@ -187,8 +198,9 @@ def candidate_models(rows: Rows, summary: Summary, settings: FitSettings) -> lis
     covariances: tuple[str, ...] = (settings.covariance,)
     if settings.covariance == "auto":
         both: tuple[str, ...] = ("full",) if family == "student" else ("full", "diag")
-        covariances = both if len(floor) <= MOST_FULL_COLUMNS else ("diag",)
-    made = [make_family(family, covariance, floor) for covariance in covariances]
+        d = len(floor) if categories is None else len(categories.numeric)
+        covariances = both if 0 < d <= MOST_FULL_COLUMNS else ("diag",)
+    made = [make_family(family, covariance, floor, categories) for covariance in covariances]
     return [Model(one, _noise(one, summary, settings)) for one in made]
 
 
@@ -216,20 +228,28 @@ def _settle_alpha(
         rows, models, cast(tuple[Merge, ...], merges), searching, settings.components, settings.seed
     )
     family = chosen.model.family  # one of another kind has no covariance to tell of
-    covariance = family.structure.name if isinstance(family, LocationScale) else settings.covariance
+    covariance, known = settings.covariance, isinstance(family, LocationScale | Mixed)
+    if isinstance(family, LocationScale | Mixed):
+        covariance = family.structure.name
     told = f", {chosen.gain:.3g} nats per row above alpha 0" if chosen.alpha else ""
     notes.append(f"alpha {chosen.alpha:g}, the best held-out log-likelihood" + told)
     if len(models) * len(merges) > 1:
         shape = {"kl": "one component each", "overlap": "unions of components"}[chosen.merge]
-        told = f"covariance {covariance}, " if isinstance(family, LocationScale) else ""
+        told = f"covariance {covariance}, " if known else ""
         notes.append(f"{told}clusters as {shape}: the best held-out log-likelihood")
     return replace(settings, alpha=chosen.alpha, covariance=covariance, merge=chosen.merge)
 
 
 def _settle_shape(
-    rows: Rows, summary: Summary, settings: FitSettings, monitor: Monitor, notes: list[str]
+    rows: Rows,
+    summary: Summary,
+    settings: FitSettings,
+    monitor: Monitor,
+    notes: list[str],
+    categories: Categories | None,
 ) -> tuple[FitSettings, Model]:
-    d, k = len(summary.mean), cast(int, settings.clusters)
+    k = cast(int, settings.clusters)
+    d = len(summary.mean) if categories is None else len(categories.numeric)
     floor = variance_floor(rows, settings.floor)
     prior = settings.prior if isinstance(settings, DiversifiedSettings) else None
     alone = isinstance(settings, DiversifiedSettings | EmSettings) and settings.noise
@@ -239,7 +259,7 @@ def _settle_shape(
         monitor.progress.stage("choosing the shape of components")
         generator = np.random.default_rng([settings.seed, SHAPES])
         covariance, share = choose_shape(
-            rows, settings.family, floor, k, shapes, generator, monitor
+            rows, settings.family, floor, k, shapes, generator, monitor, categories
         )
         with_prior = f", prior {share:g}" if prior == "auto" else ""
         notes.append(
@@ -254,7 +274,7 @@ def _settle_shape(
             "--gap is not available with --family student",
             hint="its components have no lower limit of width: leave --gap out",
         )
-    family = make_family(settings.family, settings.covariance, floor)
+    family = make_family(settings.family, settings.covariance, floor, categories)
     return settings, Model(family, _noise(family, summary, settings))
 
 

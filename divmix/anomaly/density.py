@@ -13,11 +13,11 @@ anomalies for the second kind, network connections with 0, 1 and 5 % for the fir
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.choosing.relevance import relevant_categories
 from divmix.core import fit_rows
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
-from divmix.families import Components, Gaussian, Student, make_family
-from divmix.families.family import Array
+from divmix.families import AnyFamily, Components, make_family
 from divmix.rows import Block, MemoryRows
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching
@@ -39,27 +39,25 @@ ROBUST_FLOOR = 1e-6  # smallest variance, as a share of the column's
 START_ITERATIONS, ROUNDS, ROUND_ITERATIONS = 40, 4, 8
 SETTLED = 1e-4  # nats per row
 
-Density = tuple[Gaussian | Student, Components]
+Density = tuple[AnyFamily, Components]
 
 
 def detailed(
     rows: MemoryRows,
-    indicator_floor: Array,
     generator: np.random.Generator,
     monitor: Monitor,
     components: int | None = None,
 ) -> Density:
     """Many diagonal Gaussians for rows that are all normal.
 
-    The relaxed and diversified phases of the default method on all distinct rows. indicator_floor
-    (d,) is the smallest variance of 0/1 features, 0 for the others. Raises FitError.
+    The relaxed and diversified phases of the default method on all distinct rows. Categories have
+    probabilities. Raises FitError.
     """
     X, row_weights = distinct(rows)
     extent = np.ptp(X, axis=0)
     extent[extent == 0] = 1.0
-    family = make_family(
-        "gaussian", "diag", np.maximum((SMALLEST_SPREAD * extent) ** 2, indicator_floor)
-    )
+    categories = relevant_categories(rows)
+    family = make_family("gaussian", "diag", (SMALLEST_SPREAD * extent) ** 2, categories)
     most = components or DETAILED_COMPONENTS
     m = max(1, min(most, len(X) // ROWS_EACH))
     searching = Searching(MemoryRows(X, row_weights), family, None, monitor, 1, ALPHA)
@@ -70,7 +68,6 @@ def detailed(
 
 def robust(
     rows: MemoryRows,
-    indicator_floor: Array,
     generator: np.random.Generator,
     monitor: Monitor,
     components: int | None = None,
@@ -84,7 +81,7 @@ def robust(
     variances = rows.matrix.X.var(axis=0)
     usual = variances[variances > 0].mean() if (variances > 0).any() else 1.0
     floor = ROBUST_FLOOR * np.where(variances > 0, variances, usual)
-    family = make_family("student", "diag", np.maximum(floor, indicator_floor))
+    family = make_family("student", "diag", floor, relevant_categories(rows))
     most = min(components or ROBUST_COMPONENTS, count_distinct(rows))
     parts = []
     for m in range(1, most + 1):
@@ -119,7 +116,7 @@ def distinct(rows: MemoryRows) -> Block:
 
 
 def _trimmed(
-    rows: MemoryRows, family: Gaussian | Student, m: int, seed: int, monitor: Monitor
+    rows: MemoryRows, family: AnyFamily, m: int, seed: int, monitor: Monitor
 ) -> Components:
     """m components at most, from rounds of dropping small ones and the least likely rows."""
     components, kept = None, rows
@@ -140,9 +137,7 @@ def _without_small(components: Components) -> Components:
     return kept._replace(weights=kept.weights / kept.weights.sum())
 
 
-def _likeliest(
-    family: Gaussian | Student, components: Components, rows: MemoryRows
-) -> NDArray[np.bool_]:
+def _likeliest(family: AnyFamily, components: Components, rows: MemoryRows) -> NDArray[np.bool_]:
     """(n,) true for the likeliest rows that hold all but TRIMMED of the weight."""
     X, row_weights = rows.matrix
     order = np.argsort(Objective(family).posterior(X, components).log_density, kind="stable")

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 import divmix
 from divmix.anomaly import density, p_values, surprisal
-from divmix.choosing.covariance import INDICATOR_FLOOR
 from divmix.core import Interrupted
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.row_names import Locate, row_name
@@ -20,7 +19,7 @@ from divmix.errors import UsageError
 from divmix.model.calibration import HELD_OUT, TRAINING, Calibration
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
-from divmix.rows import MemoryRows
+from divmix.rows import Features, MemoryRows
 from divmix.settings import DetectSettings, DetectTableSettings, TableSettings
 
 # Rows kept from the density, to calibrate it: one half of a small table, since the number of these
@@ -87,9 +86,9 @@ def fit_density(
     progress.stage("fitting a density")
     monitor = Monitor(None, should_stop, progress)
     fit = density.robust if mixed else density.detailed
-    floor = np.where(design.indicator, INDICATOR_FLOOR, 0.0)
+    features = Features(design.indicator, design.far_rows, design.categories)
     family, components = fit(
-        MemoryRows(rows.X, fit_weights), floor, generator, monitor, settings.components
+        MemoryRows(rows.X, fit_weights, features), generator, monitor, settings.components
     )
     if should_stop():
         raise Interrupted

@@ -3,7 +3,7 @@
 The score of a row is its surprisal -log p(x) in nats, in the units of the prepared columns: the
 Jacobian of a logarithm or a scale, the same for a column whatever the density, does not enter.
 A column contributes its conditional surprisal -log p(x_j | x_others), exact for normal and
-Student-t components, in excess of what is typical of it.
+Student-t components and for categories, in excess of what is typical of it.
 """
 
 from collections.abc import Sequence
@@ -51,12 +51,11 @@ def _conditional(
     whole = log_sum_exp(joint)
     surprisals = np.empty((len(X), len(blocks)))
     for j, block in enumerate(blocks):
-        if family.columns_independent:
-            own = family.log_densities(X[:, block], family.marginal(components, block))
-            others = joint - own
+        if family.is_independent(block):
+            others = joint - family.log_marginal(X, components, block)
         else:
             rest = np.setdiff1d(np.arange(X.shape[1]), block)
-            others = log_w + family.log_densities(X[:, rest], family.marginal(components, rest))
+            others = log_w + family.log_marginal(X, components, rest)
         surprisals[:, j] = log_sum_exp(others) - whole
     return surprisals
 

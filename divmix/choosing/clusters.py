@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.engine.monitor import Monitor
-from divmix.families import Components, Prior
+from divmix.families import Components, Mixed, Prior
 from divmix.families.posterior import log_sum_exp
 from divmix.merging.criteria import shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
@@ -40,7 +40,8 @@ class Candidate(NamedTuple):
     """A mixture of k components and how well it describes n rows.
 
     log_likelihood: mean per row, nats. bic = p log n - 2 L for the log-likelihood L of all rows and
-    p free parameters (Schwarz 1978); icl = bic + 2 entropy of the assignments (Biernacki, Celeux
+    p free parameters (Schwarz 1978), of a column of categories those of one distribution in all
+    components where that is lower; icl = bic + 2 entropy of the assignments (Biernacki, Celeux
     and Govaert 2000). Lower is better for both; row weights are scaled to sum to n.
     """
 
@@ -159,6 +160,8 @@ def assess(searching: Searching, components: Components) -> Candidate:
     each = (np.exp(log_responsibilities) * log_responsibilities).sum(axis=1)
     parameters = searching.family.n_parameters(components.count, searching.columns)
     bic = float(parameters * np.log(n) - 2 * total)
+    if isinstance(searching.family, Mixed):
+        bic -= searching.family.spared(components, n)
     return Candidate(components, total / n, bic, bic - 2 * float(weights @ each))
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.engine.monitor import Monitor
-from divmix.families import Moments, make_family
+from divmix.families import Categories, Moments, make_family
 from divmix.families.family import Array
 from divmix.rows import Rows
 from divmix.search.run import Searching
@@ -16,7 +16,7 @@ from divmix.settings.schedule import SCHEDULE
 SAMPLE_ROWS, ROWS_EACH, ITERATIONS = 4_000, 2, 20  # of the fits that are compared
 # Above this many columns a matrix for each component costs more than it tells.
 MOST_FULL_COLUMNS = 100
-# Smallest variance of a 0/1 column. Two categories lie exp(1 / INDICATOR_FLOOR) = 55 to 1 apart at
+# Smallest variance of a 0/1 column that has no probabilities (`Features.categories`). Two categories lie exp(1 / INDICATOR_FLOOR) = 55 to 1 apart at
 # most; with less variance, a category that all rows of a component share outweighs any number.
 INDICATOR_FLOOR = 0.25
 
@@ -36,12 +36,13 @@ def choose_shape(
     shapes: Sequence[tuple[str, float]],
     generator: np.random.Generator,
     monitor: Monitor,
+    categories: Categories | None = None,
 ) -> Shape:
     """The shape whose mixtures of k components, fitted to one half of the rows, describe the
     other half best; full matrices where no other describes it better than chance has it.
 
     shapes are pairs of a covariance and a prior (d + 1 rows times this). All start from the same
-    clusters by k-means. Raises FitError.
+    clusters by k-means. categories are those of the family. Raises FitError.
     """
     sample = rows.sample(SAMPLE_ROWS, generator)
     half = generator.permutation(sample.visited) % 2
@@ -51,10 +52,11 @@ def choose_shape(
     for own, other in (halves, halves[::-1]):
         start = None
         for i, (covariance, prior) in enumerate(shapes):
-            made = make_family(family, covariance, floor)
+            made = make_family(family, covariance, floor, categories)
             if start is None:
-                wide = make_family("gaussian", "full", floor)
-                start = wide.moments(from_clusters(wide, own, k_means(own, k, generator), k))
+                wide = make_family("gaussian", "full", floor, categories)
+                clusters = k_means(wide, own, k, generator)
+                start = wide.moments(from_clusters(wide, own, clusters, k))
             searching = Searching(own, made, None, monitor)
             components = made.from_moments(smoothed(start))
             weak = searching.weak(components, prior) if prior else None
@@ -101,7 +103,9 @@ def candidate_shapes(
         covariances = ("spherical", "diag", "tied", "full")
         if family == "student" or not shared:
             covariances = ("spherical", "diag", "full")
-        if d > MOST_FULL_COLUMNS:
+        if d == 0:  # categories alone
+            covariances = ("diag",)
+        elif d > MOST_FULL_COLUMNS:
             covariances = ("spherical", "diag")
     priors = (0.0, 1.0) if prior == "auto" else (1.0,)
     return [(one, share) for one in covariances for share in priors]

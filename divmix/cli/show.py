@@ -248,11 +248,16 @@ def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
     for name, (title, style) in formats.items():
         if name in cluster:  # None where a cluster has no row
             line[title] = "-" if cluster[name] is None else style.format(cluster[name])
-    line["what sets it apart"] = ", ".join(
-        f"{column['column']} {column['mean']:.4g} ({column['difference']:+.1f} sd)"
-        for column in cluster["apart"]
-    )
+    line["what sets it apart"] = ", ".join(map(_apart, cluster["apart"]))
     return line
+
+
+def _apart(column: dict[str, Any]) -> str:
+    """`age 41.2 (+1.3 sd)`, `country: 62 % US, 31 % DE`."""
+    if "shares" in column:
+        shares = (f"{share:.0%} {name}" for name, share in column["shares"].items())
+        return f"{column['column']}: {', '.join(shares)}"
+    return f"{column['column']} {column['mean']:.4g} ({column['difference']:+.1f} sd)"
 
 
 def _scores(evaluation: dict[str, Any]) -> str:

@@ -8,10 +8,12 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
+from divmix.design.columns import BooleanColumn, CategoricalColumn
 from divmix.design.preprocessing import Batch, ColumnSummary, Preprocessing, Transformed
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import Chain
 from divmix.errors import UsageError
+from divmix.families import Categories, CategoryColumn
 from divmix.tables.schema import Schema
 
 EMPTY_CHAIN = Chain()
@@ -70,6 +72,29 @@ class Design:
             return np.zeros(self.n_features, np.bool_)
         kinds = [column.kind != "numeric" for column in self.schema.columns]
         return np.repeat(kinds, self.preprocessing.sizes)
+
+    @cached_property
+    def categories(self) -> Categories | None:
+        """Which features are categories of a text, yes/no or coded column; None where none is."""
+        if self.is_embedding:
+            return None
+        columns = []
+        for column, features in zip(self.preprocessing.columns, self.blocks):
+            places = tuple(features.tolist())
+            if isinstance(column, CategoricalColumn):
+                columns.append(CategoryColumn(places, column.shares, name=column.name))
+            elif isinstance(column, BooleanColumn):
+                columns.append(CategoryColumn(places, (column.share,), True, name=column.name))
+        return Categories(self.n_features, tuple(columns)) if columns else None
+
+    def category_names(self, block: int) -> tuple[str, ...] | None:
+        """Categories of a block of features, of a yes/no column true and false; None for numbers."""
+        if self.is_embedding:
+            return None
+        column = self.preprocessing.columns[block]
+        if isinstance(column, BooleanColumn):
+            return ("true", "false")
+        return column.categories if isinstance(column, CategoricalColumn) else None
 
     def reading_options(self) -> dict[str, Any]:
         """Arguments for `open_table`, so that a new table is read with the types of this one."""

@@ -13,11 +13,16 @@ Array = NDArray[np.float64]
 
 
 class Moments(NamedTuple):
-    """Weights (m,), means (m, d) and covariances (m, d, d) of components."""
+    """Weights (m,), means (m, d) and covariances (m, d, d) of components.
+
+    probabilities (m, L) of the levels of their categories, or None; means and covariances are
+    then those of the numbers.
+    """
 
     weights: Array
     means: Array
     covariances: Array
+    probabilities: Array | None = None
 
 
 class Prior(NamedTuple):

@@ -23,9 +23,8 @@ class Gaussian(LocationScale):
         m, d = components.means.shape
         return self.structure.log_factor(components.covariances, m, d) - 0.5 * d * LOG_2PI
 
-    def log_densities(self, X: Array, components: Components) -> Array:
-        """log p(x|theta_j) of rows X (n, d), (n, m), nats."""
-        distances = self.structure.mahalanobis(X, components)
+    def log_densities_at(self, distances: Array, components: Components) -> Array:
+        """log p of rows at squared Mahalanobis distances (n, m), (n, m), nats."""
         return self.log_normalizer(components) - 0.5 * distances
 
     def sums(self, X: NDArray, row_weights: Array, components: Components) -> Sums:

@@ -43,6 +43,31 @@ class LocationScale:
         """Free parameters of the mixture: weights, means, covariances."""
         return m - 1 + m * d + self.structure.n_parameters(m, d)
 
+    def log_densities_at(self, distances: Array, components: Components) -> Array:
+        """log p of rows at squared Mahalanobis distances (n, m), (n, m), nats."""
+        raise NotImplementedError
+
+    def log_densities(self, X: Array, components: Components) -> Array:
+        """log p(x|theta_j) of rows X (n, d), (n, m), nats."""
+        return self.log_densities_at(self.structure.mahalanobis(X, components), components)
+
+    def row_scales(self, distances: Array, components: Components) -> Array | None:
+        """Weight u (n, m) of rows at squared distances (n, m) in mean and scale; None: all 1."""
+        return None
+
+    @property
+    def columns_independent(self) -> bool:
+        """Whether the density of a component is the product of those of its columns."""
+        return False
+
+    def is_independent(self, columns: NDArray[np.int64]) -> bool:
+        """Whether the density of a component is that of these columns times that of the others."""
+        return self.columns_independent
+
+    def log_marginal(self, X: Array, components: Components, columns: NDArray[np.int64]) -> Array:
+        """log p of these columns alone, (n, m), of rows X (n, d)."""
+        return self.log_densities(X[:, columns], self.marginal(components, columns))
+
     def marginal(self, components: Components, columns: NDArray[np.int64]) -> Components:
         """The components of these columns alone, of the same family."""
         covariances = self.structure.marginal(components.covariances, columns)
@@ -61,7 +86,7 @@ class LocationScale:
 
     def from_moments(self, moments: Moments) -> Components:
         """Components of these locations and scale matrices."""
-        weights, means, full = moments
+        weights, means, full, _ = moments
         made = self.start(weights, means, np.eye(means.shape[1]))
         return made._replace(covariances=self.structure.from_full(full))
 
@@ -86,7 +111,7 @@ class LocationScale:
 
     def pooled(self, components: Components) -> Array:
         """Covariance within the components, (d, d): sum_j w_j S_j."""
-        weights, _, full = self.moments(components)
+        weights, _, full, _ = self.moments(components)
         return np.einsum("m,mab->ab", weights / weights.sum(), full)
 
     def diversified(

@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.families.family import Moments
+from divmix.families.family import Array, Moments
 from divmix.families.posterior import SMALLEST_WEIGHT
 
 
 def moment_match(moments: Moments, labels: NDArray[np.int64]) -> Moments:
     """Moments of each union of components; labels (m,) holds the union 0 .. k - 1 of each."""
-    weights, means, covariances = moments
+    weights, means, covariances, probabilities = moments
     members = np.eye(labels.max() + 1)[labels]  # (m, k)
     total = members.T @ weights
     shares = members * weights[:, None] / np.maximum(total, SMALLEST_WEIGHT)
@@ -18,4 +18,20 @@ def moment_match(moments: Moments, labels: NDArray[np.int64]) -> Moments:
     centres = shares.T @ means
     gaps = means - centres[labels]
     spread = covariances + gaps[:, :, None] * gaps[:, None, :]
-    return Moments(total, centres, np.einsum("mk,mab->kab", shares, spread))
+    if probabilities is not None:
+        probabilities = shares.T @ probabilities
+    return Moments(total, centres, np.einsum("mk,mab->kab", shares, spread), probabilities)
+
+
+def entropies(moments: Moments) -> Array:
+    """Entropy of each component by its moments (m,), nats, but for a constant: 1/2 log|S|, and
+    -sum P log P of its categories."""
+    found = 0.5 * np.linalg.slogdet(moments.covariances)[1]
+    return found + entropy_of(moments.probabilities)
+
+
+def entropy_of(probabilities: Array | None) -> Array | float:
+    """-sum P log P of probabilities (m, L), (m,), nats; 0 for None."""
+    if probabilities is None:
+        return 0.0
+    return -(probabilities * np.log(np.maximum(probabilities, SMALLEST_WEIGHT))).sum(axis=1)

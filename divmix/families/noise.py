@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
+from divmix.families.mixed import Mixed
+from divmix.families.moments import entropies
 from divmix.families.student import DOF_RANGE
 from divmix.kernels.sums import Sums
 
@@ -20,9 +22,16 @@ DENSE = 2.0  # times as dense as noise of START_WEIGHT is what belongs to a clus
 
 
 def broad_component(family: Family, low: Array, high: Array) -> Components:
-    """One component of weight 1 about the middle of the box from `low` to `high`, each (d,)."""
+    """One component of weight 1 about the middle of the box from `low` to `high`, each (d,).
+
+    Categories have the table's shares in it.
+    """
     variances = (high - low) ** 2 / 12  # those of rows spread evenly
-    made = family.start(np.ones(1), 0.5 * (low + high)[None], np.diag(variances))
+    middle = 0.5 * (low + high)
+    if isinstance(family, Mixed):
+        middle[family.categories.varying.features] = 0.0
+        middle[family.categories.common.features] = 0.0
+    made = family.start(np.ones(1), middle[None], np.diag(variances))
     return made if made.dof is None else made._replace(dof=np.full(1, DOF_RANGE[1]))
 
 
@@ -58,6 +67,5 @@ def denser_than_noise(
     family: Family, components: Components, noise: Components
 ) -> NDArray[np.bool_]:
     """Which components (m,) are denser than the noise could be: weight over volume, exp entropy."""
-    own = np.linalg.slogdet(family.moments(components).covariances)[1]
-    broad = np.linalg.slogdet(family.moments(noise).covariances)[1]
-    return np.log(components.weights) - 0.5 * own > np.log(DENSE * START_WEIGHT) - 0.5 * broad
+    own, broad = entropies(family.moments(components)), entropies(family.moments(noise))
+    return np.log(components.weights) - own > np.log(DENSE * START_WEIGHT) - broad

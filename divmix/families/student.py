@@ -25,7 +25,6 @@ class Student(LocationScale):
     """Student-t densities with degrees of freedom nu learned for each component."""
 
     name = "student"
-    columns_independent = False  # all columns share the tail
 
     def start(self, weights: Array, means: Array, covariance: Array) -> Components:
         """Components at `means` (m, d) that all have the scale matrix (d, d), floored."""
@@ -58,10 +57,14 @@ class Student(LocationScale):
             - 0.5 * d * np.log(np.pi * dof)
         )
 
-    def log_densities(self, X: Array, components: Components) -> Array:
-        """log p(x|theta_j) of rows X (n, d), (n, m), nats."""
-        d = X.shape[1]
-        distances = self.structure.mahalanobis(X, components)
+    def row_scales(self, distances: Array, components: Components) -> Array:
+        """u = (nu + d) / (nu + distance) of rows at squared distances (n, m), (n, m)."""
+        dof = components.degrees_of_freedom
+        return (dof + components.means.shape[1]) / (dof + distances)
+
+    def log_densities_at(self, distances: Array, components: Components) -> Array:
+        """log p of rows at squared Mahalanobis distances (n, m), (n, m), nats."""
+        d = components.means.shape[1]
         tail = (
             0.5
             * (components.degrees_of_freedom + d)

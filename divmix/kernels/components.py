@@ -65,11 +65,13 @@ def overlap(
     weights: Floats,
     values: Floats | None = None,
     gradient: bool = True,
+    factor: Floats | None = None,
 ) -> Overlap:
     """Entropy of components, shared `values` V (m, P), and the gradient of the entropy if wanted.
 
     means (m, d); covariances spherical (m,), diag (m, d), tied (1, d, d) or full (m, d, d);
-    weights (m,), 0 allowed, sum 1.
+    weights (m,), 0 allowed, sum 1. factor (m, m), symmetric and 1 on the diagonal, multiplies k:
+    the overlap in columns that are independent of these; gradients are those with it.
     """
     means, covariances, weights = (
         np.ascontiguousarray(array, np.float64) for array in (means, covariances, weights)
@@ -77,17 +79,22 @@ def overlap(
     values = np.zeros((len(means), 0)) if values is None else values
     if covariances.ndim < 3:
         variances = np.broadcast_to(covariances.reshape(len(means), -1), means.shape)
-        result = _all_pairs(_Diagonal(means, variances), weights, values, gradient)
+        result = _all_pairs(_Diagonal(means, variances), weights, values, gradient, factor)
         if covariances.ndim == 1 and result.gradient is not None:
             return _replaced(result, covariances=result.gradient.covariances.sum(axis=1))
         return result
     if len(covariances) == 1:
-        return _tied(means, covariances[0], weights, values, gradient)
-    return _all_pairs(_Full(means, covariances), weights, values, gradient)
+        return _tied(means, covariances[0], weights, values, gradient, factor)
+    return _all_pairs(_Full(means, covariances), weights, values, gradient, factor)
 
 
 def _tied(
-    means: Floats, covariance: Floats, weights: Floats, values: Floats, gradient: bool
+    means: Floats,
+    covariance: Floats,
+    weights: Floats,
+    values: Floats,
+    gradient: bool,
+    factor: Floats | None,
 ) -> Overlap:
     """`overlap` in coordinates y = L^-1 mu, where all covariances are the identity.
 
@@ -96,7 +103,7 @@ def _tied(
     """
     inverse = np.linalg.inv(np.linalg.cholesky(covariance))
     y = (means - means.mean(axis=0)) @ inverse.T
-    result = _all_pairs(_Diagonal(y, np.ones_like(y)), weights, values, gradient)
+    result = _all_pairs(_Diagonal(y, np.ones_like(y)), weights, values, gradient, factor)
     if result.gradient is None:
         return result
     by_y = result.gradient.means
@@ -111,14 +118,23 @@ def _replaced(result: Overlap, **parts: Floats) -> Overlap:
 
 
 def _all_pairs(
-    shape: "_Diagonal | _Full", weights: Floats, values: Floats, gradient: bool
+    shape: "_Diagonal | _Full",
+    weights: Floats,
+    values: Floats,
+    gradient: bool,
+    factor: Floats | None,
 ) -> Overlap:
     m = len(weights)
     height = m if m <= KEPT_UP_TO else max(1, KEPT_UP_TO**2 // m)
     strips = [(start, min(start + height, m)) for start in range(0, m, height)]
     sums, shared = np.empty((2, m)), np.empty((m, values.shape[1]))
-    for start, stop in strips:
+
+    def similarities(start: int, stop: int) -> Floats:
         k = shape.similarities(start, stop)
+        return k if factor is None else k * factor[start:stop]
+
+    for start, stop in strips:
+        k = similarities(start, stop)
         sums[0, start:stop] = _row_sums(k, np.ones(m))
         sums[1, start:stop] = _row_sums(k, weights)
         shared[start:stop] = k @ values
@@ -133,7 +149,7 @@ def _all_pairs(
     by_weights, parts = -log_weighted, []
     for start, stop in strips:
         if len(strips) > 1:
-            k = shape.similarities(start, stop)
+            k = similarities(start, stop)
         by_weights[start:stop] -= _row_sums(k, ratio)
         parts.append(shape.gradients(k, start, weights, ratio))
     by_means, by_covariances, totals = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))

@@ -1,6 +1,7 @@
 """What it costs to join two clusters.
 
-`kl` suits clusters that are ellipses: two components become one Gaussian. `overlap` suits clusters
+`kl` suits clusters that are ellipses: two components become one Gaussian, their categories one
+distribution. `overlap` suits clusters
 of any shape: two components that share rows belong to one cluster, which stays a union of
 components.
 """
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.family import Array
+from divmix.families.moments import entropy_of
 from divmix.families.posterior import SMALLEST_WEIGHT
 
 # Clusters that share no row in double precision (-log of the smallest double is 745) come after
@@ -26,7 +28,8 @@ class Clusters(NamedTuple):
     """What a criterion sees of c clusters.
 
     weights (c,), means (c, d), covariances (c, d, d) and their log determinants (c,); shared
-    (c, c) = mean over rows of r_a r_b, the responsibilities of two clusters (see `shared_mass`).
+    (c, c) = mean over rows of r_a r_b, the responsibilities of two clusters (see `shared_mass`);
+    probabilities (c, L) of the levels of categories, or None.
     """
 
     weights: Array
@@ -34,22 +37,32 @@ class Clusters(NamedTuple):
     covariances: Array
     log_dets: Array
     shared: Array | None
+    probabilities: Array | None = None
 
 
 def kl_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:
     """Upper bound (p,) of the KL divergence caused by one Gaussian for each pair a, b (p,), nats.
 
     B(a, b) = 1/2 [(w_a + w_b) log|P_ab| - w_a log|P_a| - w_b log|P_b|], P_ab the covariance of
-    the two together. Runnalls, IEEE Trans. Aerospace and Electronic Systems 43 (2007).
+    the two together. Runnalls, IEEE Trans. Aerospace and Electronic Systems 43 (2007). It is the
+    entropy that joining adds; categories add theirs, (w_a + w_b) h(P_ab) - w_a h(P_a) - w_b h(P_b)
+    with h = -sum P log P over their columns.
     """
     weights, log_dets = clusters.weights, clusters.log_dets
     total = weights[a] + weights[b]
-    share = (weights[a] / np.maximum(total, SMALLEST_WEIGHT))[:, None, None]
+    part = weights[a] / np.maximum(total, SMALLEST_WEIGHT)
+    share = part[:, None, None]
     gap = clusters.means[a] - clusters.means[b]
     joined = share * clusters.covariances[a] + (1 - share) * clusters.covariances[b]
     joined += share * (1 - share) * gap[:, :, None] * gap[:, None, :]
     own = weights[a] * log_dets[a] + weights[b] * log_dets[b]
-    return 0.5 * (total * np.linalg.slogdet(joined)[1] - own)
+    cost = 0.5 * (total * np.linalg.slogdet(joined)[1] - own)
+    if clusters.probabilities is not None:
+        one, other = clusters.probabilities[a], clusters.probabilities[b]
+        both = part[:, None] * one + (1 - part[:, None]) * other
+        own = weights[a] * entropy_of(one) + weights[b] * entropy_of(other)
+        cost += total * entropy_of(both) - own
+    return cost
 
 
 def overlap_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:

@@ -116,6 +116,7 @@ def _as_clusters(moments: Moments, shared: Array | None) -> Clusters:
         np.array(moments.covariances, float),
         np.linalg.slogdet(moments.covariances)[1],
         None if shared is None else np.array(shared, float),
+        None if moments.probabilities is None else np.array(moments.probabilities, float),
     )
 
 
@@ -124,7 +125,8 @@ def _all_costs(cost: Cost, clusters: Clusters) -> Array:
     m, d = clusters.means.shape
     costs = np.full((m, m), np.inf)
     a, b = np.tril_indices(m, -1)
-    block = max(BLOCK_NUMBERS // d**2, 1)
+    levels = 0 if clusters.probabilities is None else clusters.probabilities.shape[1]
+    block = max(BLOCK_NUMBERS // (d**2 + levels), 1)
     for start in range(0, len(a), block):
         one, other = a[start : start + block], b[start : start + block]
         costs[one, other] = costs[other, one] = cost(clusters, one, other)
@@ -145,12 +147,20 @@ def _next_pair(
 def _join(clusters: Clusters, a: int, b: int) -> None:
     """Put the union of a and b into slot a."""
     pair = [a, b]
-    own = Moments(clusters.weights[pair], clusters.means[pair], clusters.covariances[pair])
-    total, mean, covariance = moment_match(own, np.zeros(2, int))
+    probabilities = clusters.probabilities
+    own = Moments(
+        clusters.weights[pair],
+        clusters.means[pair],
+        clusters.covariances[pair],
+        None if probabilities is None else probabilities[pair],
+    )
+    total, mean, covariance, joined = moment_match(own, np.zeros(2, int))
     clusters.weights[a] = total[0]
     clusters.means[a] = mean[0]
     clusters.covariances[a] = covariance[0]
     clusters.log_dets[a] = np.linalg.slogdet(covariance[0])[1]
+    if probabilities is not None and joined is not None:
+        probabilities[a] = joined[0]
     if clusters.shared is not None:
         clusters.shared[a] += clusters.shared[b]
         clusters.shared[:, a] += clusters.shared[:, b]

@@ -174,14 +174,11 @@ class Mixture:
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model file. Raises OutputError."""
-        document: dict[str, Any] = {
-            "family": self.family.name,
-            "covariance": self.family.structure.name,
-            "about": self.about,
-        }
-        arrays = {"floor": self.family.floor, "clusters": self.clusters}
+        document: dict[str, Any] = {"about": self.about}
+        arrays = {"clusters": self.clusters}
         arrays |= parts.of_components(self.components) | parts.of_components(self.noise, "noise_")
         for entries, own in (
+            parts.of_family(self.family),
             self.design.to_parts(),
             parts.of_hierarchy(self.hierarchy),
             parts.of_calibration(self.calibration),
@@ -205,9 +202,9 @@ class Mixture:
 
     @classmethod
     def _from_parts(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Mixture":
-        family = parts.family(document, arrays)
-        components = parts.components(arrays, family)
         design = Design.from_parts(document, arrays)
+        family = parts.family(document, arrays, design.categories)
+        components = parts.components(arrays, family)
         return cls(
             family,
             components,

@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from divmix.families import FAMILIES, STRUCTURES, AnyFamily, Components, make_family
+from divmix.families import (
+    FAMILIES,
+    STRUCTURES,
+    AnyFamily,
+    Categories,
+    Components,
+    Mixed,
+    make_family,
+)
 from divmix.merging.hierarchy import Hierarchy, MergeTree
 from divmix.model.calibration import Calibration
 
@@ -39,11 +47,28 @@ def of_calibration(calibration: Calibration | None) -> Parts:
     }
 
 
-def family(document: Document, arrays: Arrays) -> AnyFamily:
-    """The kind of components. Raises KeyError, ValueError."""
+def of_family(family: AnyFamily) -> Parts:
+    """Its name and covariance, the floor, and for each column of categories whether it has one
+    distribution in all components."""
+    document: dict[str, Any] = {"family": family.name, "covariance": family.structure.name}
+    if isinstance(family, Mixed):
+        document["categories"] = [column.common for column in family.categories.columns]
+    return document, {"floor": family.floor}
+
+
+def family(document: Document, arrays: Arrays, categories: Categories | None) -> AnyFamily:
+    """The kind of components; `categories` are those of the design. Raises KeyError, ValueError.
+
+    A file without an entry of categories, of an older divmix, has Gaussians or Student-t for them.
+    """
     if document["family"] not in FAMILIES or document["covariance"] not in STRUCTURES:
         raise ValueError("unknown family or covariance")
-    return make_family(document["family"], document["covariance"], arrays["floor"])
+    if "categories" not in document:
+        return make_family(document["family"], document["covariance"], arrays["floor"])
+    if categories is None or arrays["floor"].shape != (categories.d,):
+        raise ValueError("its categories do not fit its columns")
+    categories = categories.with_common(document["categories"])
+    return make_family(document["family"], document["covariance"], arrays["floor"], categories)
 
 
 def components(arrays: Arrays, family: AnyFamily, prefix: str = "") -> Components:
@@ -53,7 +78,8 @@ def components(arrays: Arrays, family: AnyFamily, prefix: str = "") -> Component
     )
     found = Components(weights, means, covariances, arrays.get(prefix + "dof"))
     m, d = means.shape
-    expected = family.structure.from_full(np.zeros((m, d, d))).shape
+    own = len(family.categories.numeric) if isinstance(family, Mixed) else d
+    expected = family.structure.from_full(np.zeros((m, own, own))).shape
     consistent = (
         m >= 1
         and weights.shape == (m,)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.families.categories import Categories
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
 from divmix.kernels.sums import Sums
@@ -28,11 +29,13 @@ class Features(NamedTuple):
     """What is known of d columns.
 
     indicator (d,): which are 0/1. far_rows: whether clusters are dense with far rows, as those of
-    an embedded graph of neighbours are.
+    an embedded graph of neighbours are. categories: which stand for columns of categories, None
+    for none; a family that knows them gives them probabilities.
     """
 
     indicator: NDArray[np.bool_]
     far_rows: bool = False
+    categories: Categories | None = None
 
 
 class Rows(Protocol):

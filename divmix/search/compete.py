@@ -73,7 +73,7 @@ def k_means_starts(
     found: Votes = {}
     for _ in range(searching.schedule.k_means_starts):
         if not searching.monitor.stop_reason():
-            vote(found, k_means(searching.sample, searching.k, generator))
+            vote(found, k_means(searching.family, searching.sample, searching.k, generator))
     for labels, times in found.values():
         start = from_clusters(searching.family, searching.sample, labels, searching.k)
         yield leaving_room(start, searching.noise), times
@@ -87,10 +87,15 @@ def vote(found: Votes, labels: NDArray[np.int64]) -> None:
 
 def together(family: Family, mixtures: list[Components]) -> Components:
     """The components of several mixtures as one: what one of them missed another may have."""
-    weights, means, covariances = (
-        np.concatenate(parts) for parts in zip(*map(family.moments, mixtures), strict=True)
+    moments = [family.moments(one) for one in mixtures]
+    probabilities = [one.probabilities for one in moments if one.probabilities is not None]
+    joint = Moments(
+        np.concatenate([one.weights for one in moments]) / len(moments),
+        np.concatenate([one.means for one in moments]),
+        np.concatenate([one.covariances for one in moments]),
+        np.concatenate(probabilities) if probabilities else None,
     )
-    return family.from_moments(Moments(weights / len(mixtures), means, covariances))
+    return family.from_moments(joint)
 
 
 def agreed(

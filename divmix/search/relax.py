@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from divmix.families import Components, make_family
+from divmix.families import Components, Mixed, make_family
 from divmix.families.noise import denser_than_noise, leaving_room
 from divmix.search import starts
 from divmix.search.run import Searching
@@ -30,7 +30,8 @@ def parted(searching: Searching, components: Components) -> Components:
     """Components from one place, by a covariance that all share: it is as wide as the table at
     first, and as it shrinks they part."""
     family = searching.family
-    tied = make_family("gaussian", "tied", family.floor)
+    categories = family.categories if isinstance(family, Mixed) else None
+    tied = make_family("gaussian", "tied", family.floor, categories)
     iterations = searching.schedule.centre_iterations
     together = searching._replace(family=tied, tol=0.0, noise=None, k=components.count)
     moved = together.climb("relax", tied.from_moments(family.moments(components)), None, iterations)

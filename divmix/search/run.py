@@ -9,7 +9,7 @@ from divmix.engine.loop import Limits, ascend
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
 from divmix.engine.state import State
-from divmix.families import Components, Family, Prior
+from divmix.families import Components, Family, Mixed, Prior
 from divmix.families.family import Array
 from divmix.families.posterior import Posterior
 from divmix.rows import MemoryRows
@@ -47,7 +47,9 @@ class Searching(NamedTuple):
 
     @property
     def columns(self) -> int:
-        """Columns of the rows."""
+        """Columns of the rows; of a mixed table its numbers, and 1 where there is none."""
+        if isinstance(self.family, Mixed):
+            return max(1, len(self.family.categories.numeric))
         return self.sample.matrix.X.shape[1]
 
     def objective(self, prior: Prior | None = None) -> Objective:

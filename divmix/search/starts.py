@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from divmix.errors import InputError
-from divmix.families import Components, Family, Moments
+from divmix.families import Components, Family, Mixed, Moments
 from divmix.families.family import Array
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.merging.tree import in_order
@@ -31,7 +31,7 @@ def start(
     if method == "random":
         centers = generator.choice(len(X), m, replace=False, p=counts / counts.sum())
     else:
-        centers = _spread(X, counts, m, generator)
+        centers = _spread(_comparable(family, X), counts, m, generator)
     return from_centers(family, X, counts, X[centers])
 
 
@@ -58,7 +58,7 @@ def count_distinct(rows: MemoryRows) -> int:
 
 def from_centers(family: Family, X: Array, row_weights: Array, centers: Array) -> Components:
     """Components at centers (m, d) with the pooled covariance and the shares of nearest rows."""
-    nearest = nearest_center(X, centers)
+    nearest = nearest_center(_comparable(family, X), _comparable(family, centers))
     shares = np.bincount(nearest, weights=row_weights, minlength=len(centers))
     apart = (X - centers[nearest]) * np.sqrt(row_weights)[:, None]
     pooled = apart.T @ apart / row_weights.sum()
@@ -67,7 +67,9 @@ def from_centers(family: Family, X: Array, row_weights: Array, centers: Array) -
     return family.start(shares / shares.sum(), centers.copy(), pooled)
 
 
-def k_means(rows: MemoryRows, m: int, generator: np.random.Generator) -> NDArray[np.int64]:
+def k_means(
+    family: Family, rows: MemoryRows, m: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
     """Clusters (n,) by k-means from one start, in the order of their first rows.
 
     On one thread: the bits of more depend on their number, and samples are small.
@@ -77,7 +79,7 @@ def k_means(rows: MemoryRows, m: int, generator: np.random.Generator) -> NDArray
     X, row_weights = rows.matrix
     clustering = KMeans(m, n_init=1, random_state=int(generator.integers(2**31)))
     with _thread_pools().limit(limits=1, user_api="openmp"):
-        return in_order(clustering.fit_predict(X, sample_weight=row_weights))
+        return in_order(clustering.fit_predict(_comparable(family, X), sample_weight=row_weights))
 
 
 @functools.cache
@@ -94,9 +96,15 @@ def from_clusters(
     weights = np.bincount(labels, weights=row_weights, minlength=m)
     shares = np.eye(m)[labels] * row_weights[:, None] / np.maximum(weights, SMALLEST_WEIGHT)
     means = shares.T @ X
-    apart = X - means[labels]
-    covariances = np.einsum("nm,nd,ne->mde", shares, apart, apart) + np.diag(family.floor)
+    numbers = family.categories.numeric if isinstance(family, Mixed) else slice(None)
+    apart = X[:, numbers] - means[labels][:, numbers]
+    covariances = np.einsum("nm,nd,ne->mde", shares, apart, apart) + np.diag(family.floor[numbers])
     return family.from_moments(Moments(weights / weights.sum(), means, covariances))
+
+
+def _comparable(family: Family, X: Array) -> Array:
+    """Rows X (n, d) as distances between them are measured."""
+    return family.comparable(X) if isinstance(family, Mixed) else X
 
 
 def nearest_center(X: Array, centers: Array) -> NDArray[np.int64]:

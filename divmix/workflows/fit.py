@@ -174,7 +174,7 @@ def fit_table(
 
 def rows_of(design: Design, matrix: DesignMatrix) -> MemoryRows:
     """The rows of a design matrix, as a fit sees them."""
-    features = Features(design.indicator, design.far_rows)
+    features = Features(design.indicator, design.far_rows, design.categories)
     return MemoryRows(matrix.X, matrix.row_weights, features)
 
 

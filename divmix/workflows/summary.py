@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from divmix.workflows.fit import Fit
 
 APART_COLUMNS = 3  # columns named to say what sets a cluster apart
+MOST_SHARES, LEAST_SHARE = 2, 0.05  # of a column's categories
 
 
 def run_document(
@@ -99,7 +100,9 @@ def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
 def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
     """For each cluster the columns whose mean differs most from the mixture's mean.
 
-    The difference is counted in standard deviations of the whole mixture.
+    The difference is counted in standard deviations of the whole mixture. A number has `mean` and
+    `overall_mean`; a column of categories `shares` and `overall_shares` of the likeliest ones in
+    the cluster, at most MOST_SHARES, and the difference of the category that differs most.
     """
     weights, components = mixture.components.weights, mixture.components
     variances = mixture.family.variances(components)
@@ -112,18 +115,37 @@ def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
     np.divide(difference, spread, out=difference, where=spread > 0)
     stacked = np.vstack([overall, means])
     summary = mixture.design.column_summary(stacked, np.zeros_like(stacked))
+    blocks = mixture.design.blocks
+    most = [[block[np.abs(own[block]).argmax()] for block in blocks] for own in difference]
     return [
         [
-            {
-                "column": summary.names[j],
-                "mean": float(summary.mean[c + 1, j]),
-                "overall_mean": float(summary.mean[0, j]),
-                "difference": float(difference[c, j]),
-            }
-            for j in np.argsort(-np.abs(difference[c]), kind="stable")[:APART_COLUMNS]
+            _apart(mixture, summary.mean, float(difference[c, most[c][b]]), c, b)
+            for b in np.argsort(-np.abs(difference[c, most[c]]), kind="stable")[:APART_COLUMNS]
         ]
         for c in range(mixture.n_clusters)
     ]
+
+
+def _apart(
+    mixture: Mixture, means: np.ndarray, difference: float, cluster: int, block: int
+) -> dict[str, Any]:
+    """What a column (block) is like in a cluster; means (1 + k, d), of the whole mixture first."""
+    features, name = mixture.design.blocks[block], mixture.design.block_names[block]
+    overall, own = means[0, features], means[cluster + 1, features]
+    categories = mixture.design.category_names(block)
+    if categories is None:
+        means_of = {"mean": float(own[0]), "overall_mean": float(overall[0])}
+        return {"column": name, **means_of, "difference": difference}
+    if len(categories) > len(features):  # yes/no
+        overall, own = np.append(overall, 1 - overall), np.append(own, 1 - own)
+    likeliest = np.argsort(-own, kind="stable")[:MOST_SHARES]
+    shown = [j for j in likeliest if own[j] >= LEAST_SHARE]
+    return {
+        "column": name,
+        "shares": {categories[j]: float(own[j]) for j in shown},
+        "overall_shares": {categories[j]: float(overall[j]) for j in shown},
+        "difference": difference,
+    }
 
 
 def about(

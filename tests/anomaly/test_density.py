@@ -11,9 +11,7 @@ def test_the_least_likely_rows_have_no_say():
     # Scattered rows would make one component's tail as heavy as a tail can be.
     generator = np.random.default_rng(0)
     X = np.vstack([generator.normal(size=(425, 2)), generator.uniform(-30, 30, size=(75, 2))])
-    _, components = density.robust(
-        MemoryRows(X), np.zeros(2), np.random.default_rng(0), Monitor(), 1
-    )
+    _, components = density.robust(MemoryRows(X), np.random.default_rng(0), Monitor(), 1)
     assert components.degrees_of_freedom[0] > 5
 
 

