@@ -39,7 +39,7 @@ def run(
     summary : the means over the families for each method.
     differences : for each family the ARI of the default, the best peer and its ARI, the difference.
 
-    Expect ten minutes for each table of all families. Raises InputError for an unknown family.
+    Expect about a minute for a table of each family. Raises InputError for an unknown family.
     """
     from threadpoolctl import threadpool_limits
 

@@ -44,7 +44,7 @@ def test_the_numbers_of_clusters_cover_their_range():
 
 
 @pytest.mark.parametrize("target", [0.001, 0.1])
-@pytest.mark.parametrize("k, d", [(2, 2), (12, 3), (6, 20)])
+@pytest.mark.parametrize("k, d", [(2, 2), (12, 3), (4, 20)])
 def test_the_closest_clusters_misclassify_as_often_as_asked_for(k, d, target):
     means, covariances = ellipses.clusters(k, d, target, generator(k))
     overlaps = [
@@ -52,10 +52,10 @@ def test_the_closest_clusters_misclassify_as_often_as_asked_for(k, d, target):
         for i in range(k)
         for j in range(i)
     ]
-    assert max(overlaps) == pytest.approx(target, rel=0.25)
+    assert max(overlaps) == pytest.approx(target, rel=0.35)
 
 
-def wrong(means, covariances, i, j, draws=40_000):
+def wrong(means, covariances, i, j, draws=20_000):
     """Share of draws of cluster i that are likelier in cluster j."""
     from scipy.stats import multivariate_normal
 
