@@ -52,9 +52,10 @@ def told(categories: Categories | None) -> list[str]:
     common = [column.name for column in columns if column.common]
     if not any(common):
         return []
+    one = len(common) == 1
     return [
-        f"{', '.join(common)}: depends on no other column, so it has one distribution in all "
-        "clusters"
+        f"{', '.join(common)}: {'depends' if one else 'depend'} on no other column, so "
+        f"{'it has' if one else 'they have'} one distribution in all clusters"
     ]
 
 
