@@ -32,6 +32,10 @@ def report(error: BaseException, debug: bool = False) -> int:
         traceback.print_exception(error)
     code, message, hint = _explain(error)
     print(f"Error: {message}\nHint: {hint}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # what could not be written would be told a second time
+        _silence_stdout()
     return code
 
 

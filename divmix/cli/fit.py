@@ -94,5 +94,7 @@ def command(
 
 def default_output(data: tuple[str, ...]) -> Path:
     """`path/to/table.csv.gz` gives `table.divmix`, standard input `stdin.divmix`."""
-    name = "stdin" if data[0] == "-" else Path(data[0]).resolve().name
+    name = Path(data[0]).resolve().name
+    if data[0] == "-" or name.startswith("pipe:["):  # <(...) has no name of its own
+        name = "stdin"
     return Path(Path(name.removesuffix(".gz").removesuffix(".zst")).stem + ".divmix")

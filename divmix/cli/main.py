@@ -84,6 +84,21 @@ def cli() -> None:
     """
 
 
+def _open_closed_descriptors() -> None:
+    """Nothing that is opened later may take the number of a standard stream and its text.
+
+    Closed ones become empty; stdout cannot be written, so that data sent there is an error.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  to the end
+
+
 def main() -> NoReturn:
     """The entry point of the console script."""
+    _open_closed_descriptors()
     sys.exit(cli())

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks a fit to stop after its step, the second leaves at once."""
+"""Ctrl-C, SIGTERM, SIGHUP: the first asks a fit to stop after its step, the second leaves at once."""
 
 import signal
 import sys
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -41,7 +41,7 @@ def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
 
 @contextmanager
 def terminate_raises() -> Iterator[None]:
-    """Either signal raises Interrupted, so that temporary files are removed on the way out."""
+    """Each of them raises Interrupted, so that temporary files are removed on the way out."""
     with _handling(_raise):
         yield
 

@@ -5,9 +5,11 @@ threading layers: no OpenMP runtime that a forked child would inherit broken, no
 threads call a kernel at once, and a fraction of the compile time of ``parallel=True``.
 """
 
+import errno
 import functools
 import hashlib
 import os
+import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +70,10 @@ def cache_folder() -> Path | None:
         digest.update(source.read_bytes())
     folder = _user_cache() / "divmix" / f"kernels-{digest.hexdigest()[:16]}"
     try:
+        if not folder.is_absolute():  # no home: never into the working folder
+            raise PermissionError(errno.EACCES, "there is no home folder")
         folder.mkdir(parents=True, exist_ok=True)
+        _check_owner(folder.parent, folder)
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
@@ -81,6 +86,21 @@ def cache_folder() -> Path | None:
         )
         return None
     return folder
+
+
+def _check_owner(*folders: Path) -> None:
+    """Raise PermissionError where another user could have put code: what is loaded is executed.
+
+    Write permission of others is taken away from new folders and refused in old ones.
+    """
+    for folder in folders:
+        found = folder.stat()
+        if found.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "it belongs to another user")
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            if any(path.is_file() for path in folder.iterdir()):
+                raise PermissionError(errno.EPERM, "others may write there")
+            folder.chmod(stat.S_IMODE(found.st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _user_cache() -> Path:

@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import stat
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,9 +67,7 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]
 
     Raises ModelFileError for a file that is missing, damaged, not a model or of a newer format.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "model.divmix"
+    path = _model_of(Path(path))
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             _check_sizes(archive, file)
@@ -93,6 +92,27 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]
             f"{path} is not a model file, or it is damaged",
             hint="give the model.divmix that divmix fit wrote, or fit again",
         ) from error
+
+
+def _model_of(path: Path) -> Path:
+    """The file itself, or the one in a run folder. Raises ModelFileError for no complete run."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return path  # opening it will say why
+    if stat.S_ISDIR(mode):
+        if not (path / "run.json").is_file():
+            raise ModelFileError(
+                f"{path} is no run folder, or its run was never finished: it has no run.json",
+                hint="fit again, or name the model.divmix itself",
+            )
+        return path / "model.divmix"
+    if not stat.S_ISREG(mode):
+        raise ModelFileError(
+            f"{path} is no file: a model cannot be read from a device or a pipe",
+            hint="give the model.divmix of a run folder, or the folder",
+        )
+    return path
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

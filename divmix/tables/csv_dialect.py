@@ -85,7 +85,26 @@ def _kind(column: pa.ChunkedArray, decimal: str) -> pa.DataType:
     return pa.large_string()
 
 
+# How files begin that are text, or nearly, and no tables.
+_FOREIGN = {
+    b"version https://git-lfs.github.com/spec": ("a Git LFS pointer", "git lfs pull"),
+    b"%PDF-": ("a PDF document", "export the table as CSV"),
+    b"<": ("XML or HTML", "export the table as CSV"),
+    b"{": ("JSON", "export the table as CSV"),
+    b"[{": ("JSON", "export the table as CSV"),
+    b"[[": ("JSON", "export the table as CSV"),
+}
+
+
+def _refuse_foreign(name: str, head: bytes) -> None:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for magic, (kind, hint) in _FOREIGN.items():
+        if start.startswith(magic):
+            raise InputError(f"{name} is {kind}, not a table", hint=hint)
+
+
 def _decode(name: str, head: bytes) -> str:
+    _refuse_foreign(name, head)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{name} is text in UTF-16", hint="save it as UTF-8")
     if b"\0" in head or head.startswith(b"PK\x03\x04"):

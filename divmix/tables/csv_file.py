@@ -201,7 +201,7 @@ class CsvFile:
         """
         try:
             yield
-        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        except (ValueError, OSError) as error:
             raise self._explained(str(error), first_row) from error
 
     def _explained(self, message: str, first_row: int) -> InputError:

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,12 +39,13 @@ _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 class Source:
     """One file or standard input, opened from its start.
 
-    Standard input can be opened once; its size and digest are taken while it is read.
+    Standard input and pipes can be opened once, so they are read once; its size and digest are taken while it is read.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.is_stream = str(path) == STANDARD_INPUT
-        self.name = "standard input" if self.is_stream else str(path)
+        is_input = str(path) == STANDARD_INPUT
+        self.is_stream = is_input or _is_pipe(path)
+        self.name = "standard input" if is_input else str(path)
         self._path = path
         self._digest = hashlib.sha256()
         self._size = 0
@@ -53,7 +56,8 @@ class Source:
         if not self.is_stream:
             return _decompressed(_Replay(self._open_file()))
         if self._stream is None:
-            self._stream = _decompressed(_Replay(_Counted(sys.stdin.buffer, self)))
+            stream = sys.stdin.buffer if str(self._path) == STANDARD_INPUT else self._open_file()
+            self._stream = _decompressed(_Replay(_Counted(stream, self)))
         return self._stream
 
     def head(self, size: int) -> bytes:
@@ -108,6 +112,8 @@ def expand(sources: Sequence[str | Path]) -> list[Source]:
         sources = [sources]
     found: list[Source] = []
     for source in sources:
+        if str(source) == "":
+            raise InputError("the name of a table is empty", hint="name a file, a folder or -")
         path = Path(source)
         if str(source) == STANDARD_INPUT or not path.is_dir():
             found.append(Source(source))
@@ -126,6 +132,17 @@ def expand(sources: Sequence[str | Path]) -> list[Source]:
             )
         found.extend(map(Source, tables))
     return found
+
+
+def _is_pipe(path: str | Path) -> bool:
+    """Whether what is read there is gone afterwards. Raises InputError for a device."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False  # opening it will say why
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise InputError(f"{path} is a device, not a table", hint="name a file, a folder or a pipe")
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _decompressed(stream: "_Replay") -> "_Replay":

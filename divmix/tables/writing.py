@@ -1,6 +1,8 @@
 """Files that appear whole or not at all."""
 
 import errno
+import fcntl
+import glob
 import io
 import json
 import os
@@ -8,7 +10,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -18,8 +20,9 @@ from divmix.errors import OutputError
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet", ".arrow")
 
-# What a full disk, a quota or a size limit says. Other errors of the writer are not the output's.
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+# What a full disk, a quota, a size limit or a closed descriptor says. Other errors of the writer
+# are not the output's.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> None:
@@ -46,8 +49,9 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
     """A binary file that takes its name only when the block ends without an error.
 
     It is written under a temporary name in the same folder, synced, then renamed: a failure
-    removes it, and a kill leaves nothing under the final name. A device or pipe is written as is.
-    Raises OutputError where the file exists without `overwrite`, or cannot be written.
+    removes it, and a kill leaves nothing under the final name; the next writer of that name clears
+    away what a killed one left. A file that is replaced hands on its permissions. A device or pipe
+    is written as is. Raises OutputError where the file exists without `overwrite`, or cannot be written.
     """
     check_output(path, overwrite=overwrite)
     # A symbolic link stays one: the file it points to is replaced.
@@ -56,22 +60,56 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
         with path.open("wb") as device:
             yield device
         return
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    _sweep(path)
+    file, temporary = _temporary_file(path)
     try:
-        # Created with open's own mode, so the umask applies as for any new file.
-        with temporary.open("xb") as file:
+        with file:
+            if path.exists():
+                _hand_on_permissions(path, file)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        check_output(path, overwrite=overwrite)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+            check_output(path, overwrite=overwrite)
+            os.replace(temporary, path)
+        sync_folder(path.parent)
     except OSError as error:
-        if error.errno in _NO_ROOM or error.filename == str(temporary):
+        if error.errno in NO_ROOM or error.filename == str(temporary):
             raise _cannot_write(path, error) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary_file(path: Path) -> tuple[BinaryIO, Path]:
+    """A new file beside `path`, locked, so that others see that its writer lives, and its name."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            # Created with open's own mode, so the umask applies as for any new file.
+            file = temporary.open("xb")
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if temporary.exists():  # no other writer took it for a dead one's before it was locked
+            return file, temporary
+        file.close()
+
+
+def _sweep(path: Path) -> None:
+    """Remove temporary files of `path` whose writers are dead."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.tmp"):
+        with suppress(OSError), leftover.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
+
+
+def _hand_on_permissions(path: Path, file: BinaryIO) -> None:
+    found = path.stat()
+    with suppress(OSError):  # only root can give a file away
+        os.fchown(file.fileno(), found.st_uid, found.st_gid)
+    os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
 
 
 def write_json(path: str | Path, document: Any, *, overwrite: bool = False) -> None:
@@ -84,7 +122,8 @@ def write_json(path: str | Path, document: Any, *, overwrite: bool = False) -> N
         default=lambda value: value.tolist(),
     )
     with atomic_file(path, overwrite=overwrite) as file:
-        file.write(f"{text}\n".encode())
+        # A name that is no UTF-8 keeps its bytes as JSON's own escapes.
+        file.write(f"{text}\n".encode(errors="backslashreplace"))
 
 
 class TableWriter:
@@ -144,7 +183,7 @@ def _standard_output() -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             raise _cannot_write("standard output", error) from error
         raise
 
@@ -181,7 +220,7 @@ def _csv_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"' if needs_quotes else name
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable, where the file system can."""
     try:
         handle = os.open(folder, os.O_RDONLY)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from divmix.errors import DivmixError
+import divmix
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
+from divmix.tables.writing import write_json
 from divmix.workflows import run_folder
 from divmix.workflows.predict import write_labels
 
@@ -29,34 +30,26 @@ def run_cut(
     OutputError; then no model is written.
     """
     mixture = Mixture.load(model).cut(k)
-    run_folder.check(output, overwrite)
-    made = not output.exists()
-    output.mkdir(parents=True, exist_ok=True)
-    rows, labels = 0, None
-    if sources:
-        labels = f"assignments.{assignments_format}"
-        try:
+    rows = 0
+    with run_folder.claimed(output, overwrite) as place, place.built() as folder:
+        if sources:
             rows = write_labels(
                 mixture,
                 sources,
-                output / labels,
-                overwrite=overwrite,
+                folder / f"assignments.{assignments_format}",
                 unknown=unknown,
                 progress=progress,
             )
-        except DivmixError:
-            if made:
-                output.rmdir()
-            raise
-    run_folder.clear(output, keep=labels)
-    table = run_folder.component_table(mixture)
-    run_folder.write_table(output / "components.csv", [table], overwrite)
-    mixture.save(output / "model.divmix", overwrite=overwrite)
-    return {
-        "output": str(output),
-        "n_clusters": mixture.n_clusters,
-        "n_components": mixture.components.count,
-        "merge": mixture.hierarchy and mixture.hierarchy.criterion,
-        "rows": rows,
-        "cluster_weights": mixture.cluster_weights.tolist(),
-    }
+        table = run_folder.component_table(mixture)
+        run_folder.write_table(folder / "components.csv", [table], overwrite=False)
+        mixture.save(folder / "model.divmix")
+        document = {
+            "n_clusters": mixture.n_clusters,
+            "n_components": mixture.components.count,
+            "merge": mixture.hierarchy and mixture.hierarchy.criterion,
+            "rows": rows,
+            "cluster_weights": mixture.cluster_weights.tolist(),
+        }
+        about = {"divmix": divmix.__version__, "command": "cut", "model": str(model)}
+        write_json(folder / "run.json", about | document)
+    return {"output": str(output), **document}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from divmix.progress import Progress
 from divmix.settings import DetectSettings, DetectTableSettings
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
+from divmix.tables.folders import ClaimedFolder
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output, write_json
 from divmix.workflows import run_folder
@@ -61,9 +63,9 @@ def run_detect(
         )
     if output not in (None, "-"):
         check_output(output, overwrite=overwrite)
-    if run is not None:
-        run_folder.check(run, overwrite)
-    with limited_threads(settings.threads, progress):
+    with ExitStack() as stack:
+        place = None if run is None else stack.enter_context(run_folder.claimed(run, overwrite))
+        stack.enter_context(limited_threads(settings.threads, progress))
         if model is not None:
             mixture, notes = load_detector(model), []
         else:
@@ -106,8 +108,8 @@ def run_detect(
             notes,
             {"fit": density_there - started, "score": time.monotonic() - density_there},
         )
-        if run is not None:
-            write_run(run, mixture, document, overwrite)
+        if place is not None:
+            write_run(place, mixture, document)
         if output is not None:
             run_folder.write_table(output, table_of(found), overwrite)
     return document
@@ -128,13 +130,11 @@ def table_of(found: Detection) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
-def write_run(run: Path, mixture: Mixture, document: dict[str, Any], overwrite: bool) -> None:
+def write_run(place: ClaimedFolder, mixture: Mixture, document: dict[str, Any]) -> None:
     """The run folder: the model, then run.json. Raises OutputError."""
-    run.mkdir(parents=True, exist_ok=True)
-    if overwrite:
-        run_folder.clear(run)
-    mixture.save(run / "model.divmix", overwrite=overwrite)
-    write_json(run / "run.json", document, overwrite=overwrite)
+    with place.built() as folder:
+        mixture.save(folder / "model.divmix")
+        write_json(folder / "run.json", document)
 
 
 def _document(

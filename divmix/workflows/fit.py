@@ -72,40 +72,35 @@ def run_fit(
     """
     progress = progress or Progress()
     started = time.monotonic()
-    run_folder.check(output, overwrite)
     if figures:
         report.check_available()
-    progress.stage("reading " + ", ".join(str(source) for source in sources))
-    reader = open_table(sources, **reading_options(tables))
-    table = reader.read()
-    read = time.monotonic()
-    try:
-        fit = fit_table(
-            table,
-            settings,
-            tables,
-            notes=reader.notes,
-            locate=reader.locate,
-            progress=progress,
-            should_stop=should_stop,
+    with run_folder.claimed(output, overwrite) as place:
+        progress.stage("reading " + ", ".join(str(source) for source in sources))
+        reader = open_table(sources, **reading_options(tables))
+        table = reader.read()
+        read = time.monotonic()
+        try:
+            fit = fit_table(
+                table,
+                settings,
+                tables,
+                notes=reader.notes,
+                locate=reader.locate,
+                progress=progress,
+                should_stop=should_stop,
+            )
+        except Interrupted:
+            return None
+        document = summary.run_document(
+            fit,
+            settings=settings.to_dict() | tables.to_dict(),
+            origins=origins or {},
+            source=reader.describe() | {"rows": table.num_rows},
+            evaluation=evaluate_clusters(table, tables.truth, fit.scores.cluster),
+            times={"read": read - started, "fit": time.monotonic() - read},
         )
-    except Interrupted:
-        return None
-    document = summary.run_document(
-        fit,
-        settings=settings.to_dict() | tables.to_dict(),
-        origins=origins or {},
-        source=reader.describe() | {"rows": table.num_rows},
-        evaluation=evaluate_clusters(table, tables.truth, fit.scores.cluster),
-        times={"read": read - started, "fit": time.monotonic() - read},
-    )
-    progress.stage(f"writing {output}")
-    run_folder.write(output, fit, document, assignments_format, overwrite)
-    if figures:
-        report.clusters_figure(
-            fit.X, fit.scores.cluster, output / f"clusters.{figures}", overwrite=overwrite
-        )
-        report.trace_figure(fit.trace, output / f"trace.{figures}", overwrite=overwrite)
+        progress.stage(f"writing {output}")
+        run_folder.write(place, fit, document, assignments_format, figures)
     if settings.require_convergence and fit.stop_reason != "converged":
         raise NotConvergedError(
             f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",

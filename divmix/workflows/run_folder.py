@@ -1,7 +1,7 @@
 """The run folder: what a fit leaves on disk. run.json comes last, so it marks a complete run."""
 
-import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,60 +10,58 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from divmix.errors import OutputError
+from divmix import report
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, Scores
 from divmix.progress import TraceRow
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
+from divmix.tables.folders import ClaimedFolder, claimed_folder
 from divmix.tables.writing import TableWriter, write_json
 
 if TYPE_CHECKING:
     from divmix.workflows.fit import Fit
 
-ASSIGNMENTS = ("assignments.csv", "assignments.parquet")
-FIGURES = ("clusters.png", "clusters.svg", "trace.png", "trace.svg")
+# All that a run folder may hold.
+NAMES = (
+    "model.divmix",
+    "assignments.csv",
+    "assignments.parquet",
+    "components.csv",
+    "trace.csv",
+    "clusters.png",
+    "clusters.svg",
+    "trace.png",
+    "trace.svg",
+    "run.json",
+)
 
 
-def check(folder: Path, overwrite: bool) -> None:
-    """Raise OutputError now for a folder that could not be written after the fit."""
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file", hint="choose another folder with -o")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise OutputError(
-            f"the output folder {folder} exists", hint="use --force to overwrite, or -o elsewhere"
-        )
-    standing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"cannot write to {folder}: {standing} is no folder that can be written",
-            hint="choose another folder with -o",
-        )
+@contextmanager
+def claimed(folder: Path, overwrite: bool) -> Iterator[ClaimedFolder]:
+    """A run folder that no other run may write meanwhile. Raises OutputError as it does."""
+    with claimed_folder(folder, NAMES, overwrite=overwrite) as place:
+        yield place
 
 
 def write(
-    folder: Path,
+    place: ClaimedFolder,
     fit: "Fit",
     document: dict[str, Any],
     assignments_format: str,
-    overwrite: bool,
+    figures: str | None,
 ) -> None:
-    """Write all files of the run; with `overwrite` those of a former run are replaced."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if overwrite:
-        clear(folder)
-    fit.mixture.save(folder / "model.divmix", overwrite=overwrite)
-    write_table(folder / f"assignments.{assignments_format}", assignments(fit.scores), overwrite)
-    write_table(folder / "components.csv", [component_table(fit.mixture)], overwrite)
-    write_table(folder / "trace.csv", [trace_table(fit.trace)], overwrite)
-    write_json(folder / "run.json", document, overwrite=overwrite)
-
-
-def clear(folder: Path, keep: str | None = None) -> None:
-    """Remove what a former run left and new files would contradict, run.json first; not `keep`."""
-    for name in ("run.json", "trace.csv", *ASSIGNMENTS, *FIGURES):
-        if name != keep:
-            (folder / name).unlink(missing_ok=True)
+    """Write all files of the run; those of a former run are replaced together."""
+    with place.built() as folder:
+        fit.mixture.save(folder / "model.divmix")
+        write_table(folder / f"assignments.{assignments_format}", assignments(fit.scores), False)
+        write_table(folder / "components.csv", [component_table(fit.mixture)], False)
+        write_table(folder / "trace.csv", [trace_table(fit.trace)], False)
+        if figures:
+            picture = folder / f"clusters.{figures}"
+            report.clusters_figure(fit.X, fit.scores.cluster, picture, overwrite=False)
+            report.trace_figure(fit.trace, folder / f"trace.{figures}", overwrite=False)
+        write_json(folder / "run.json", document)
 
 
 def write_table(path: str | Path, batches: Iterable[pa.RecordBatch], overwrite: bool) -> int:

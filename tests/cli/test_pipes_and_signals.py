@@ -5,11 +5,12 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 
 import pytest
 
 from divmix.cli.signals import GracefulStop, Interrupted, terminate_raises
-from tests.cli.helpers import FIT, assert_two_lines, write_csv
+from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
 
 ENDLESS = ["-k", "2", "--method", "em", "--tol", "0", "--max-iter", "100000000"]
 
@@ -177,3 +178,17 @@ def test_a_terminal_sees_progress_and_summary(shell, table):
     text = seen.decode()
     for words in ("reading", "what sets it apart", "log-likelihood", "divmix predict table.divmix"):
         assert words in text
+
+
+@pytest.mark.parametrize("closed, code", [("<&-", 0), ("2>&-", 0), (">&-", 2)])
+def test_a_closed_descriptor_is_never_another_files(shell, fitted, closed, code):
+    command = f'"{sys.executable}" -m divmix predict "$1" "$2" {closed}'
+    arguments = ["bash", "-c", command, "bash", str(fitted), str(fitted.parent / "table.csv")]
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == code, done.stderr
+    if code:
+        assert_two_lines(done.stderr)
+    else:
+        assert done.stderr == "" and len(done.stdout.splitlines()) == 61

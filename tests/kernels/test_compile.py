@@ -123,3 +123,16 @@ if child == 0:
 os.waitpid(child, 0)
 """
     assert run(tmp_path, code).stdout.split() == ["72", "72"]
+
+
+def test_a_cache_where_others_may_write_or_without_a_home_is_not_used(tmp_path, monkeypatch):
+    find = compiling.cache_folder.__wrapped__
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = find()
+    (folder / "planted.nbi").touch()
+    folder.chmod(0o777)
+    with pytest.warns(RuntimeWarning, match="others may write"):
+        assert find() is None
+    monkeypatch.setattr(compiling, "_user_cache", lambda: Path("~/.cache"))
+    with pytest.warns(RuntimeWarning, match="no home"):
+        assert find() is None

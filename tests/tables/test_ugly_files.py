@@ -1,6 +1,8 @@
 """One expected message for each way a table can be broken: file, row, column and value."""
 
 import gzip
+import os
+import threading
 
 import pyarrow as pa
 import pytest
@@ -181,3 +183,36 @@ def test_text_where_the_model_has_numbers_is_said_for_parquet(tmp_path):
     parquet.write_table(pa.table({"a": ["x"]}), tmp_path / "t.parquet")
     with pytest.raises(InputError, match="column 'a' is text where numbers are needed"):
         open_table([tmp_path / "t.parquet"], number_columns=["a"])
+
+
+def test_a_pipe_is_read_once_and_every_row_arrives(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    lines = "a,b\n" + "".join(f"{i},{i * 2}\n" for i in range(300_000))
+    writer = threading.Thread(target=pipe.write_text, args=(lines,))
+    writer.start()
+    table = open_table([pipe]).read()
+    writer.join()
+    assert table.column("a").to_pylist() == list(range(300_000))
+
+
+def test_devices_and_an_empty_name_are_refused():
+    with pytest.raises(InputError, match="device"):
+        open_table(["/dev/zero"])
+    with pytest.raises(InputError, match="empty"):
+        open_table([""])
+
+
+@pytest.mark.parametrize(
+    "text, kind",
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS"),
+        ("%PDF-1.7\n1,2\n", "PDF"),
+        ('<?xml version="1.0"?>\n<a/>\n', "XML"),
+        ('{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n', "JSON"),
+    ],
+)
+def test_text_that_is_no_table_is_refused_by_name(tmp_path, text, kind):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(InputError, match=kind):
+        open_table([tmp_path / "table.csv"])

@@ -170,7 +170,7 @@ def test_bad_input_is_refused_and_nothing_is_written(ellipses, tmp_path):
         run_cut(ellipses, 5, tmp_path / "cut")
     run_cut(ellipses, 5, tmp_path / "cut", overwrite=True)
     names = sorted(path.name for path in (tmp_path / "cut").iterdir())
-    assert names == ["components.csv", "model.divmix"]
+    assert names == ["components.csv", "model.divmix", "run.json"]
     assert Mixture.load(tmp_path / "cut").n_clusters == 5
 
 
