@@ -13,10 +13,12 @@ import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import llvmlite.binding as llvm
 import numba
 from numba.core import event
+from numba.core.caching import IndexDataCacheFile
 
 # Not "nnan" or "ninf": with those, LLVM may assume that no NaN exists and infinities lose meaning.
 FAST_MATH = frozenset({"nsz", "arcp", "contract", "reassoc"})
@@ -53,9 +55,43 @@ def kernel(function: Callable | None = None, *, fastmath: frozenset[str] = FAST_
     # Numba reads the folder when it decorates; other users of Numba keep their own setting.
     previous, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
     try:
-        return numba.njit(cache=True, **options)(function)
+        compiled = numba.njit(cache=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = previous
+    if not numba.config.DISABLE_JIT:
+        _forgive(compiled._cache._cache_file)
+    return compiled
+
+
+def _forgive(file: IndexDataCacheFile) -> None:
+    """A cache file that is damaged counts as absent, so that it is written anew; one that cannot
+    be written is left out. Numba lets both end the program."""
+
+    def forgiving(method: Callable, otherwise: Callable[[], Any]) -> Callable:
+        def run(*args: Any) -> Any:
+            try:
+                return method(*args)
+            except Exception:  # whatever unpickling raises
+                _warn_once(cache_folder())
+                return otherwise()
+
+        return run
+
+    for name, otherwise in (("_load_index", dict), ("load", _nothing), ("save", _nothing)):
+        setattr(file, name, forgiving(getattr(file, name), otherwise))
+
+
+def _nothing() -> None:
+    """What is loaded where there is nothing, and what saving returns."""
+
+
+@functools.cache
+def _warn_once(folder: Path | None) -> None:
+    warnings.warn(
+        f"compiled kernels in {folder} are damaged or cannot be written; they are compiled anew",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 @functools.cache

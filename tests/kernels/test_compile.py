@@ -51,6 +51,31 @@ def test_without_a_writable_cache_kernels_work_with_one_warning(tmp_path):
     assert "XDG_CACHE_HOME" in done.stderr
 
 
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_a_damaged_cache_is_compiled_anew_with_one_warning_and_repaired(kind, tmp_path):
+    run(tmp_path)
+    damaged = list(tmp_path.rglob(f"*.{kind}"))
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[: 0 if kind == "nbi" else 100])
+    done = run(tmp_path)
+    assert damaged and done.stdout.split() == ["compiling", "1.0", "2.0"]
+    assert done.stderr.count("RuntimeWarning") == 1 and "damaged" in done.stderr
+    done = run(tmp_path)
+    assert done.stdout.split() == ["1.0", "2.0"] and not done.stderr
+
+
+def test_a_full_disk_leaves_kernels_uncached_with_one_warning(tmp_path):
+    full = """
+import numba.core.caching as caching
+def refuse(self, path):
+    raise OSError(28, "No space left on device")
+caching.IndexDataCacheFile._open_for_write = refuse
+"""
+    done = run(tmp_path, full + USE_A_KERNEL_TWICE)
+    assert done.stdout.split() == ["compiling", "1.0", "2.0"]
+    assert done.stderr.count("RuntimeWarning") == 1
+
+
 def test_kernels_work_without_compiler(tmp_path):
     assert run(tmp_path, NUMBA_DISABLE_JIT="1").stdout.split() == ["1.0", "2.0"]
 
