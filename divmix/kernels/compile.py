@@ -50,6 +50,10 @@ def kernel(function: Callable | None = None, *, fastmath: frozenset[str] = FAST_
     folder = cache_folder()
     # error_model: a division by zero gives inf or NaN, as in NumPy, without a branch.
     options = {"nogil": True, "fastmath": set(fastmath), "error_model": "numpy"}
+    # A process that compiles has two copies of what a kernel calls, the callee's own and that in
+    # the caller's machine code, and links to the first; one that loads has the second alone. They
+    # round differently, so the callee is always inlined: the same bits in both.
+    options["forceinline"] = True
     if folder is None:
         return numba.njit(**options)(function)
     # Numba reads the folder when it decorates; other users of Numba keep their own setting.

@@ -51,6 +51,18 @@ def test_without_a_writable_cache_kernels_work_with_one_warning(tmp_path):
     assert "XDG_CACHE_HOME" in done.stderr
 
 
+def test_a_fit_that_compiles_has_the_bits_of_one_that_loads(tmp_path):
+    fit = """
+import numpy as np
+from divmix.core import fit_rows
+from divmix.settings import EmSettings
+X = np.random.default_rng(0).normal(size=(150, 4))
+fitted = fit_rows(X, EmSettings(clusters=3, covariance="diag"))
+print(fitted.components.means.tobytes().hex(), fitted.components.covariances.tobytes().hex())
+"""
+    assert run(tmp_path, fit).stdout == run(tmp_path, fit).stdout
+
+
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 def test_a_damaged_cache_is_compiled_anew_with_one_warning_and_repaired(kind, tmp_path):
     run(tmp_path)
