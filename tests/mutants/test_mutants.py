@@ -70,7 +70,7 @@ MUTANTS = {
         "search/compete.py",
         "return components[agreed(searching, components, np.array(values), votes)]",
         "return components[0]",
-        f"{SEARCH}::test_clusters_of_very_unequal_size_are_found",
+        f"{SEARCH}::test_many_clusters_along_a_curve_are_found",
     ),
     "starts not put together": (
         "search/compete.py",
