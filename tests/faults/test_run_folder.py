@@ -66,7 +66,7 @@ def generation(folder):
     return text
 
 
-@pytest.mark.parametrize("exchange", [1, 0])
+@pytest.mark.parametrize("exchange", [1, pytest.param(0, marks=pytest.mark.long)])
 @pytest.mark.parametrize("fault", [0, 28, 5], ids=["kill", "ENOSPC", "EIO"])
 def test_no_operation_that_fails_loses_or_mixes_a_run(tmp_path, fault, exchange):
     folder = tmp_path / "run"
