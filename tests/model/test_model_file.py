@@ -87,7 +87,10 @@ def test_any_array_of_numbers_survives(tmp_path_factory, array):
     assert read.dtype == array.dtype
 
 
-def test_a_run_folder_stands_for_its_model(model):
+def test_a_finished_run_folder_stands_for_its_model(model):
+    with pytest.raises(ModelFileError, match="never finished"):
+        read_model(model.parent)
+    (model.parent / "run.json").write_text("{}")
     assert read_model(model.parent)[0] == DOCUMENT
 
 
@@ -252,9 +255,12 @@ def test_a_member_that_claims_more_than_the_file_holds_is_refused(tmp_path):
         read_model(tmp_path / "m")
 
 
-@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
-def test_a_missing_file_is_a_model_file_error_with_its_name(tmp_path, make):
+@pytest.mark.parametrize(
+    "make, told",
+    [(lambda path: None, "No such file"), (lambda path: path.mkdir(), "no run.json")],
+)
+def test_a_missing_file_is_a_model_file_error_with_its_name(tmp_path, make, told):
     make(tmp_path / "m")
-    with pytest.raises(ModelFileError, match="No such file") as caught:
+    with pytest.raises(ModelFileError, match=told) as caught:
         read_model(tmp_path / "m")
     assert str(tmp_path / "m") in str(caught.value)
