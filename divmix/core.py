@@ -98,7 +98,7 @@ def fit_rows(
     monitor = monitor or Monitor(settings.time_budget)
     notes: list[str] = []
     settings, model = settle(rows, settings, monitor, notes, family)
-    problem = replace(_problem(rows, settings, model, monitor, start), schedule=schedule)
+    problem = _problem(rows, settings, model, monitor, start, schedule)
     monitor.trace.clear()  # the trace is that of the fit
     for note in notes:
         monitor.progress.note(note)
@@ -190,8 +190,9 @@ def candidate_models(
 ) -> list[Model]:
     """The models among which a criterion may choose: with covariance auto, full and diagonal.
 
-    `categories` are those of the rows that the family is to know. Student-t components are full where they can be: diagonal ones fill a cluster of an embedding
-    with many, 396 where there are ten digits.
+    `categories` are those of the rows that the family is to know. Student-t components are full
+    where they can be: diagonal ones fill a cluster of an embedding with many, 396 where there are
+    ten digits.
     """
     family = "gaussian" if settings.family == "auto" else settings.family
     floor = variance_floor(rows, settings.floor)
@@ -228,15 +229,15 @@ def _settle_alpha(
         rows, models, cast(tuple[Merge, ...], merges), searching, settings.components, settings.seed
     )
     family = chosen.model.family  # one of another kind has no covariance to tell of
-    covariance, known = settings.covariance, isinstance(family, LocationScale | Mixed)
+    covariance, covariance_told = settings.covariance, ""
     if isinstance(family, LocationScale | Mixed):
         covariance = family.structure.name
+        covariance_told = f"covariance {covariance}, "
     told = f", {chosen.gain:.3g} nats per row above alpha 0" if chosen.alpha else ""
     notes.append(f"alpha {chosen.alpha:g}, the best held-out log-likelihood" + told)
     if len(models) * len(merges) > 1:
         shape = {"kl": "one component each", "overlap": "unions of components"}[chosen.merge]
-        told = f"covariance {covariance}, " if known else ""
-        notes.append(f"{told}clusters as {shape}: the best held-out log-likelihood")
+        notes.append(f"{covariance_told}clusters as {shape}: the best held-out log-likelihood")
     return replace(settings, alpha=chosen.alpha, covariance=covariance, merge=chosen.merge)
 
 
@@ -297,7 +298,12 @@ def _noise(family: Family, summary: Summary, settings: FitSettings) -> Component
 
 
 def _problem(
-    rows: Rows, settings: FitSettings, model: Model, monitor: Monitor, start: Components | None
+    rows: Rows,
+    settings: FitSettings,
+    model: Model,
+    monitor: Monitor,
+    start: Components | None,
+    schedule: Schedule,
 ) -> Problem:
     k, m = cast(int, settings.clusters), settings.components
     if m is not None and m < k:
@@ -326,6 +332,7 @@ def _problem(
         settings.tol,
         settings.precision,
         start,
+        schedule,
     )
 
 

@@ -72,8 +72,11 @@ def trace_figure(trace: Sequence[TraceRow], path: Path, *, overwrite: bool) -> N
     axes = figure.subplots()
     phases = list(dict.fromkeys(row.phase for row in trace))
     colours = _colours(len(phases))
+    drawn: set[int] = set()
     for climb in climbs(trace):
         number = phases.index(climb[0].phase)
+        label = None if number in drawn else phases[number]  # one entry for each phase
+        drawn.add(number)
         places, values = [row.iteration for row in climb], [row.objective for row in climb]
         axes.plot(
             places,
@@ -82,11 +85,9 @@ def trace_figure(trace: Sequence[TraceRow], path: Path, *, overwrite: bool) -> N
             markersize=3,
             linewidth=1,
             color=colours[number],
-            label=phases[number],
+            label=label,
         )
-    handles, names = axes.get_legend_handles_labels()
-    first = dict(reversed(list(zip(names, handles, strict=True))))  # one entry for each phase
-    axes.legend([first[phase] for phase in phases], phases)
+    axes.legend()
     axes.set_xlabel("iteration")
     axes.set_ylabel("J, nats per row")
     _save(figure, path, overwrite)

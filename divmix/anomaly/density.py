@@ -22,14 +22,12 @@ from divmix.rows import Block, MemoryRows
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching
 from divmix.search.starts import count_distinct
-from divmix.settings import EmSettings
+from divmix.settings import DEFAULT_ALPHA, EmSettings
 from divmix.settings.schedule import SCHEDULE
 
 DETAILED_COMPONENTS, ROWS_EACH = 64, 20  # so many, where each has so many distinct rows
 DETAILED_ITERATIONS = 40
 SMALLEST_SPREAD = 0.01  # standard deviation, as a share of the column's range
-
-ALPHA = 0.03  # weight of the entropy, the default of a fit
 
 ROBUST_COMPONENTS, ROBUST_STARTS = 4, 5
 TRIMMED = 0.2  # share of the rows, the least likely ones, that have no say
@@ -60,7 +58,7 @@ def detailed(
     family = make_family("gaussian", "diag", (SMALLEST_SPREAD * extent) ** 2, categories)
     most = components or DETAILED_COMPONENTS
     m = max(1, min(most, len(X) // ROWS_EACH))
-    searching = Searching(MemoryRows(X, row_weights), family, None, monitor, 1, ALPHA)
+    searching = Searching(MemoryRows(X, row_weights), family, None, monitor, 1, DEFAULT_ALPHA)
     diverse = diversify(searching, relax(searching, m, generator))
     prior = searching.pooled(diverse, SCHEDULE.relaxed_prior)
     return family, searching.climb("refine", diverse, prior, DETAILED_ITERATIONS)

@@ -16,7 +16,7 @@ from divmix.core import Fitted, fit_rows
 from divmix.engine.objective import Objective
 from divmix.metrics import clustering_metrics
 from divmix.progress import Progress
-from divmix.settings import DiversifiedSettings, fit_settings
+from divmix.settings import DEFAULT_ALPHA, fit_settings
 from divmix.settings.schedule import SCHEDULE
 
 TRAINING_SHARE = 0.8
@@ -47,14 +47,13 @@ class Outcome(NamedTuple):
 
 def variants() -> dict[str, Variant]:
     """Name -> what it changes; the first is the default. Alpha 0 is the method without repulsion."""
-    default = DiversifiedSettings(clusters=1).alpha
     by_alpha = {
         f"alpha {alpha:g}" + (" (no repulsion)" if alpha == 0 else ""): Variant({"alpha": alpha})
         for alpha in ALPHAS
-        if alpha != default
+        if alpha != DEFAULT_ALPHA
     }
     return {
-        f"default (alpha {default})": Variant(),
+        f"default (alpha {DEFAULT_ALPHA})": Variant(),
         **by_alpha,
         "no shared drive": Variant(schedule={"share": False}),
         "no diversify": Variant(schedule={"diversify_iterations": 0}),
@@ -136,8 +135,7 @@ def fit(variant: Variant, X: np.ndarray, k: int, seed: int) -> Fitted:
 def _scored(fitted: Fitted, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log p(x) and cluster of each row, (n,) each."""
     found = Objective(fitted.family).posterior(X, fitted.components)
-    member = np.eye(fitted.clusters.max() + 1)[fitted.clusters]
-    return found.log_density, (found.responsibilities @ member).argmax(axis=1)
+    return found.log_density, found.clusters(fitted.clusters)
 
 
 def _figures(outcomes: list[Outcome]) -> dict[str, float]:

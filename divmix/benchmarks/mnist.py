@@ -22,7 +22,7 @@ from divmix.errors import InputError
 from divmix.metrics import clustering_metrics
 from divmix.progress import Progress
 from divmix.rows import Features, MemoryRows
-from divmix.settings import DiversifiedSettings, FitSettings, TableSettings
+from divmix.settings import DEFAULT_ALPHA, DiversifiedSettings, FitSettings, TableSettings
 from divmix.tables.reading import open_table
 from divmix.workflows.fit import Fit, fit_table
 from divmix.workflows.resources import limited_threads
@@ -39,7 +39,6 @@ PUBLISHED = {  # accuracy, NMI
     "N2D": (0.979, 0.942),
 }
 SPECTRAL = "pca:50,spectral:15"
-DEFAULT_ALPHA = 0.03
 NEEDS = {"umap": "umap"} | dict.fromkeys(("autoencoder", "joint", *PEERS), "torch")
 
 

@@ -15,7 +15,7 @@ from divmix.benchmarks.labelled import COLUMNS, LabelledSet, find_sets, read_set
 from divmix.benchmarks.peers import gaussian_mixture
 from divmix.metrics import centroid_index, clustering_metrics
 from divmix.progress import Progress
-from divmix.settings import DiversifiedSettings, fit_settings
+from divmix.settings import DEFAULT_ALPHA, fit_settings
 from divmix.workflows.fit import fit_table
 
 ALPHAS = (0.0, 0.01, 0.1, 1.0, 10.0)
@@ -69,10 +69,9 @@ def run(
 
 def methods() -> dict[str, Method]:
     """Name -> labels (n,) of a labelled set, its design matrix (n, d) and a seed."""
-    default = DiversifiedSettings(clusters=1).alpha
-    ours = {f"diversified, alpha {default} (default)": divmix_labels()}
+    ours = {f"diversified, alpha {DEFAULT_ALPHA} (default)": divmix_labels()}
     for alpha in ALPHAS:
-        if alpha != default:
+        if alpha != DEFAULT_ALPHA:
             ours[f"diversified, alpha {alpha:g}"] = divmix_labels(alpha=alpha)
     peers = {
         "EM, k-means++": divmix_labels(method="em", init="kmeans++"),

@@ -15,10 +15,10 @@ from divmix.search.phases import final_prior, sample_rows
 from divmix.search.reduce import reduce
 from divmix.search.relax import choose_components, diversify, relax
 from divmix.search.run import Model, Searching
+from divmix.settings import DEFAULT_ALPHA
 
 ALPHAS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS = 3
-START_ALPHA = 0.03  # of the search before alpha is known
 REFINE_ITERATIONS, REFINE_TOLERANCE = 100, 1e-4
 
 
@@ -51,7 +51,7 @@ def choose_alpha(
         held_out_by_alpha(
             rows,
             searching._replace(
-                family=model.family, noise=model.noise, merge=merge, alpha=START_ALPHA
+                family=model.family, noise=model.noise, merge=merge, alpha=DEFAULT_ALPHA
             ),
             components,
             np.random.default_rng(seed),

@@ -16,8 +16,9 @@ from divmix.settings.schedule import SCHEDULE
 SAMPLE_ROWS, ROWS_EACH, ITERATIONS = 4_000, 2, 20  # of the fits that are compared
 # Above this many columns a matrix for each component costs more than it tells.
 MOST_FULL_COLUMNS = 100
-# Smallest variance of a 0/1 column that has no probabilities (`Features.categories`). Two categories lie exp(1 / INDICATOR_FLOOR) = 55 to 1 apart at
-# most; with less variance, a category that all rows of a component share outweighs any number.
+# Smallest variance of a 0/1 column that has no probabilities (`Features.categories`). Two categories
+# lie exp(1 / INDICATOR_FLOOR) = 55 to 1 apart at most; with less variance, a category that all rows
+# of a component share outweighs any number.
 INDICATOR_FLOOR = 0.25
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from divmix.families import Categories
 from divmix.families.family import Array
 from divmix.rows import Rows
+from divmix.search.starts import k_means_of
 
 SAMPLE_ROWS = 8_000
 BINS = 5  # of a number, of as many rows each
@@ -76,11 +77,9 @@ def _bins(values: Array, weights: Array) -> NDArray[np.int64]:
 
 
 def _pilot(numbers: Array, weights: Array) -> NDArray[np.int64]:
-    from sklearn.cluster import KMeans
-
     k = int(np.clip(len(numbers) // ROWS_EACH, 2, PILOT_CLUSTERS))
     k = min(k, len(np.unique(numbers, axis=0)))
-    return KMeans(k, n_init=1, random_state=0).fit_predict(numbers, sample_weight=weights)
+    return k_means_of(numbers, weights, k, seed=0)
 
 
 def _dependent(

@@ -11,14 +11,11 @@ from divmix.families.components import Components
 from divmix.families.family import Array, Moments, Prior
 from divmix.families.moments import moment_match
 from divmix.families.posterior import SMALLEST_WEIGHT
-from divmix.families.structure import CovarianceStructure, per_mass
+from divmix.families.structure import LEAST_LEFT, CovarianceStructure, per_mass
 from divmix.kernels.components import Gradient, Overlap, overlap
 from divmix.kernels.sums import Sums
 
 LOG_2PI = np.log(2 * np.pi)
-# Share of its own weight that a component of fewer rows is taken to have in the metric, and of a
-# target's weight and covariance that the entropy's push leaves.
-LEAST_LEFT = 0.1
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from divmix.families.family import Array, Moments, Prior
 from divmix.families.gaussian import Gaussian
 from divmix.families.moments import moment_match
 from divmix.families.posterior import log_weights, posterior
+from divmix.families.structure import LEAST_LEFT
 from divmix.families.student import Student
 from divmix.kernels.components import NEGLIGIBLE, TINY, Gradient, Overlap, overlap
 from divmix.kernels.sums import Sums
@@ -35,7 +36,6 @@ LEAST_MIXED = 0.1
 # of a number. By trials without the test of relevance (four tables, one and five random text columns):
 # .25 and .5 cost .02 of mean ARI at most, 1 cost .05 and .11.
 CATEGORY_SCALE = 0.5
-LEAST_LEFT = 0.1  # of a target's probability, by the push of the entropy
 BLOCK_ROWS = 4096  # rows x components at a time, whatever the number of threads
 PACKED_COLUMNS = 24  # up to so many, products of pairs of columns are made once for all components
 

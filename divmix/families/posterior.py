@@ -32,6 +32,11 @@ class Posterior(NamedTuple):
     log_density: NDArray[np.float64]
     responsibilities: NDArray[np.float64]
 
+    def clusters(self, of_component: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The likeliest cluster (n,) of each row; of_component (m,) that of each component."""
+        members = np.eye(of_component.max() + 1)[of_component]
+        return (self.responsibilities @ members).argmax(axis=1)
+
 
 def posterior(log_joint: NDArray[np.float64]) -> Posterior:
     """Of log w_j p(x|theta_j), (n, m), nats."""

@@ -124,5 +124,4 @@ def weighted_covariance(rows: MemoryRows) -> Array:
 
 def partition(searching: Searching, components: Components, clusters: NDArray) -> NDArray[np.int64]:
     """The cluster of each row of the sample, (n,)."""
-    shares = searching.posterior(components).responsibilities
-    return (shares @ np.eye(clusters.max() + 1)[clusters]).argmax(axis=1)
+    return searching.posterior(components).clusters(clusters)

@@ -70,16 +70,22 @@ def from_centers(family: Family, X: Array, row_weights: Array, centers: Array) -
 def k_means(
     family: Family, rows: MemoryRows, m: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Clusters (n,) by k-means from one start, in the order of their first rows.
+    """Clusters (n,) by k-means from one start, in the order of their first rows."""
+    X, row_weights = rows.matrix
+    seed = int(generator.integers(2**31))
+    return in_order(k_means_of(_comparable(family, X), row_weights, m, seed))
+
+
+def k_means_of(X: Array, row_weights: Array, m: int, seed: int) -> NDArray[np.int64]:
+    """Clusters (n,) of X (n, d) by k-means from one start.
 
     On one thread: the bits of more depend on their number, and samples are small.
     """
     from sklearn.cluster import KMeans
 
-    X, row_weights = rows.matrix
-    clustering = KMeans(m, n_init=1, random_state=int(generator.integers(2**31)))
+    clustering = KMeans(m, n_init=1, random_state=seed)
     with _thread_pools().limit(limits=1, user_api="openmp"):
-        return in_order(clustering.fit_predict(_comparable(family, X), sample_weight=row_weights))
+        return clustering.fit_predict(X, sample_weight=row_weights)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from divmix.settings.detect import DetectSettings, DetectTableSettings
 from divmix.settings.fit import FitSettings
 from divmix.settings.methods import (
+    DEFAULT_ALPHA,
     DEFAULT_METHOD,
     METHODS,
     DiversifiedSettings,
@@ -24,6 +25,7 @@ from divmix.settings.option import (
 from divmix.settings.table import TableSettings
 
 __all__ = [
+    "DEFAULT_ALPHA",
     "DEFAULT_METHOD",
     "METHODS",
     "DetectSettings",

@@ -9,6 +9,7 @@ from divmix.settings.fit import FitSettings, method_option
 from divmix.settings.option import convert, flag, option, unknown_setting
 
 DEFAULT_METHOD = "diversified"
+DEFAULT_ALPHA = 0.03  # of that method, by the tables of docs/benchmarks.md
 
 # Options of two methods are the same ones: their texts and ranges stand once.
 
@@ -50,7 +51,7 @@ class DiversifiedSettings(FitSettings):
 
     method: str = method_option("diversified")
     alpha: float | str = option(
-        0.03,
+        DEFAULT_ALPHA,
         section="Model",
         after="clusters",
         at_least=0,

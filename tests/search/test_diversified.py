@@ -22,9 +22,8 @@ def searching_of(X, covariance="full", **options):
 
 
 def labels_of(fitted, X):
-    shares = Objective(fitted.family, noise=fitted.noise).posterior(X, fitted.components)
-    members = np.eye(fitted.clusters.max() + 1)[fitted.clusters]
-    return (shares.responsibilities @ members).argmax(axis=1)
+    found = Objective(fitted.family, noise=fitted.noise).posterior(X, fitted.components)
+    return found.clusters(fitted.clusters)
 
 
 def agreed_by(searching, mixtures, votes, prior):
