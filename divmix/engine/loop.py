@@ -97,7 +97,9 @@ def ascend(
         if limits.tol > 0 and gain < limits.tol:
             reason = "converged"
             break
-    return state._replace(components=here.components, coarse=coarse, stop_reason=reason)
+    return state._replace(
+        components=here.components, coarse=coarse, stop_reason=reason, objective=here.J
+    )
 
 
 def _size(here: Look, there: Look) -> float:

@@ -17,6 +17,7 @@ class State(NamedTuple):
     memory       of the step that moves them, such as an optimiser's averages
     coarse       whether float32 visits to the rows still do
     stop_reason  why the last climb ended: converged, max_iter, time_budget or interrupted
+    objective    J of the components, nats per row, where that climb ended
     phase        phases that are done
     carried      what the method hands from phase to phase
     """
@@ -26,6 +27,7 @@ class State(NamedTuple):
     memory: Any = None
     coarse: bool = False
     stop_reason: str = ""
+    objective: float = float("nan")
     phase: int = 0
     carried: Any = None
 

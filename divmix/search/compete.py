@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.engine.state import State
 from divmix.families import Components, Family, Moments
 from divmix.families.noise import leaving_room
 from divmix.merging.tree import cut, medoid_partition
@@ -27,9 +28,8 @@ def compete(
     schedule = searching.schedule
     prior = searching.weak(levels[-1].components, schedule.competing_prior)
 
-    def climbed(start: Components) -> tuple[Components, float]:
-        fitted = searching.climb("reduce", start, prior, schedule.last_iterations)
-        return fitted, searching.value(fitted, prior)
+    def climbed(start: Components) -> State:
+        return searching.climbed("reduce", start, prior, schedule.last_iterations)
 
     starts = [
         (levels[-1].components, 1),
@@ -38,12 +38,14 @@ def compete(
     ]
     fitted = [climbed(start) for start, _ in starts]
     votes = [times for _, times in starts]
-    best = sorted(fitted, key=lambda one: -one[1])[: schedule.together]
-    if path := list(thinned(searching, together(searching.family, [one for one, _ in best]))):
+    best = sorted(fitted, key=lambda end: -end.objective)[: schedule.together]
+    joint = together(searching.family, [end.moved for end in best])
+    if path := list(thinned(searching, joint)):
         fitted.append(climbed(path[-1]))
         votes.append(1)
-    components, values = zip(*fitted, strict=True)
-    return components[agreed(searching, components, np.array(values), votes)]
+    components = [end.moved for end in fitted]
+    values = np.array([end.objective for end in fitted])
+    return components[agreed(searching, components, values, votes)]
 
 
 def union_starts(searching: Searching, levels: list[Level]) -> Iterator[tuple[Components, int]]:

@@ -66,11 +66,22 @@ class Searching(NamedTuple):
         share: bool = False,
     ) -> Components:
         """Climb J on the sample; components that hold less than a row are dropped."""
+        return self.alive(self.climbed(phase, components, prior, max_iter, share=share).moved)
+
+    def climbed(
+        self,
+        phase: str,
+        components: Components,
+        prior: Prior | None,
+        max_iter: int,
+        *,
+        share: bool = False,
+    ) -> State:
+        """Where the climb of J on the sample ends, with all components."""
         start = State(np.random.default_rng(0), components)  # a climb draws nothing
         limits = Limits(max_iter, self.tol)
         objective = self.objective(prior)
-        end = ascend(objective, self.sample, start, self.monitor, phase, limits, share=share)
-        return self.alive(end.moved)
+        return ascend(objective, self.sample, start, self.monitor, phase, limits, share=share)
 
     def alive(self, components: Components) -> Components:
         """Without the components that hold less than a row."""
@@ -102,10 +113,6 @@ class Searching(NamedTuple):
     def log_likelihood(self, components: Components) -> float:
         """F, mean per row in nats."""
         return self.objective().log_likelihood(self.sample, components)
-
-    def value(self, components: Components, prior: Prior | None) -> float:
-        """J, nats per row."""
-        return self.objective(prior).look(self.sample, components).J
 
     def posterior(self, components: Components) -> Posterior:
         """log p(x), (n,), and responsibilities, (n, m)."""

@@ -68,7 +68,7 @@ MUTANTS = {
     ),
     "no other start than the path's": (
         "search/compete.py",
-        "return components[agreed(searching, components, np.array(values), votes)]",
+        "return components[agreed(searching, components, values, votes)]",
         "return components[0]",
         f"{SEARCH}::test_many_clusters_along_a_curve_are_found",
     ),

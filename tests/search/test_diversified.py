@@ -26,8 +26,12 @@ def labels_of(fitted, X):
     return found.clusters(fitted.clusters)
 
 
+def objective_of(searching, components, prior):
+    return searching.objective(prior).look(searching.sample, components).J
+
+
 def agreed_by(searching, mixtures, votes, prior):
-    values = np.array([searching.value(components, prior) for components in mixtures])
+    values = np.array([objective_of(searching, components, prior) for components in mixtures])
     return agreed(searching, mixtures, values, votes)
 
 
@@ -164,7 +168,7 @@ def test_the_vote_of_the_starts_counts():
     halves = family.start(np.full(2, 0.5), apart, np.eye(4))
     other = family.start(np.full(2, 0.5), apart[:, [1, 0, 2, 3]], np.eye(4))
     prior = searching.weak(halves)
-    values = [searching.value(c, prior) for c in (halves, other)]
+    values = [objective_of(searching, c, prior) for c in (halves, other)]
     best, rest = (halves, other) if values[0] > values[1] else (other, halves)
     assert agreed_by(searching, [best, rest, rest, rest], [1] * 4, prior) != 0
     assert agreed_by(searching, [best, rest], [1, 3], prior) == 1
