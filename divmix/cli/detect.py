@@ -87,4 +87,4 @@ def command(
     if as_json:
         show.print_json(found)
     if looked_at:
-        show.print_detection(found)
+        show.print_detection(found, progress.told)

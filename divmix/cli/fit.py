@@ -89,7 +89,7 @@ def command(
     if as_json:
         show.print_json(run)
     if looked_at:
-        show.print_summary(run, output)
+        show.print_summary(run, output, progress.told)
 
 
 def default_output(data: tuple[str, ...]) -> Path:

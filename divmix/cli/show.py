@@ -3,6 +3,7 @@
 import errno
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -14,6 +15,7 @@ from rich.text import Text
 
 MOST_CLUSTERS = 20  # lines in the table of clusters
 MOST_COMPONENTS = 8  # columns in the table of components
+MOST_NAMES = 12  # columns that the summary of a fit names
 MOST_MERGES = 20  # lines of the merge tree: the last ones
 WIDE = 200  # columns of text where no terminal sets the width
 
@@ -92,8 +94,11 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def print_summary(run: dict[str, Any], output: Path) -> None:
-    """What a fit found, on stderr: the clusters, the figures, and the next command to type."""
+def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = frozenset()) -> None:
+    """What a fit found, on stderr: the clusters, the figures, and the next command to type.
+
+    Notes that were `told` while it ran are not told again.
+    """
     out, result = console(stderr=True), run["result"]
     out.print()
     _print_clusters(out, result["clusters"], f"{output}/components.csv has them all")
@@ -134,7 +139,8 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
         )
     if result["evaluation"]:
         facts.append(("against truth", _scores(result["evaluation"])))
-    facts += [("note", note) for note in run["notes"]]
+    facts += [("columns", _columns(run["columns"]))] if run.get("columns") else []
+    facts += [("note", note) for note in run["notes"] if note not in told]
     facts += [
         ("wrote", f"{output}/"),
         ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv"),
@@ -143,15 +149,26 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
         out.print(Text(f"  {name:<14}  {value}"))
 
 
-def print_detection(found: dict[str, Any]) -> None:
-    """What detect found, on stderr."""
+def _columns(columns: dict[str, list[str]]) -> str:
+    """`age, income (log), country (5 categories) | left out: id (all different)`."""
+    used, left_out = (_some(columns[part]) for part in ("used", "left_out"))
+    return f"{used} | left out: {left_out}" if left_out else used
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def print_detection(found: dict[str, Any], told: Collection[str] = frozenset()) -> None:
+    """What detect found, on stderr, without notes that were told."""
     out, rule = console(stderr=True), found["rule"]
     flagged = f"{found['flagged']:,} of {found['rows']:,} rows"
     facts = [
         ("flagged", f"{flagged} by --{rule['name'].replace('_', '-')} {rule['level']:g}"),
         ("calibrated by", found["calibrated_by"]),
     ]
-    facts += [("note", note) for note in found["notes"]]
+    facts += [("note", note) for note in found["notes"] if note not in told]
     for name, value in facts:
         out.print(Text(f"  {name:<14}  {value}"))
 

@@ -20,6 +20,8 @@ STOPPING = "stopping after this step; once more to leave at once"
 class Silent(Progress):
     """Nothing at all: in a pipe, in cron, with --quiet."""
 
+    told: frozenset[str] = frozenset()
+
     def stopping(self) -> None:
         pass
 
@@ -55,13 +57,17 @@ def _display() -> "Display":
 
 
 class Bar(Progress):
-    """A live line: what is done, a bar, log-likelihood and its change, time left."""
+    """A live line: what is done, a bar, log-likelihood and its change, time left.
+
+    `told` are the notes that stand above it already.
+    """
 
     def __init__(self, display: "Display", time_budget: float | None) -> None:
         self._display = display
         self._time_budget = time_budget or math.inf
         self._task = display.add_task("starting", total=None, facts="")
         self._changes = Changes()
+        self.told: set[str] = set()
 
     def stage(self, message: str) -> None:
         self._display.reset(self._task, total=None, description=message, facts="")
@@ -91,15 +97,20 @@ class Bar(Progress):
         return f"≤ {timedelta(seconds=round(left))} left"
 
     def note(self, message: str) -> None:
+        self.told.add(message)
         self._display.console.print(message, style="dim", markup=False, highlight=False)
 
 
 class Lines(Progress):
-    """Plain lines for a log: each stage and note, an iteration or a count of rows now and then."""
+    """Plain lines for a log: each stage and note, an iteration or a count of rows now and then.
+
+    `told` are the notes among them.
+    """
 
     def __init__(self) -> None:
         self._changes = Changes()
         self._next = 0.0
+        self.told: set[str] = set()
 
     def stage(self, message: str) -> None:
         self._next = 0.0
@@ -113,6 +124,7 @@ class Lines(Progress):
         self._now_and_then(f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows")
 
     def note(self, message: str) -> None:
+        self.told.add(message)
         self._print(f"note: {message}")
 
     def stopping(self) -> None:

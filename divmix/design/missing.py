@@ -40,5 +40,6 @@ def refuse_empty_cells(
     raise InputError(
         f"{locate(first_row + row)}: column '{name}' is empty "
         f"({count:,} of {n:,} rows have an empty cell)",
-        hint=f"use --missing drop, --missing mean or --exclude {name}",
+        hint=f"--missing mean loses no row, --missing drop {count / n:.0%} of them, "
+        f"--exclude {','.join(by_column)} none",
     )

@@ -8,6 +8,7 @@ import pyarrow as pa
 from divmix import encoders
 from divmix.design.design import Design
 from divmix.design.preprocessing import Preprocessing
+from divmix.design.roles import Role, assign_roles
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.progress import Progress
@@ -18,13 +19,14 @@ from divmix.tables.batches import BATCH_ROWS
 class DesignMatrix(NamedTuple):
     """The rows of a table: X (n, d), row_weights (n,), log_jacobian (n,) nats, complete (n,).
 
-    A row that missing values keep out stays, with weight 0, so that rows keep their places.
+    roles are those of the table's columns. A row that missing values keep out stays, with weight 0, so that rows keep their places.
     """
 
     X: np.ndarray
     row_weights: np.ndarray
     log_jacobian: np.ndarray
     complete: np.ndarray
+    roles: tuple[Role, ...] = ()
 
 
 def prepare(
@@ -41,10 +43,11 @@ def prepare(
     clusters is not known yet. Raises InputError, UsageError, FitError, MissingExtraError.
     """
     progress.stage("preparing columns")
-    design = Design(Preprocessing.learn(table, tables, locate=locate))
+    roles = assign_roles(table, tables)
+    design = Design(Preprocessing.learn(table, tables, locate=locate, roles=roles))
     image = tables.image_size(design.n_features)
     steps = encoders.parse(tables.encoder)  # before the work begins
-    matrix = design_matrix(table, design, progress, locate)
+    matrix = design_matrix(table, design, progress, locate)._replace(roles=roles)
     if not steps:
         return design, matrix
     learning = encoders.Learning(generator, progress, image, tables.device, joint)

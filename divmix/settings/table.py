@@ -64,6 +64,20 @@ class TableSettings(Settings):
     header: bool = option(
         True, section="Columns", help="Whether the first line of a CSV file holds column names."
     )
+    encoding: str | None = option(
+        None,
+        section="Columns",
+        metavar="NAME",
+        help="Encoding of text tables, such as latin-1 or utf-16. Default: utf-8, or utf-16 where "
+        "the file's first bytes say so.",
+    )
+    dates: str = option(
+        "ignore",
+        section="Columns",
+        choices=("ignore", "numeric", "parts"),
+        help="Columns of dates: leave them out, take days since 1970, or year, month, day, weekday "
+        "and hour as columns of numbers.",
+    )
     encoder: str | None = option(
         None,
         section="Encoder",

@@ -13,6 +13,7 @@ from divmix.choosing.restarts import Spread
 from divmix.core import Interrupted, fit_rows
 from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, prepare
+from divmix.design.roles import Role, notes_on_roles
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
@@ -36,6 +37,7 @@ class Fit(NamedTuple):
     nats, in the data's own units; entropy: H of the components, nats. notes: what was chosen automatically or left out, in sentences.
     spread: over the starts, if there were several; gap: bound on what the log-likelihood could
     still gain, nats per row, if it was asked for. X (n, d): the rows as the mixture sees them.
+    roles: what each column of the table is, and whether it was used.
     """
 
     mixture: Mixture
@@ -49,6 +51,7 @@ class Fit(NamedTuple):
     X: np.ndarray
     spread: Spread | None = None
     gap: float | None = None
+    roles: tuple[Role, ...] = ()
 
 
 def run_fit(
@@ -130,7 +133,7 @@ def fit_table(
         generator = np.random.default_rng(settings.seed)
         joint = joint_training(settings)
         design, matrix = prepare(table, tables, generator, progress, locate, joint)
-        said += notes_on(design, matrix, tables)
+        said += notes_on(design, matrix, tables) + notes_on_roles(matrix.roles, tables)
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
@@ -164,6 +167,7 @@ def fit_table(
         matrix.X,
         fitted.spread,
         fitted.gap,
+        matrix.roles,
     )
 
 
