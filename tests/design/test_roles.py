@@ -205,7 +205,9 @@ def test_dates_in_parts_are_year_month_day_weekday_and_hour_and_come_back():
 
 def test_what_is_no_date_is_said_with_its_row():
     learned, _ = dates(["1.2.2024", "31.12.2024"], dates="numeric")
-    with pytest.raises(InputError, match=r"row 2: column 'd' is 'soon', no date as day\.month\.year"):
+    with pytest.raises(
+        InputError, match=r"row 2: column 'd' is 'soon', no date as day\.month\.year"
+    ):
         learned.transform(pa.table({"d": ["1.1.2024", "soon"]}))
 
 
