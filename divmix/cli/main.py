@@ -14,6 +14,7 @@ from divmix.cli import exits, signals
 
 COMMANDS = (
     "fit",
+    "sniff",
     "predict",
     "detect",
     "audit",

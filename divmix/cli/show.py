@@ -16,6 +16,7 @@ from rich.text import Text
 MOST_CLUSTERS = 20  # lines in the table of clusters
 MOST_COMPONENTS = 8  # columns in the table of components
 MOST_NAMES = 12  # columns that the summary of a fit names
+MOST_SNIFFED = 60  # columns that sniff shows
 MOST_MERGES = 20  # lines of the merge tree: the last ones
 WIDE = 200  # columns of text where no terminal sets the width
 
@@ -171,6 +172,40 @@ def print_detection(found: dict[str, Any], told: Collection[str] = frozenset()) 
     facts += [("note", note) for note in found["notes"] if note not in told]
     for name, value in facts:
         out.print(Text(f"  {name:<14}  {value}"))
+
+
+def print_sniffed(found: dict[str, Any]) -> None:
+    """What a table holds, for the eye on stdout: columns, notes, problems, the command to type."""
+    out = console()
+    how = {name: value for name, value in found["format"].items() if value not in (0, [])}
+    rows = {} if found["rows"] is None else {"rows": found["rows"]}
+    print_document(out, {"table": found["names"], **how, **rows})
+    if found["columns"]:
+        out.print()
+        out.print(table([_sniffed(column) for column in found["columns"][:MOST_SNIFFED]]))
+        more = len(found["columns"]) - MOST_SNIFFED
+        if more > 0:
+            out.print(f"  ... and {more:,} more; --json has them all")
+    out.print()
+    for note in found["notes"]:
+        out.print(Text(f"note     {note}"), soft_wrap=True)
+    for problem in found["problems"]:
+        out.print(Text(f"problem  {problem['problem']}"), soft_wrap=True)
+        out.print(Text(f"hint     {problem['hint']}"), soft_wrap=True)
+    command = found["command"] or "nothing to type yet: mend the last problem first"
+    out.print(Text(f"next     {command}", style="bold"), soft_wrap=True)
+
+
+def _sniffed(column: dict[str, Any]) -> dict[str, Any]:
+    reason = f": {column['why'] or column['role']}" if column["fit"] == "left out" else ""
+    return {
+        "column": column["column"],
+        "type": column["type"],
+        "role": column["role"],
+        "empty": f"{column['empty']:.1%}" if column["empty"] else "",
+        "in a fit": column["fit"] + reason,
+        "for example": " | ".join(column["for_example"]),
+    }
 
 
 def print_model(document: dict[str, Any]) -> None:

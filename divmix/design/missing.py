@@ -42,4 +42,5 @@ def refuse_empty_cells(
         f"({count:,} of {n:,} rows have an empty cell)",
         hint=f"--missing mean loses no row, --missing drop {count / n:.0%} of them, "
         f"--exclude {','.join(by_column)} none",
+        fix={"missing": "mean"},
     )

@@ -108,8 +108,10 @@ def _prologue(text: str) -> tuple[int, str, str, str]:
 
 def _commented_header(comment: str, delimiter: str | None, first: list[str]) -> tuple[str, ...]:
     """The names in a last comment such as `# a,b`, above rows of numbers; () where it is none."""
+    if not comment:
+        return ()
     names = tuple(cell.strip() for cell in comment[1:].lstrip("#").strip().split(delimiter))
-    names = (names[0] or "#", *names[1:])  # a sign that may head a column of row numbers
+    names = ("".join(names[:1]) or "#", *names[1:])  # a sign that may head a column of row numbers
     fits = len(names) == len(first) > 1 and all(names) and first_doubled(names) is None
     return names if fits and any(re.match(_NUMBER, cell) for cell in first) else ()
 
@@ -268,6 +270,7 @@ def _check_names(name: str, names: list[str], *, skip_first: bool) -> None:
         raise InputError(
             f"{name} has no header: its first line is {', '.join(names[:3])}, ...",
             hint="use --no-header, or add a line with names",
+            fix={"header": False},
         )
     if doubled is not None:
         raise InputError(

@@ -246,6 +246,7 @@ class CsvFile:
                 f"{self.name} row {first_row + row + 1:,}: column '{field.name}' {told}",
                 hint=f"correct it, use --exclude {field.name}, or --categorical {field.name} if "
                 "the column holds categories",
+                fix={"exclude": (field.name,)},
             )
         return values
 
@@ -272,6 +273,7 @@ class CsvFile:
                 f"{self.name} row {first_row + row + 1:,}: column '{name}' is not UTF-8",
                 hint=f"use --encoding {guess}, with which the cell reads "
                 f"'{cell.decode(guess, errors='replace')}'",
+                fix={"encoding": guess},
             ) from error
 
     def _head(self) -> bytes:
@@ -299,6 +301,7 @@ class CsvFile:
             raise InputError(
                 f"{self.name} is text in UTF-16 without a mark that says so",
                 hint=f"use --encoding {guessed_encoding(head)}",
+                fix={"encoding": guessed_encoding(head)},
             )
         return _changed(head, self._recoding(), final=self._whole)
 

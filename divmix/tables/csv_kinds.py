@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from divmix.tables.number_text import Spelling, spelling_of
+from divmix.tables.number_text import Spelling, is_some_number, spelling_of
 from divmix.tables.schema import is_number
 
 MOST_LOOKED_AT = 5_000  # distinct cells that tell how the numbers of a column are written
@@ -47,7 +47,8 @@ def kind_of(found: pa.DataType, texts: pa.Array, decimal: str) -> Kind:
     spelling = spelling_of(values, decimal)
     if spelling is not None:
         return Kind(pa.large_string() if _are_codes(texts) else pa.float64(), spelling)
-    if _share(pc.replace_substring(texts, decimal, "."), _NUMBER) > 0.5:
+    mostly = 2 * sum(map(is_some_number, values)) > len(values)
+    if mostly or _share(pc.replace_substring(texts, decimal, "."), _NUMBER) > 0.5:
         return Kind(pa.float64())
     return Kind(pa.large_string())
 

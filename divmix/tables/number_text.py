@@ -117,6 +117,21 @@ def spelling_of(values: Sequence[str], decimal: str) -> Spelling | None:
     return None
 
 
+def is_some_number(cell: str) -> bool:
+    """Whether a cell alone is a number in some way of writing."""
+    match = _CELL.fullmatch(cell.strip(f" \t{_BLANKS}"))
+    return (
+        match is not None
+        and _is_whole(match)
+        and any(
+            re.fullmatch(_body(grouping, sign), match["body"])
+            for sign in ".,"
+            for grouping in ("", ",", ".", " ", "'")
+            if grouping != sign
+        )
+    )
+
+
 def _is_whole(match: re.Match) -> bool:
     """One sign, one unit, and both parentheses or none, which stand for a minus sign."""
     return (

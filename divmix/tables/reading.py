@@ -266,6 +266,7 @@ def _common_type(name: str, files: Sequence[TableFile], forced: pa.DataType | No
                     f"column '{name}' is {_told(common)} in {first.name} "
                     f"and {_told(found)} in {file.name}",
                     hint=f"use --categorical {name} or --exclude {name}",
+                    fix={"exclude": (name,)},
                 )
             common = pa.float64()
     if forced is None:

@@ -65,7 +65,6 @@ def test_a_command_is_imported_only_when_it_is_used(monkeypatch):
         (["nope"], "'nope'"),
         (["--nope"], "'--nope'"),
         (["fit"], "DATA"),
-        (["fit", "t.csv"], "-k"),
         (["fit", "t.csv", "-k", "0"], "-k 0: must be at least 1, or auto"),
         (["fit", "t.csv", "-k", "some"], "-k some: must be a whole number, or auto"),
         (["fit", "t.csv", "-k", "3", "--alpha", "-1"], "--alpha -1: must be at least 0, or auto"),
