@@ -166,7 +166,7 @@ def test_sniff_finds_every_problem_and_its_command_works(run, tmp_path):
     lines = ["id;when;price;flag;class"]
     for i in range(40):
         price = "offer" if i == 7 else f"{i * 37 % 11},5"
-        flag = "" if i == 9 else f"{i * 13 % 7}.5"
+        flag = "" if i == 9 else f"{i * 13 % 7},5"
         lines.append(f"{i};{i % 28 + 1}.3.2024;{price};{flag};{'xy'[i % 2]}")
     path_of(tmp_path, "\n".join(lines))
     done = run("sniff", "ugly.csv", "--json")
