@@ -36,6 +36,8 @@ from divmix.settings import DetectSettings, DetectTableSettings
     help="Also write a run folder, whose model scores new rows later.",
 )
 @options.table_output("-")
+@options.to
+@options.beside
 @options.force
 @options.as_json
 @options.quiet
@@ -48,6 +50,10 @@ def command(
     model: str | None,
     run: Path | None,
     output: str,
+    to: str,
+    keep: str,
+    id_column: str | None,
+    digits: int | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -79,6 +85,8 @@ def command(
             model=model,
             run=run,
             overwrite=force,
+            beside=options.beside_of(keep, id_column, digits),
+            to=to,
             progress=progress,
             should_stop=should_stop,
         )

@@ -8,6 +8,7 @@ import click
 from divmix.cli import method_options, options
 from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
+from divmix.errors import UsageError
 from divmix.settings import TableSettings
 
 
@@ -39,6 +40,14 @@ from divmix.settings import TableSettings
     type=click.Choice(["png", "svg"]),
     help="Also draw the clusters, on two principal components, and the objective by iteration.",
 )
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="Also write all columns of DATA with the cluster of each row and its probability; - is "
+    "stdout.",
+)
+@options.to
+@options.beside
 @options.as_json
 @options.quiet
 @options.verbose
@@ -51,6 +60,11 @@ def command(
     force: bool,
     assignments_format: str,
     figures: str | None,
+    labels: str | None,
+    to: str,
+    keep: str,
+    id_column: str | None,
+    digits: int | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -68,6 +82,8 @@ def command(
     from divmix.workflows.fit import run_fit
 
     output = output or default_output(data)
+    if labels == "-" and as_json:
+        raise UsageError("--labels - and --json both write to stdout", hint="--labels FILE")
     looked_at = not quiet and (verbose or sys.stderr.isatty())
     settings, origins = method_options.collect(ctx)
     showing = terminal.progress(quiet, verbose, settings.time_budget)
@@ -80,6 +96,9 @@ def command(
             overwrite=force,
             assignments_format=assignments_format,
             figures=figures,
+            beside=options.beside_of(keep, id_column, digits),
+            labels=labels,
+            to=to,
             progress=progress,
             origins=origins | options.origins(ctx, TableSettings),
             should_stop=should_stop,

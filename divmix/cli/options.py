@@ -1,15 +1,19 @@
 """Options made from the settings' metadata, and the options that commands share."""
 
+import csv
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from divmix import settings
+
+if TYPE_CHECKING:
+    from divmix.workflows.beside import Beside
 
 ORIGINS = {
     ParameterSource.COMMANDLINE: "flag",
@@ -203,6 +207,45 @@ verbose = click.option(
 )
 
 
+def beside(command: Callable) -> Callable:
+    """--keep, --id and --digits of the commands that write a line for each row of a table."""
+    keep = click.option(
+        "--keep",
+        metavar="all|A,B",
+        default="",
+        help="Columns of DATA to write beside the results, as they stand there.",
+    )
+    label = click.option(
+        "--id", "id_column", metavar="COL", help="Label rows by this column, not by their number."
+    )
+    digits = click.option(
+        "--digits",
+        type=click.IntRange(1, 17),
+        metavar="N",
+        help="Significant digits of the results.  [default: all]",
+    )
+    return keep(label(digits(command)))
+
+
+to = click.option(
+    "--to",
+    type=click.Choice(["csv", "tsv", "jsonl", "parquet", "arrow"]),
+    default="csv",
+    help="Format of what goes to stdout.  [default: csv]",
+)
+encoding = click.option(
+    "--encoding", metavar="NAME", help="Encoding of text tables, such as latin-1.  [default: utf-8]"
+)
+
+
+def beside_of(keep: str, id_column: str | None, digits: int | None) -> "Beside":
+    """What those options say."""
+    from divmix.workflows.beside import Beside
+
+    names = next(csv.reader([keep], skipinitialspace=True), []) if keep else []
+    return Beside(tuple(names), id_column, digits)
+
+
 def table_output(default: str | None) -> Callable:
     """-o of the commands that write one table."""
     return click.option(
@@ -211,6 +254,6 @@ def table_output(default: str | None) -> Callable:
         default=default,
         required=default is None,
         metavar="FILE",
-        help="The table to write: .csv, .csv.gz, .parquet or .arrow; - is CSV on stdout."
-        + (f"  [default: {default}]" if default else ""),
+        help="The table to write: .csv, .tsv, .jsonl, also .gz and .zst, .parquet or .arrow; - is "
+        "stdout." + (f"  [default: {default}]" if default else ""),
     )

@@ -96,6 +96,10 @@ class Bar(Progress):
         left = max(0.0, min(left, self._time_budget - row.seconds))
         return f"≤ {timedelta(seconds=round(left))} left"
 
+    def output(self) -> None:
+        """Leave the terminal to the rows; notes still come."""
+        self._display.stop()
+
     def note(self, message: str) -> None:
         self.told.add(message)
         self._display.console.print(message, style="dim", markup=False, highlight=False)

@@ -14,7 +14,7 @@ from divmix.tables.csv_dialect import NULLS, detect_dialect
 from divmix.tables.csv_kinds import FALSE, TRUE, Kind, kind_of, kind_of_text, needs_a_look
 from divmix.tables.csv_rows import RowCutter
 from divmix.tables.number_text import Spelling, spelling_of
-from divmix.tables.schema import AS_WRITTEN
+from divmix.tables.schema import AS_WRITTEN, is_text
 from divmix.tables.sources import Source
 from divmix.tables.text_stream import (
     UTF_16_MARKS,
@@ -167,20 +167,22 @@ class CsvFile:
                 pa.BufferReader(piece),
                 read_options=self._read_options(is_start),
                 parse_options=self._parse_options(),
-                convert_options=self._convert_options(types),
+                convert_options=self._convert_options(types, nulls=not as_written),
             )
         except pa.ArrowInvalid:
             # A row may be longer than a block, a number written as none was before, or there is
             # an error: every cell as bytes tells which.
             lines_before = header + (self._dialect.skipped_lines if is_start else 0)
-            table = self._as_bytes(piece, list(types), is_start, first_row - lines_before)
+            table = self._as_bytes(
+                piece, list(types), is_start, first_row - lines_before, nulls=not as_written
+            )
         return self._converted(table, schema, first_row, as_written)
 
     def _is_spelled(self, field: pa.Field) -> bool:
         return field.name in self._spellings and pa.types.is_floating(field.type)
 
     def _as_bytes(
-        self, piece: bytes, names: list[str], is_start: bool, first_line: int
+        self, piece: bytes, names: list[str], is_start: bool, first_line: int, *, nulls: bool
     ) -> pa.Table:
         """The cells as they stand there. Raises InputError for rows of other widths."""
         ragged: list[csv.InvalidRow] = []
@@ -198,7 +200,9 @@ class CsvFile:
                 pa.BufferReader(piece),
                 read_options=whole,
                 parse_options=options,
-                convert_options=self._convert_options(dict.fromkeys(names, pa.binary())),
+                convert_options=self._convert_options(
+                    dict.fromkeys(names, pa.binary()), nulls=nulls
+                ),
             )
         except pa.ArrowInvalid as error:
             if not ragged:
@@ -217,7 +221,10 @@ class CsvFile:
         self, table: pa.Table, schema: pa.Schema, first_row: int, as_written: Collection[str]
     ) -> pa.Table:
         """Each column in its type. Raises InputError that names the row of what is none of it."""
-        columns = [self._as_type(table.column(f.name), f, first_row) for f in schema]
+        columns = [
+            self._as_type(_with_nulls(table.column(f.name), bool(as_written)), f, first_row)
+            for f in schema
+        ]
         written = [
             self._as_type(table.column(name), pa.field(name, pa.large_string()), first_row)
             for name in as_written
@@ -359,7 +366,10 @@ class CsvFile:
             invalid_row_handler=(lambda row: "skip") if skip_ragged else None,
         )
 
-    def _convert_options(self, types: Mapping[str, pa.DataType] | None) -> csv.ConvertOptions:
+    def _convert_options(
+        self, types: Mapping[str, pa.DataType] | None, *, nulls: bool = True
+    ) -> csv.ConvertOptions:
+        """Whether cells of text that stand for no value are `nulls`, or stay as they are."""
         names = None
         if types is not None:
             names = list(types)
@@ -369,7 +379,7 @@ class CsvFile:
             column_types=types or {},
             include_columns=names,
             null_values=NULLS,
-            strings_can_be_null=True,
+            strings_can_be_null=nulls,
             decimal_point=self._dialect.decimal,
         )
 
@@ -408,6 +418,17 @@ def _lenient_text(column: pa.ChunkedArray) -> pa.Array:
         return pc.cast(cells, pa.large_string())
     except pa.ArrowInvalid:
         return arrays.texts([cell.decode(errors="replace") for cell in cells.to_pylist()])
+
+
+def _with_nulls(column: pa.ChunkedArray, as_written: bool) -> pa.ChunkedArray | pa.Array:
+    """Cells of text that stand for no value made empty, where they were read as they are."""
+    if not as_written or not (is_text(column.type) or pa.types.is_binary(column.type)):
+        return column
+    words = pc.cast(arrays.texts(NULLS), column.type)
+    no_value = pc.is_in(column, value_set=words)
+    return pa.chunked_array(
+        [pc.if_else(no_value, pa.nulls(1, column.type)[0], column).combine_chunks()]
+    )
 
 
 def _is_utf8(cell: bytes) -> bool:

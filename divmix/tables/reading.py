@@ -94,7 +94,7 @@ def reading_options(settings: TableSettings) -> dict[str, Any]:
 class TableReader:
     """One table in one or several files.
 
-    names, schema : the columns and their Arrow types.
+    names, schema : the columns and their Arrow types. all_names : also those that are not read.
     rows : how many there are, None where only reading can tell.
     """
 
@@ -103,6 +103,7 @@ class TableReader:
         self._starts: list[int] = []
         self.schema = schema
         self.names: list[str] = schema.names
+        self.all_names: list[str] = files[0].schema.names
         counts = [file.rows for file in files]
         known = [count for count in counts if count is not None]
         self.rows: int | None = sum(known) if len(known) == len(counts) else None
@@ -139,9 +140,12 @@ class TableReader:
         """
         return rechunk(self._as_stored(rows, as_written), rows)
 
-    def read(self) -> pa.Table:
-        """The whole table. Raises InputError as `batches` does."""
-        return pa.Table.from_batches(self._as_stored(BATCH_ROWS), schema=self.schema)
+    def read(self, as_written: Collection[str] = ()) -> pa.Table:
+        """The whole table, with columns `as_written` as `batches` has them. Raises InputError."""
+        batches = self._as_stored(BATCH_ROWS, as_written)
+        if as_written:
+            return pa.Table.from_batches(batches)
+        return pa.Table.from_batches(batches, schema=self.schema)
 
     def locate(self, row: int) -> str:
         """Name a row of the table, counted from 0, in its file: 'b.csv row 12', counted from 1."""
