@@ -1,6 +1,5 @@
 """`divmix detect`: the rows that are unlike the others."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -71,7 +70,6 @@ def command(
     from divmix.workflows.detect import run_detect
 
     written = None if output == "-" and as_json else output
-    looked_at = not quiet and (verbose or sys.stderr.isatty())
     with (
         terminal.progress(quiet, verbose) as progress,
         GracefulStop(progress.stopping) as should_stop,
@@ -94,5 +92,9 @@ def command(
         return
     if as_json:
         show.print_json(found)
-    if looked_at:
+    if options.looked_at(quiet, verbose):
         show.print_detection(found, progress.told)
+        if written is not None:
+            show.print_written(written, found["rows"])
+        if run is not None:
+            show.print_written(f"{run}/", found["rows"])

@@ -1,6 +1,5 @@
 """`divmix fit`: a table in, a run folder out."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -18,6 +17,22 @@ from divmix.settings import TableSettings
     cls=options.Command,
     short_help="Fit a mixture to a table.",
     example="divmix fit sample_data/wine.csv -k 3 --truth class",
+    more=(
+        "divmix fit customers.csv --exclude notes --missing mean --labels customers_labelled.csv",
+        "divmix fit 'logs/*.parquet' -k 2 --log auto -o logs.divmix --force",
+    ),
+    everyday=(
+        "clusters",
+        "output",
+        "force",
+        "labels",
+        "columns",
+        "exclude",
+        "truth",
+        "missing",
+        "dates",
+        "as_json",
+    ),
 )
 @click.argument("data", nargs=-1, required=True)
 @click.option(
@@ -84,7 +99,6 @@ def command(
     output = output or default_output(data)
     if labels == "-" and as_json:
         raise UsageError("--labels - and --json both write to stdout", hint="--labels FILE")
-    looked_at = not quiet and (verbose or sys.stderr.isatty())
     settings, origins = method_options.collect(ctx)
     showing = terminal.progress(quiet, verbose, settings.time_budget)
     with showing as progress, GracefulStop(progress.stopping) as should_stop:
@@ -107,7 +121,7 @@ def command(
         return
     if as_json:
         show.print_json(run)
-    if looked_at:
+    if options.looked_at(quiet, verbose):
         show.print_summary(run, output, progress.told)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import chain
@@ -24,14 +25,22 @@ ORIGINS = {
 
 
 class Command(click.Command):
-    """A command whose help leads with an example and lists its options under headings.
+    """A command whose help leads with examples and lists its options under headings.
 
-    `example` is a line that can be typed as it stands; every command also has `--debug`.
+    `example` is a line that can be typed as it stands, `more` are others. `everyday` names the
+    options that come first. Every command also has `--debug`.
     """
 
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        example: str,
+        more: Sequence[str] = (),
+        everyday: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.example = example
+        self.example, self.more, self.everyday = example, more, everyday
         self.params.append(
             click.Option(
                 ["--debug"],
@@ -44,14 +53,21 @@ class Command(click.Command):
         )
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(f"Example: {self.example}\n\n")
+        more = "".join(f"         {line}\n" for line in self.more)
+        formatter.write(f"Example: {self.example}\n{more}\n")
         super().format_help(ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
+        first = {name: place for place, name in enumerate(self.everyday)}
+        params = sorted(
+            self.get_params(ctx), key=lambda param: first.get(str(param.name), len(first))
+        )
+        for param in params:
             if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
-                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+                section = getattr(param, "section", "More" if first else "Options")
+                section = "Everyday" if param.name in first else section
+                sections.setdefault(section, []).append(record)
         for section, records in sections.items():
             with formatter.section(section):
                 formatter.write_dl(records, col_max=24)
@@ -205,6 +221,11 @@ quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors
 verbose = click.option(
     "-v", "--verbose", is_flag=True, help="Say what is done, also where stderr is not a terminal."
 )
+
+
+def looked_at(quiet: bool = False, verbose: bool = False) -> bool:
+    """Whether there is somebody to read what a command says at its end."""
+    return not quiet and (verbose or sys.stderr.isatty())
 
 
 def beside(command: Callable) -> Callable:

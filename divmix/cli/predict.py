@@ -56,7 +56,7 @@ def command(
 
     with terminal.progress(quiet, verbose) as progress:
         progress.stage("labelling " + ", ".join(data))
-        run_predict(
+        done = run_predict(
             model,
             data,
             output,
@@ -68,3 +68,7 @@ def command(
             encoding=encoding,
             progress=progress,
         )
+    if options.looked_at(quiet, verbose):
+        from divmix.cli import show
+
+        show.print_written(output, done["rows"])

@@ -143,17 +143,31 @@ def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = fro
     facts += [("columns", _columns(run["columns"]))] if run.get("columns") else []
     facts += [("note", note) for note in run["notes"] if note not in told]
     facts += [
-        ("wrote", f"{output}/"),
+        *(("wrote", where) for where in _written(run, output)),
         ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv"),
     ]
     for name, value in facts:
         out.print(Text(f"  {name:<14}  {value}"))
 
 
+def print_written(output: str | Path, rows: int) -> None:
+    """What a command wrote and how much, on stderr."""
+    where = "standard output" if str(output) == "-" else output
+    told = "1 row" if rows == 1 else f"{rows:,} rows"
+    console(stderr=True).print(Text(f"  {'wrote':<14}  {where} ({told})"), soft_wrap=True)
+
+
 def _columns(columns: dict[str, list[str]]) -> str:
     """`age, income (log), country (5 categories) | left out: id (all different)`."""
     used, left_out = (_some(columns[part]) for part in ("used", "left_out"))
     return f"{used} | left out: {left_out}" if left_out else used
+
+
+def _written(run: dict[str, Any], output: Path) -> list[str]:
+    """The run folder with its rows, and the table of labels."""
+    rows = f" ({run['input']['rows']:,} rows)" if "input" in run else ""
+    labels = run.get("labels")
+    return [f"{output}/{rows}", *([f"{labels}{rows}"] if labels not in (None, "-") else [])]
 
 
 def _some(names: list[str]) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from divmix.progress import Progress, TraceRow
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Display
 
 SECONDS_BETWEEN_LINES = 10.0
+LAST_PHASE = "refine"  # of every method: after it a fit is done
 STOPPING = "stopping after this step; once more to leave at once"
 
 
@@ -68,6 +70,8 @@ class Bar(Progress):
         self._task = display.add_task("starting", total=None, facts="")
         self._changes = Changes()
         self.told: set[str] = set()
+        self._phase = ""
+        self._start: TraceRow
 
     def stage(self, message: str) -> None:
         self._display.reset(self._task, total=None, description=message, facts="")
@@ -78,7 +82,7 @@ class Bar(Progress):
             description=row.phase,
             completed=row.iteration + 1,
             total=limit,
-            facts=f"{self._changes.describe(row, limit)}  {self._time_left(row, limit)}",
+            facts=f"{self._changes.describe(row, limit)}  {self._time(row, limit)}",
         )
 
     def rows(self, done: int, total: int | None) -> None:
@@ -90,11 +94,18 @@ class Bar(Progress):
         self._display.update(self._task, description=STOPPING, total=None, facts="")
         self._task = self._display.add_task("", visible=False)
 
-    def _time_left(self, row: TraceRow, limit: int) -> str:
-        """The time that all remaining iterations would take; a fit may converge long before."""
-        left = row.seconds / (row.iteration + 1) * (limit - row.iteration - 1)
+    def _time(self, row: TraceRow, limit: int) -> str:
+        """The time so far; in the last phase of a fit also what all its iterations would take,
+        which are as many as it may need: it may converge long before."""
+        so_far = str(timedelta(seconds=round(row.seconds)))
+        if row.phase != self._phase:
+            self._phase, self._start = row.phase, row
+        done = row.iteration - self._start.iteration
+        left = math.inf
+        if row.phase == LAST_PHASE and done:
+            left = (row.seconds - self._start.seconds) / done * (limit - row.iteration - 1)
         left = max(0.0, min(left, self._time_budget - row.seconds))
-        return f"≤ {timedelta(seconds=round(left))} left"
+        return so_far if math.isinf(left) else f"{so_far}, ≤ {timedelta(seconds=ceil(left))} left"
 
     def output(self) -> None:
         """Leave the terminal to the rows; notes still come."""

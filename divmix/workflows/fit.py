@@ -116,6 +116,7 @@ def run_fit(
             evaluation=evaluate_clusters(table, tables.truth, fit.scores.cluster),
             times={"read": read - started, "fit": time.monotonic() - read},
         )
+        document["labels"] = labels
         progress.stage(f"writing {output}")
         kept = None if written is None else written.select([AS_WRITTEN + n for n in names])
         rows = beside.all_joined(run_folder.assignments(fit.scores), kept, names)

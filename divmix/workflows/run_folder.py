@@ -1,5 +1,6 @@
 """The run folder: what a fit leaves on disk. run.json comes last, so it marks a complete run."""
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from divmix import report
+from divmix.errors import InputError
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, Scores
 from divmix.progress import Progress, TraceRow
@@ -67,6 +69,30 @@ def write(
             report.clusters_figure(fit.X, fit.scores.cluster, picture, overwrite=False)
             report.trace_figure(fit.trace, folder / f"trace.{figures}", overwrite=False)
         write_json(folder / "run.json", document)
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether a path is a folder that a run has left."""
+    return (Path(path) / "run.json").is_file()
+
+
+def labels_of(folder: str | Path, data: str | None) -> tuple[str, str]:
+    """The assignments in a run folder, and `data` or else the table that was fitted.
+
+    Raises InputError for a run without assignments, or one of several tables or a pipe.
+    """
+    found = [path for path in Path(folder).glob("assignments.*") if path.is_file()]
+    if not found:
+        raise InputError(
+            f"{folder} holds no assignments", hint="name the folder of a fit, or a table of labels"
+        )
+    names = json.loads((Path(folder) / "run.json").read_bytes()).get("input", {}).get("names", [])
+    if data is None and (len(names) != 1 or not Path(names[0]).is_file()):
+        raise InputError(
+            f"the table that {folder} was fitted to is not there",
+            hint="--data FILE names it",
+        )
+    return str(found[0]), data or names[0]
 
 
 def write_table(
