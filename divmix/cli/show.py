@@ -3,19 +3,21 @@
 import errno
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 MOST_CLUSTERS = 20  # lines in the table of clusters
 MOST_COMPONENTS = 8  # columns in the table of components
 MOST_NAMES = 12  # columns that the summary of a fit names
+ROOM_FOR_EXAMPLES = 100  # columns of a terminal
 MOST_SNIFFED = 60  # columns that sniff shows
 MOST_MERGES = 20  # lines of the merge tree: the last ones
 WIDE = 200  # columns of text where no terminal sets the width
@@ -146,8 +148,17 @@ def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = fro
         *(("wrote", where) for where in _written(run, output)),
         ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv"),
     ]
+    print_facts(out, facts)
+
+
+def print_facts(out: Console, facts: Sequence[tuple[str, str]], width: int = 14) -> None:
+    """Names and values in two columns; a long value goes on below itself."""
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    lines.add_column(width=width)
+    lines.add_column(overflow="fold")
     for name, value in facts:
-        out.print(Text(f"  {name:<14}  {value}"))
+        lines.add_row(Text(name), Text(value))
+    out.print(Padding(lines, (0, 0, 0, 2), expand=False))
 
 
 def print_written(output: str | Path, rows: int) -> None:
@@ -184,8 +195,7 @@ def print_detection(found: dict[str, Any], told: Collection[str] = frozenset()) 
         ("calibrated by", found["calibrated_by"]),
     ]
     facts += [("note", note) for note in found["notes"] if note not in told]
-    for name, value in facts:
-        out.print(Text(f"  {name:<14}  {value}"))
+    print_facts(out, facts)
 
 
 def print_sniffed(found: dict[str, Any]) -> None:
@@ -196,21 +206,21 @@ def print_sniffed(found: dict[str, Any]) -> None:
     print_document(out, {"table": found["names"], **how, **rows})
     if found["columns"]:
         out.print()
-        out.print(table([_sniffed(column) for column in found["columns"][:MOST_SNIFFED]]))
+        shown, examples = found["columns"][:MOST_SNIFFED], out.width >= ROOM_FOR_EXAMPLES
+        out.print(table([_sniffed(column, examples) for column in shown]))
         more = len(found["columns"]) - MOST_SNIFFED
         if more > 0:
             out.print(f"  ... and {more:,} more; --json has them all")
     out.print()
-    for note in found["notes"]:
-        out.print(Text(f"note     {note}"), soft_wrap=True)
+    facts = [("note", note) for note in found["notes"]]
     for problem in found["problems"]:
-        out.print(Text(f"problem  {problem['problem']}"), soft_wrap=True)
-        out.print(Text(f"hint     {problem['hint']}"), soft_wrap=True)
+        facts += [("problem", problem["problem"]), ("hint", problem["hint"])]
+    print_facts(out, facts, width=7)
     command = found["command"] or "nothing to type yet: mend the last problem first"
-    out.print(Text(f"next     {command}", style="bold"), soft_wrap=True)
+    out.print(Text(f"  next     {command}", style="bold"), soft_wrap=True)  # to be copied
 
 
-def _sniffed(column: dict[str, Any]) -> dict[str, Any]:
+def _sniffed(column: dict[str, Any], examples: bool) -> dict[str, Any]:
     reason = f": {column['why'] or column['role']}" if column["fit"] == "left out" else ""
     return {
         "column": column["column"],
@@ -218,7 +228,7 @@ def _sniffed(column: dict[str, Any]) -> dict[str, Any]:
         "role": column["role"],
         "empty": f"{column['empty']:.1%}" if column["empty"] else "",
         "in a fit": column["fit"] + reason,
-        "for example": " | ".join(column["for_example"]),
+        **({"for example": " | ".join(column["for_example"])} if examples else {}),
     }
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Display
 
 SECONDS_BETWEEN_LINES = 10.0
-LAST_PHASE = "refine"  # of every method: after it a fit is done
+LAST_PHASE = "refine"  # of every method
 STOPPING = "stopping after this step; once more to leave at once"
 
 
@@ -30,16 +30,19 @@ class Silent(Progress):
 
 @contextmanager
 def progress(
-    quiet: bool, verbose: bool, time_budget: float | None = None
+    quiet: bool, verbose: bool, time_budget: float | None = None, *, one_climb: bool = False
 ) -> Iterator["Bar | Lines | Silent"]:
-    """A listener for a workflow: a bar on a terminal, plain lines with -v, else silence."""
+    """A listener for a workflow: a bar on a terminal, plain lines with -v, else silence.
+
+    `one_climb` says that the work is done when the last phase of a method is.
+    """
     if quiet or not (sys.stderr.isatty() or verbose):
         yield Silent()
     elif verbose:
         yield Lines()
     else:
         with _display() as display:
-            yield Bar(display, time_budget)
+            yield Bar(display, time_budget, one_climb)
 
 
 def _display() -> "Display":
@@ -64,9 +67,12 @@ class Bar(Progress):
     `told` are the notes that stand above it already.
     """
 
-    def __init__(self, display: "Display", time_budget: float | None) -> None:
+    def __init__(
+        self, display: "Display", time_budget: float | None, one_climb: bool = False
+    ) -> None:
         self._display = display
         self._time_budget = time_budget or math.inf
+        self._one_climb = one_climb
         self._task = display.add_task("starting", total=None, facts="")
         self._changes = Changes()
         self.told: set[str] = set()
@@ -96,16 +102,18 @@ class Bar(Progress):
 
     def _time(self, row: TraceRow, limit: int) -> str:
         """The time so far; in the last phase of a fit also what all its iterations would take,
-        which are as many as it may need: it may converge long before."""
-        so_far = str(timedelta(seconds=round(row.seconds)))
+        as many as it may have: it may converge long before."""
+        so_far = str(timedelta(seconds=int(row.seconds)))
         if row.phase != self._phase:
             self._phase, self._start = row.phase, row
         done = row.iteration - self._start.iteration
         left = math.inf
-        if row.phase == LAST_PHASE and done:
+        if self._one_climb and row.phase == LAST_PHASE and done:
             left = (row.seconds - self._start.seconds) / done * (limit - row.iteration - 1)
-        left = max(0.0, min(left, self._time_budget - row.seconds))
-        return so_far if math.isinf(left) else f"{so_far}, ≤ {timedelta(seconds=ceil(left))} left"
+        left = min(left, self._time_budget - row.seconds)
+        if math.isinf(left) or left <= 0:
+            return so_far
+        return f"{so_far}, ≤ {timedelta(seconds=ceil(left))} left"
 
     def output(self) -> None:
         """Leave the terminal to the rows; notes still come."""

@@ -32,7 +32,7 @@ def bar():
         Console(file=text, width=120).print(display.make_tasks_table(display.tasks))
         return text.getvalue().rstrip()
 
-    return terminal.Bar(display, time_budget=60.0), line
+    return terminal.Bar(display, time_budget=60.0, one_climb=True), line
 
 
 def test_the_bar_tells_iteration_log_likelihood_change_and_time_left(bar):
