@@ -1,7 +1,8 @@
 """CSV files, read in blocks with types that hold for the whole file."""
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -185,26 +186,25 @@ class CsvFile:
         self, piece: bytes, names: list[str], is_start: bool, first_line: int, *, nulls: bool
     ) -> pa.Table:
         """The cells as they stand there. Raises InputError for rows of other widths."""
-        ragged: list[csv.InvalidRow] = []
-        options = self._parse_options()
-
-        def remember(row: csv.InvalidRow) -> str:
-            ragged.append(row)
-            return "error"
-
-        options.invalid_row_handler = remember
         # Only a single thread counts rows, so that one can be named.
-        whole = self._read_options(is_start, use_threads=False, block_size=len(piece))
+        read = partial(
+            csv.read_csv,
+            read_options=self._read_options(is_start, use_threads=False, block_size=2 * len(piece)),
+            convert_options=self._convert_options(dict.fromkeys(names, pa.binary()), nulls=nulls),
+        )
         try:
-            return csv.read_csv(
-                pa.BufferReader(piece),
-                read_options=whole,
-                parse_options=options,
-                convert_options=self._convert_options(
-                    dict.fromkeys(names, pa.binary()), nulls=nulls
-                ),
-            )
+            return read(pa.BufferReader(piece), parse_options=self._parse_options())
         except pa.ArrowInvalid as error:
+            ragged: list[csv.InvalidRow] = []
+
+            def remember(row: csv.InvalidRow) -> str:
+                ragged.append(row)
+                return "skip"
+
+            options = self._parse_options()
+            options.invalid_row_handler = remember
+            with suppress(pa.ArrowInvalid):
+                read(pa.BufferReader(_in_utf8(piece)), parse_options=options)
             if not ragged:
                 raise self._unreadable(error) from error
             row = ragged[0]
@@ -326,14 +326,15 @@ class CsvFile:
             head = head[: head.rfind(self._newline) + 1]
         # A header alone, without a line end, is more than Arrow can read.
         piece = head + self._newline
+        piece = _in_utf8(piece)
         sample = self._sample(piece, None)
         self._is_empty = self._whole and sample.num_rows == 0
         kinds = {name: Kind(sample.column(name).type) for name in sample.column_names}
         open_ones = [name for name, kind in kinds.items() if needs_a_look(kind.type)]
         if open_ones:
-            cells = self._sample(piece, dict.fromkeys(open_ones, pa.binary()))
+            cells = self._sample(piece, dict.fromkeys(open_ones, pa.large_string()))
             for name in open_ones:
-                texts = _lenient_text(cells.column(name))
+                texts = cells.column(name).combine_chunks().drop_null()
                 kinds[name] = kind_of(kinds[name].type, texts, self._dialect.decimal)
         return kinds
 
@@ -404,20 +405,16 @@ def _changed(head: bytes, changes: list[Change], *, final: bool = True) -> bytes
     return head
 
 
+def _in_utf8(piece: bytes) -> bytes:
+    """The bytes with a sign for what is no UTF-8: Arrow can tell of ragged rows in such only."""
+    return piece if _is_utf8(piece) else piece.decode(errors="replace").encode()
+
+
 def _looks_like_utf_16(head: bytes) -> bool:
     """Whether every other of the first bytes is zero, as in text of plain letters."""
     start = head[:200]
     zeros = [start[place::2].count(0) for place in (0, 1)]
     return len(start) > 3 and max(zeros) > 0.4 * len(start) and min(zeros) == 0
-
-
-def _lenient_text(column: pa.ChunkedArray) -> pa.Array:
-    """Bytes with a value as text, whatever their encoding."""
-    cells = column.combine_chunks().drop_null()
-    try:
-        return pc.cast(cells, pa.large_string())
-    except pa.ArrowInvalid:
-        return arrays.texts([cell.decode(errors="replace") for cell in cells.to_pylist()])
 
 
 def _with_nulls(column: pa.ChunkedArray, as_written: bool) -> pa.ChunkedArray | pa.Array:

@@ -70,10 +70,18 @@ class Source:
         return self._stream
 
     def head(self, size: int) -> bytes:
-        """The first bytes, decompressed; looking at them uses nothing up."""
+        """The first bytes, decompressed; looking at them uses nothing up.
+
+        Raises InputError where they cannot be decompressed.
+        """
         stream = self.open()
         try:
             return stream.peek(size)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(
+                f"{self.name} cannot be read: {str(error).splitlines()[0]}",
+                hint="check that the file is complete",
+            ) from error
         finally:
             if not self.is_stream:
                 stream.close()

@@ -176,7 +176,7 @@ def test_sniff_finds_every_problem_and_its_command_works(run, tmp_path):
         "ugly.csv row 10: column 'flag' is empty (1 of 40 rows have an empty cell)",
     ]
     told = run("sniff", "ugly.csv").stdout
-    assert told.splitlines()[-1] == f"next     {found['command']}"
+    assert told.splitlines()[-1] == f"  next     {found['command']}"
     fitted = run(*shlex.split(found["command"])[1:], "-k", "2", "--method", "em")
     assert fitted.exit_code == 0, fitted.stderr
 
