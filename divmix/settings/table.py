@@ -14,7 +14,8 @@ class TableSettings(Settings):
         None,
         section="Columns",
         metavar="A,B",
-        help="Columns to fit, separated by commas; all others stay out. Default: all of them.",
+        help="Columns to fit, whatever they hold, separated by commas. Default: all but ids, codes, "
+        "dates and free text; divmix sniff tells which.",
     )
     exclude: tuple[str, ...] = option(
         (), section="Columns", metavar="A,B", help="Columns to leave out, such as an id."
@@ -59,7 +60,8 @@ class TableSettings(Settings):
         100,
         section="Columns",
         at_least=2,
-        help="Refuse a text column with more categories than this.",
+        help="A text column with more categories than this is left out, or refused where it is asked "
+        "for.",
     )
     header: bool = option(
         True, section="Columns", help="Whether the first line of a CSV file holds column names."
