@@ -20,15 +20,15 @@ class DelimitedWriter:
     def __init__(self, sink: Any, schema: pa.Schema, separator: str, *, sparing: bool) -> None:
         from pyarrow import csv
 
-        self._sink, self._separator, self._sparing = sink, separator, sparing
+        self._sink, self._separator = sink, separator
         # Arrow would quote every name of the header, where other programs quote none.
         sink.write((separator.join(_name(name) for name in schema.names) + "\n").encode())
         options = csv.WriteOptions(include_header=False, delimiter=separator)
-        self._writer = csv.CSVWriter(sink, schema, write_options=options)
+        self._writer = None if sparing else csv.CSVWriter(sink, schema, write_options=options)
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
-        if not self._sparing:
+        if self._writer is not None:
             self._writer.write_batch(batch)
             return
         columns = [self._cells(column) for column in batch.columns]
@@ -41,6 +41,8 @@ class DelimitedWriter:
         self._sink.write("".join(f"{line}\n" for line in lines.to_pylist()).encode())
 
     def _cells(self, column: pa.Array) -> pa.Array:
+        if pa.types.is_nested(column.type):
+            column = arrays.texts([_json(value) for value in column.to_pylist()])
         cells = pc.cast(column, pa.large_string())
         if not is_text(column.type):
             return cells
@@ -51,11 +53,12 @@ class DelimitedWriter:
         return pc.if_else(needs, quoted, cells)
 
     def __enter__(self) -> Self:
-        self._writer.__enter__()
+        if self._writer is not None:
+            self._writer.__enter__()
         return self
 
     def __exit__(self, *failure: Any) -> Any:
-        return self._writer.__exit__(*failure)
+        return self._writer and self._writer.__exit__(*failure)
 
 
 class JsonLinesWriter:

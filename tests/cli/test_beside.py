@@ -71,6 +71,12 @@ def test_predict_keeps_columns_of_parquet_with_their_types(run, shop, tmp_path):
     assert found.select(["who", "day"]).to_pydict() == {"who": ["a", None], "day": [3, 4]}
 
 
+def test_predict_keeps_what_is_nested_as_json(run, shop):
+    (shop / "new.jsonl").write_text('{"x": 1, "price": 2, "tags": ["a", "b\\"c"], "n": {"k": 1}}\n')
+    done = run("predict", "shop.divmix", "new.jsonl", "--keep", "all")
+    assert table(done.stdout)[1][3:5] == ['["a", "b\\"c"]', '{"k": 1}']
+
+
 @pytest.mark.parametrize("to", ["csv", "tsv", "jsonl", "parquet", "arrow"])
 def test_stdout_and_files_have_the_same_rows_in_every_format(run, shop, to):
     plain = table(run("predict", "shop.divmix", "shop.csv", "--keep", "note").stdout)[1:]
