@@ -1,5 +1,8 @@
 """The kinds of error a user can meet, each with its exit code and a hint that says what to do."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class DivmixError(Exception):
     """An error with a remedy.
@@ -8,13 +11,15 @@ class DivmixError(Exception):
     ----------
     message : what went wrong and where (file, row, column, value).
     hint : what to do about it, one line.
+    fix : settings of the table, by name, that get round it; names of columns are to be added.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str) -> None:
+    def __init__(self, message: str, *, hint: str, fix: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        self.fix = dict(fix or {})
 
 
 class UsageError(DivmixError):

@@ -58,5 +58,8 @@ class Progress:
     def rows(self, done: int, total: int | None) -> None:
         """`done` rows are read or written, of `total` (None where that is not known)."""
 
+    def output(self) -> None:
+        """Rows go to stdout from now on, which may be the terminal that shows the progress."""
+
     def note(self, message: str) -> None:
         """Something the user should know: what was chosen automatically, what was left out."""

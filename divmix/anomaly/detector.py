@@ -12,6 +12,7 @@ import divmix
 from divmix.anomaly import density, p_values, surprisal
 from divmix.core import Interrupted
 from divmix.design.prepare import DesignMatrix, prepare
+from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
@@ -76,6 +77,7 @@ def fit_density(
     tables = tables or DetectTableSettings()
     generator = np.random.default_rng(settings.seed)
     design, rows = prepare(table, tables, generator, progress, locate, JOINT)
+    notes += notes_on_roles(rows.roles, tables)
     mixed = settings.training == "mixed" or (settings.training == "auto" and itself)
     used = np.flatnonzero(rows.row_weights > 0)
     held_out = np.sort(generator.permutation(used)[: _held_out(len(used))])

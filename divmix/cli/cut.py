@@ -89,3 +89,5 @@ def command(
         )
     if as_json:
         show.print_json(done)
+    if options.looked_at(quiet, verbose):
+        show.print_written(f"{output}/", done["rows"])

@@ -1,6 +1,5 @@
 """`divmix detect`: the rows that are unlike the others."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -36,6 +35,8 @@ from divmix.settings import DetectSettings, DetectTableSettings
     help="Also write a run folder, whose model scores new rows later.",
 )
 @options.table_output("-")
+@options.to
+@options.beside
 @options.force
 @options.as_json
 @options.quiet
@@ -48,6 +49,10 @@ def command(
     model: str | None,
     run: Path | None,
     output: str,
+    to: str,
+    keep: str,
+    id_column: str | None,
+    digits: int | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -65,7 +70,6 @@ def command(
     from divmix.workflows.detect import run_detect
 
     written = None if output == "-" and as_json else output
-    looked_at = not quiet and (verbose or sys.stderr.isatty())
     with (
         terminal.progress(quiet, verbose) as progress,
         GracefulStop(progress.stopping) as should_stop,
@@ -79,6 +83,8 @@ def command(
             model=model,
             run=run,
             overwrite=force,
+            beside=options.beside_of(keep, id_column, digits),
+            to=to,
             progress=progress,
             should_stop=should_stop,
         )
@@ -86,5 +92,9 @@ def command(
         return
     if as_json:
         show.print_json(found)
-    if looked_at:
-        show.print_detection(found)
+    if options.looked_at(quiet, verbose):
+        show.print_detection(found, progress.told)
+        if written is not None:
+            show.print_written(written, found["rows"])
+        if run is not None:
+            show.print_written(f"{run}/", found["rows"])

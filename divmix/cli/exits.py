@@ -1,7 +1,8 @@
-"""The one place where errors become exit codes and two lines on stderr."""
+"""The one place where errors become exit codes and two lines on stderr, or one JSON object."""
 
 import contextlib
 import errno
+import json
 import os
 import sys
 import traceback
@@ -14,14 +15,15 @@ from divmix.errors import DivmixError
 INTERNAL, USAGE, INPUT, CTRL_C, CLOSED_PIPE = 1, 2, 3, 130, 141
 
 
-def report(error: BaseException, debug: bool = False) -> int:
-    """Tell the user about `error` on stderr and return the exit code that belongs to it."""
+def report(error: BaseException, debug: bool = False, as_json: bool = False) -> int:
+    """Tell the user about `error` on stderr, in two lines or `as_json` as one object, and return
+    the exit code that belongs to it."""
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
-    if isinstance(error, Interrupted):
-        return error.exit_code
-    if isinstance(error, KeyboardInterrupt):  # before the handlers were in place
-        return CTRL_C
+    if isinstance(error, Interrupted | KeyboardInterrupt):  # the latter before there are handlers
+        if sys.stderr.isatty():
+            print(f"Stopped ({error or 'Ctrl-C'}): no file was written.", file=sys.stderr)
+        return error.exit_code if isinstance(error, Interrupted) else CTRL_C
     if isinstance(error, OSError) and error.errno == errno.EPIPE:
         _silence_stdout()
         return CLOSED_PIPE
@@ -31,7 +33,11 @@ def report(error: BaseException, debug: bool = False) -> int:
     if debug:
         traceback.print_exception(error)
     code, message, hint = _explain(error)
-    print(f"Error: {message}\nHint: {hint}", file=sys.stderr)
+    told = f"Error: {message}\nHint: {hint}"
+    if as_json:
+        document = {"error": {"code": code, "message": message, "hint": hint}}
+        told = json.dumps(document, ensure_ascii=False)
+    print(told, file=sys.stderr)
     try:
         sys.stdout.flush()
     except (OSError, ValueError):  # what could not be written would be told a second time

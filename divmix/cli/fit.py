@@ -1,6 +1,5 @@
 """`divmix fit`: a table in, a run folder out."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from divmix.cli import method_options, options
 from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
+from divmix.errors import UsageError
 from divmix.settings import TableSettings
 
 
@@ -17,6 +17,22 @@ from divmix.settings import TableSettings
     cls=options.Command,
     short_help="Fit a mixture to a table.",
     example="divmix fit sample_data/wine.csv -k 3 --truth class",
+    more=(
+        "divmix fit customers.csv --exclude notes --missing mean --labels customers_labelled.csv",
+        "divmix fit 'logs/*.parquet' -k 2 --log auto -o logs.divmix --force",
+    ),
+    everyday=(
+        "clusters",
+        "output",
+        "force",
+        "labels",
+        "columns",
+        "exclude",
+        "truth",
+        "missing",
+        "dates",
+        "as_json",
+    ),
 )
 @click.argument("data", nargs=-1, required=True)
 @click.option(
@@ -39,6 +55,14 @@ from divmix.settings import TableSettings
     type=click.Choice(["png", "svg"]),
     help="Also draw the clusters, on two principal components, and the objective by iteration.",
 )
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="Also write all columns of DATA with the cluster of each row and its probability; - is "
+    "stdout.",
+)
+@options.to
+@options.beside
 @options.as_json
 @options.quiet
 @options.verbose
@@ -51,6 +75,11 @@ def command(
     force: bool,
     assignments_format: str,
     figures: str | None,
+    labels: str | None,
+    to: str,
+    keep: str,
+    id_column: str | None,
+    digits: int | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -59,18 +88,22 @@ def command(
 ) -> None:
     """Fit a diversified mixture to DATA and write a run folder.
 
-    DATA is a CSV file (.csv, .tsv, .txt, also .gz and .zst), Parquet, Arrow, several files, a
-    folder of them, or - for standard input. The run folder holds model.divmix (all that predict
-    needs), assignments.csv (cluster, probability and log-density of each row), components.csv,
-    trace.csv and run.json.
+    DATA is a CSV file (.csv, .tsv, .txt, also .gz and .zst), JSON Lines, Parquet, Arrow, several
+    files, a pattern in quotes, a folder of them, or - for standard input. The run folder holds
+    model.divmix (all that predict needs), assignments.csv (cluster, probability and log-density of
+    each row), components.csv, trace.csv and run.json. Rows count from 0 in what is written, from 1
+    in errors. divmix sniff DATA shows beforehand how DATA is read.
     """
     from divmix.cli import show, terminal
     from divmix.workflows.fit import run_fit
 
     output = output or default_output(data)
-    looked_at = not quiet and (verbose or sys.stderr.isatty())
+    if labels == "-" and as_json:
+        raise UsageError("--labels - and --json both write to stdout", hint="--labels FILE")
     settings, origins = method_options.collect(ctx)
-    showing = terminal.progress(quiet, verbose, settings.time_budget)
+    showing = terminal.progress(
+        quiet, verbose, settings.time_budget, one_climb=settings.restarts == 1
+    )
     with showing as progress, GracefulStop(progress.stopping) as should_stop:
         run = run_fit(
             data,
@@ -80,6 +113,9 @@ def command(
             overwrite=force,
             assignments_format=assignments_format,
             figures=figures,
+            beside=options.beside_of(keep, id_column, digits),
+            labels=labels,
+            to=to,
             progress=progress,
             origins=origins | options.origins(ctx, TableSettings),
             should_stop=should_stop,
@@ -88,8 +124,8 @@ def command(
         return
     if as_json:
         show.print_json(run)
-    if looked_at:
-        show.print_summary(run, output)
+    if options.looked_at(quiet, verbose):
+        show.print_summary(run, output, progress.told)
 
 
 def default_output(data: tuple[str, ...]) -> Path:

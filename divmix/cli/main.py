@@ -3,7 +3,10 @@
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 import click
@@ -11,9 +14,11 @@ from click.shell_completion import shell_complete
 
 from divmix import __version__
 from divmix.cli import exits, signals
+from divmix.errors import UsageError
 
 COMMANDS = (
     "fit",
+    "sniff",
     "predict",
     "detect",
     "audit",
@@ -35,6 +40,21 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         return import_module(f"divmix.cli.{name}").command if name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant. Raises UsageError that names the nearest one."""
+        name = args[0]
+        if name == "help":
+            name = args[1] if len(args) > 1 else "--help"
+            args = [name, "--help"]
+        if name == "--help":
+            click.echo(ctx.get_help())
+            ctx.exit()
+        if name not in COMMANDS:
+            raise _unknown_command(name)
+        return super().resolve_command(ctx, args)
 
     def main(
         self,
@@ -59,7 +79,8 @@ class LazyGroup(click.Group):
                 sys.stdout.flush()  # a closed pipe must show here, not at the interpreter's end
             code = 0
         except BaseException as error:
-            code = exits.report(error, debug=meta.get("divmix.debug", False))
+            as_json = "--json" in arguments
+            code = exits.report(error, debug=meta.get("divmix.debug", False), as_json=as_json)
         sys.exit(code)
 
 
@@ -74,14 +95,23 @@ def cli() -> None:
     """Diversified mixture models from the command line.
 
     \b
+    divmix sniff table.csv                how a table is read, and a fit that works
     divmix fit table.csv -k 3             fit a mixture, write the run folder table.divmix/
     divmix predict table.divmix new.csv   label new rows
-    divmix COMMAND --help                 options, each with its default and range
+    divmix help COMMAND                   options, each with its default and range
 
     Options can also be set in the environment (DIVMIX_FIT_ALPHA=0.5). Exit codes: 0 fine,
     1 internal error, 2 usage, 3 input data, 4 model file, 5 fit failed, 6 not converged,
     129 SIGHUP, 130 Ctrl-C, 143 SIGTERM, 141 closed pipe.
     """
+
+
+def _unknown_command(name: str) -> UsageError:
+    near = get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean divmix {near[0]}?" if near else f"commands are {', '.join(COMMANDS)}"
+    if not near and Path(name).exists():
+        hint = f"divmix fit {quote(name)} fits a table, divmix sniff {quote(name)} looks at it"
+    return UsageError(f"there is no command '{name}'", hint=hint)
 
 
 def _open_closed_descriptors() -> None:

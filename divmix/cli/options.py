@@ -1,15 +1,20 @@
 """Options made from the settings' metadata, and the options that commands share."""
 
+import csv
 import json
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from divmix import settings
+
+if TYPE_CHECKING:
+    from divmix.workflows.beside import Beside
 
 ORIGINS = {
     ParameterSource.COMMANDLINE: "flag",
@@ -20,14 +25,22 @@ ORIGINS = {
 
 
 class Command(click.Command):
-    """A command whose help leads with an example and lists its options under headings.
+    """A command whose help leads with examples and lists its options under headings.
 
-    `example` is a line that can be typed as it stands; every command also has `--debug`.
+    `example` is a line that can be typed as it stands, `more` are others. `everyday` names the
+    options that come first. Every command also has `--debug`.
     """
 
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        example: str,
+        more: Sequence[str] = (),
+        everyday: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.example = example
+        self.example, self.more, self.everyday = example, more, everyday
         self.params.append(
             click.Option(
                 ["--debug"],
@@ -40,14 +53,21 @@ class Command(click.Command):
         )
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(f"Example: {self.example}\n\n")
+        more = "".join(f"         {line}\n" for line in self.more)
+        formatter.write(f"Example: {self.example}\n{more}\n")
         super().format_help(ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
+        first = {name: place for place, name in enumerate(self.everyday)}
+        params = sorted(
+            self.get_params(ctx), key=lambda param: first.get(str(param.name), len(first))
+        )
+        for param in params:
             if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
-                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+                section = getattr(param, "section", "More" if first else "Options")
+                section = "Everyday" if param.name in first else section
+                sections.setdefault(section, []).append(record)
         for section, records in sections.items():
             with formatter.section(section):
                 formatter.write_dl(records, col_max=24)
@@ -203,6 +223,50 @@ verbose = click.option(
 )
 
 
+def looked_at(quiet: bool = False, verbose: bool = False) -> bool:
+    """Whether there is somebody to read what a command says at its end."""
+    return not quiet and (verbose or sys.stderr.isatty())
+
+
+def beside(command: Callable) -> Callable:
+    """--keep, --id and --digits of the commands that write a line for each row of a table."""
+    keep = click.option(
+        "--keep",
+        metavar="all|A,B",
+        default="",
+        help="Columns of DATA to write beside the results, as they stand there.",
+    )
+    label = click.option(
+        "--id", "id_column", metavar="COL", help="Label rows by this column, not by their number."
+    )
+    digits = click.option(
+        "--digits",
+        type=click.IntRange(1, 17),
+        metavar="N",
+        help="Significant digits of the results.  [default: all]",
+    )
+    return keep(label(digits(command)))
+
+
+to = click.option(
+    "--to",
+    type=click.Choice(["csv", "tsv", "jsonl", "parquet", "arrow"]),
+    default="csv",
+    help="Format of what goes to stdout.  [default: csv]",
+)
+encoding = click.option(
+    "--encoding", metavar="NAME", help="Encoding of text tables, such as latin-1.  [default: utf-8]"
+)
+
+
+def beside_of(keep: str, id_column: str | None, digits: int | None) -> "Beside":
+    """What those options say."""
+    from divmix.workflows.beside import Beside
+
+    names = next(csv.reader([keep], skipinitialspace=True), []) if keep else []
+    return Beside(tuple(names), id_column, digits)
+
+
 def table_output(default: str | None) -> Callable:
     """-o of the commands that write one table."""
     return click.option(
@@ -211,6 +275,6 @@ def table_output(default: str | None) -> Callable:
         default=default,
         required=default is None,
         metavar="FILE",
-        help="The table to write: .csv, .csv.gz, .parquet or .arrow; - is CSV on stdout."
-        + (f"  [default: {default}]" if default else ""),
+        help="The table to write: .csv, .tsv, .jsonl, also .gz and .zst, .parquet or .arrow; - is "
+        "stdout." + (f"  [default: {default}]" if default else ""),
     )

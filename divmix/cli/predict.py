@@ -14,6 +14,8 @@ from divmix.cli import options
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
 @options.table_output("-")
+@options.to
+@options.beside
 @options.force
 @click.option(
     "--probabilities",
@@ -27,15 +29,21 @@ from divmix.cli import options
     help="A category that the model never saw: refuse the table, or take the row as "
     "having none.  [default: error]",
 )
+@options.encoding
 @options.quiet
 @options.verbose
 def command(
     model: str,
     data: tuple[str, ...],
     output: str,
+    to: str,
+    keep: str,
+    id_column: str | None,
+    digits: int | None,
     force: bool,
     probabilities: bool,
     unknown: str,
+    encoding: str | None,
     quiet: bool,
     verbose: bool,
 ) -> None:
@@ -48,12 +56,19 @@ def command(
 
     with terminal.progress(quiet, verbose) as progress:
         progress.stage("labelling " + ", ".join(data))
-        run_predict(
+        done = run_predict(
             model,
             data,
             output,
             overwrite=force,
             unknown=unknown,
             probabilities=probabilities,
+            beside=options.beside_of(keep, id_column, digits),
+            to=to,
+            encoding=encoding,
             progress=progress,
         )
+    if options.looked_at(quiet, verbose):
+        from divmix.cli import show
+
+        show.print_written(output, done["rows"])

@@ -37,3 +37,7 @@ def command(model: str, rows: int, output: str, force: bool, seed: int) -> None:
     from divmix.workflows.sample import run_sample
 
     run_sample(model, rows, output, seed=seed, overwrite=force)
+    if options.looked_at():
+        from divmix.cli import show
+
+        show.print_written(output, rows)

@@ -95,3 +95,5 @@ def command(
         return
     if as_json or for_the_eye:
         show.show(document, as_json)
+    if written is not None and options.looked_at(quiet, verbose):
+        show.print_written(written, len(document["rows"]))

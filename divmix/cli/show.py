@@ -3,17 +3,22 @@
 import errno
 import json
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 MOST_CLUSTERS = 20  # lines in the table of clusters
 MOST_COMPONENTS = 8  # columns in the table of components
+MOST_NAMES = 12  # columns that the summary of a fit names
+ROOM_FOR_EXAMPLES = 100  # columns of a terminal
+MOST_SNIFFED = 60  # columns that sniff shows
 MOST_MERGES = 20  # lines of the merge tree: the last ones
 WIDE = 200  # columns of text where no terminal sets the width
 
@@ -92,8 +97,11 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def print_summary(run: dict[str, Any], output: Path) -> None:
-    """What a fit found, on stderr: the clusters, the figures, and the next command to type."""
+def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = frozenset()) -> None:
+    """What a fit found, on stderr: the clusters, the figures, and the next command to type.
+
+    Notes that were `told` while it ran are not told again.
+    """
     out, result = console(stderr=True), run["result"]
     out.print()
     _print_clusters(out, result["clusters"], f"{output}/components.csv has them all")
@@ -134,26 +142,94 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
         )
     if result["evaluation"]:
         facts.append(("against truth", _scores(result["evaluation"])))
-    facts += [("note", note) for note in run["notes"]]
+    facts += [("columns", _columns(run["columns"]))] if run.get("columns") else []
+    facts += [("note", note) for note in run["notes"] if note not in told]
     facts += [
-        ("wrote", f"{output}/"),
+        *(("wrote", where) for where in _written(run, output)),
         ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv"),
     ]
+    print_facts(out, facts)
+
+
+def print_facts(out: Console, facts: Sequence[tuple[str, str]], width: int = 14) -> None:
+    """Names and values in two columns; a long value goes on below itself."""
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    lines.add_column(width=width)
+    lines.add_column(overflow="fold")
     for name, value in facts:
-        out.print(Text(f"  {name:<14}  {value}"))
+        lines.add_row(Text(name), Text(value))
+    out.print(Padding(lines, (0, 0, 0, 2), expand=False))
 
 
-def print_detection(found: dict[str, Any]) -> None:
-    """What detect found, on stderr."""
+def print_written(output: str | Path, rows: int) -> None:
+    """What a command wrote and how much, on stderr."""
+    where = "standard output" if str(output) == "-" else output
+    told = "1 row" if rows == 1 else f"{rows:,} rows"
+    console(stderr=True).print(Text(f"  {'wrote':<14}  {where} ({told})"), soft_wrap=True)
+
+
+def _columns(columns: dict[str, list[str]]) -> str:
+    """`age, income (log), country (5 categories) | left out: id (all different)`."""
+    used, left_out = (_some(columns[part]) for part in ("used", "left_out"))
+    return f"{used} | left out: {left_out}" if left_out else used
+
+
+def _written(run: dict[str, Any], output: Path) -> list[str]:
+    """The run folder with its rows, and the table of labels."""
+    rows = f" ({run['input']['rows']:,} rows)" if "input" in run else ""
+    labels = run.get("labels")
+    return [f"{output}/{rows}", *([f"{labels}{rows}"] if labels not in (None, "-") else [])]
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def print_detection(found: dict[str, Any], told: Collection[str] = frozenset()) -> None:
+    """What detect found, on stderr, without notes that were told."""
     out, rule = console(stderr=True), found["rule"]
     flagged = f"{found['flagged']:,} of {found['rows']:,} rows"
     facts = [
         ("flagged", f"{flagged} by --{rule['name'].replace('_', '-')} {rule['level']:g}"),
         ("calibrated by", found["calibrated_by"]),
     ]
-    facts += [("note", note) for note in found["notes"]]
-    for name, value in facts:
-        out.print(Text(f"  {name:<14}  {value}"))
+    facts += [("note", note) for note in found["notes"] if note not in told]
+    print_facts(out, facts)
+
+
+def print_sniffed(found: dict[str, Any]) -> None:
+    """What a table holds, for the eye on stdout: columns, notes, problems, the command to type."""
+    out = console()
+    how = {name: value for name, value in found["format"].items() if value not in (0, [])}
+    rows = {} if found["rows"] is None else {"rows": found["rows"]}
+    print_document(out, {"table": found["names"], **how, **rows})
+    if found["columns"]:
+        out.print()
+        shown, examples = found["columns"][:MOST_SNIFFED], out.width >= ROOM_FOR_EXAMPLES
+        out.print(table([_sniffed(column, examples) for column in shown]))
+        more = len(found["columns"]) - MOST_SNIFFED
+        if more > 0:
+            out.print(f"  ... and {more:,} more; --json has them all")
+    out.print()
+    facts = [("note", note) for note in found["notes"]]
+    for problem in found["problems"]:
+        facts += [("problem", problem["problem"]), ("hint", problem["hint"])]
+    print_facts(out, facts, width=7)
+    command = found["command"] or "nothing to type yet: mend the last problem first"
+    out.print(Text(f"  next     {command}", style="bold"), soft_wrap=True)  # to be copied
+
+
+def _sniffed(column: dict[str, Any], examples: bool) -> dict[str, Any]:
+    reason = f": {column['why'] or column['role']}" if column["fit"] == "left out" else ""
+    return {
+        "column": column["column"],
+        "type": column["type"],
+        "role": column["role"],
+        "empty": f"{column['empty']:.1%}" if column["empty"] else "",
+        "in a fit": column["fit"] + reason,
+        **({"for example": " | ".join(column["for_example"])} if examples else {}),
+    }
 
 
 def print_model(document: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from divmix.progress import Progress, TraceRow
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Display
 
 SECONDS_BETWEEN_LINES = 10.0
+LAST_PHASE = "refine"  # of every method
 STOPPING = "stopping after this step; once more to leave at once"
 
 
 class Silent(Progress):
     """Nothing at all: in a pipe, in cron, with --quiet."""
+
+    told: frozenset[str] = frozenset()
 
     def stopping(self) -> None:
         pass
@@ -26,16 +30,19 @@ class Silent(Progress):
 
 @contextmanager
 def progress(
-    quiet: bool, verbose: bool, time_budget: float | None = None
+    quiet: bool, verbose: bool, time_budget: float | None = None, *, one_climb: bool = False
 ) -> Iterator["Bar | Lines | Silent"]:
-    """A listener for a workflow: a bar on a terminal, plain lines with -v, else silence."""
+    """A listener for a workflow: a bar on a terminal, plain lines with -v, else silence.
+
+    `one_climb` says that the work is done when the last phase of a method is.
+    """
     if quiet or not (sys.stderr.isatty() or verbose):
         yield Silent()
     elif verbose:
         yield Lines()
     else:
         with _display() as display:
-            yield Bar(display, time_budget)
+            yield Bar(display, time_budget, one_climb)
 
 
 def _display() -> "Display":
@@ -55,13 +62,22 @@ def _display() -> "Display":
 
 
 class Bar(Progress):
-    """A live line: what is done, a bar, log-likelihood and its change, time left."""
+    """A live line: what is done, a bar, log-likelihood and its change, time left.
 
-    def __init__(self, display: "Display", time_budget: float | None) -> None:
+    `told` are the notes that stand above it already.
+    """
+
+    def __init__(
+        self, display: "Display", time_budget: float | None, one_climb: bool = False
+    ) -> None:
         self._display = display
         self._time_budget = time_budget or math.inf
+        self._one_climb = one_climb
         self._task = display.add_task("starting", total=None, facts="")
         self._changes = Changes()
+        self.told: set[str] = set()
+        self._phase = ""
+        self._start: TraceRow
 
     def stage(self, message: str) -> None:
         self._display.reset(self._task, total=None, description=message, facts="")
@@ -72,7 +88,7 @@ class Bar(Progress):
             description=row.phase,
             completed=row.iteration + 1,
             total=limit,
-            facts=f"{self._changes.describe(row, limit)}  {self._time_left(row, limit)}",
+            facts=f"{self._changes.describe(row, limit)}  {self._time(row, limit)}",
         )
 
     def rows(self, done: int, total: int | None) -> None:
@@ -84,22 +100,40 @@ class Bar(Progress):
         self._display.update(self._task, description=STOPPING, total=None, facts="")
         self._task = self._display.add_task("", visible=False)
 
-    def _time_left(self, row: TraceRow, limit: int) -> str:
-        """The time that all remaining iterations would take; a fit may converge long before."""
-        left = row.seconds / (row.iteration + 1) * (limit - row.iteration - 1)
-        left = max(0.0, min(left, self._time_budget - row.seconds))
-        return f"≤ {timedelta(seconds=round(left))} left"
+    def _time(self, row: TraceRow, limit: int) -> str:
+        """The time so far; in the last phase of a fit also what all its iterations would take,
+        as many as it may have: it may converge long before."""
+        so_far = str(timedelta(seconds=int(row.seconds)))
+        if row.phase != self._phase:
+            self._phase, self._start = row.phase, row
+        done = row.iteration - self._start.iteration
+        left = math.inf
+        if self._one_climb and row.phase == LAST_PHASE and done:
+            left = (row.seconds - self._start.seconds) / done * (limit - row.iteration - 1)
+        left = min(left, self._time_budget - row.seconds)
+        if math.isinf(left) or left <= 0:
+            return so_far
+        return f"{so_far}, ≤ {timedelta(seconds=ceil(left))} left"
+
+    def output(self) -> None:
+        """Leave the terminal to the rows; notes still come."""
+        self._display.stop()
 
     def note(self, message: str) -> None:
+        self.told.add(message)
         self._display.console.print(message, style="dim", markup=False, highlight=False)
 
 
 class Lines(Progress):
-    """Plain lines for a log: each stage and note, an iteration or a count of rows now and then."""
+    """Plain lines for a log: each stage and note, an iteration or a count of rows now and then.
+
+    `told` are the notes among them.
+    """
 
     def __init__(self) -> None:
         self._changes = Changes()
         self._next = 0.0
+        self.told: set[str] = set()
 
     def stage(self, message: str) -> None:
         self._next = 0.0
@@ -113,6 +147,7 @@ class Lines(Progress):
         self._now_and_then(f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows")
 
     def note(self, message: str) -> None:
+        self.told.add(message)
         self._print(f"note: {message}")
 
     def stopping(self) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from divmix.design import statistics
+from divmix.design.date_column import DateColumn
 from divmix.design.numeric_column import NumericColumn, numbers
 from divmix.design.row_names import Locate
 from divmix.errors import InputError
@@ -168,7 +169,7 @@ class CategoricalColumn:
         return arrays.texts(self.categories)
 
 
-TableColumn = NumericColumn | BooleanColumn | CategoricalColumn
+TableColumn = NumericColumn | BooleanColumn | CategoricalColumn | DateColumn
 
 
 def as_text(column: pa.Array) -> pa.Array:

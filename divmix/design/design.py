@@ -70,7 +70,7 @@ class Design:
         """(d,) bool: which features are 0 or 1, less their share. None is in an embedding."""
         if self.is_embedding:
             return np.zeros(self.n_features, np.bool_)
-        kinds = [column.kind != "numeric" for column in self.schema.columns]
+        kinds = [column.kind in ("boolean", "categorical") for column in self.schema.columns]
         return np.repeat(kinds, self.preprocessing.sizes)
 
     @cached_property
@@ -168,7 +168,7 @@ class Design:
             return unseen
         for j, (column, features) in enumerate(zip(self.preprocessing.columns, self.blocks)):
             unseen[:, j] = column.unseen(X[:, features])
-            if column.kind != "categorical":
+            if column.kind in ("numeric", "boolean"):
                 X[unseen[:, j], features[0]] = 0.0
         return unseen
 

@@ -142,6 +142,7 @@ def _refuse_infinite(name: str, values: np.ndarray, row_name: Locate) -> None:
         raise InputError(
             f"{row_name(int(np.argmax(infinite)))}: column '{name}' is infinite",
             hint=f"correct the value, or use --exclude {name}",
+            fix={"exclude": (name,)},
         )
 
 
@@ -160,6 +161,7 @@ def _refuse_out_of_range(name: str, values: np.ndarray, row_name: Locate, *, log
     raise InputError(
         f"{found}, whose square is more than a number can hold",
         hint=f"use --log {name} or --exclude {name}",
+        fix={"exclude": (name,)},
     )
 
 

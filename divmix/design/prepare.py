@@ -8,8 +8,10 @@ import pyarrow as pa
 from divmix import encoders
 from divmix.design.design import Design
 from divmix.design.preprocessing import Preprocessing
+from divmix.design.roles import Role, assign_roles
 from divmix.design.row_names import Locate, row_name
-from divmix.encoders import JointTraining
+from divmix.encoders import JointTraining, memory
+from divmix.errors import InputError
 from divmix.progress import Progress
 from divmix.settings import TableSettings
 from divmix.tables.batches import BATCH_ROWS
@@ -18,13 +20,14 @@ from divmix.tables.batches import BATCH_ROWS
 class DesignMatrix(NamedTuple):
     """The rows of a table: X (n, d), row_weights (n,), log_jacobian (n,) nats, complete (n,).
 
-    A row that missing values keep out stays, with weight 0, so that rows keep their places.
+    roles are those of the table's columns. A row that missing values keep out stays, with weight 0, so that rows keep their places.
     """
 
     X: np.ndarray
     row_weights: np.ndarray
     log_jacobian: np.ndarray
     complete: np.ndarray
+    roles: tuple[Role, ...] = ()
 
 
 def prepare(
@@ -41,10 +44,11 @@ def prepare(
     clusters is not known yet. Raises InputError, UsageError, FitError, MissingExtraError.
     """
     progress.stage("preparing columns")
-    design = Design(Preprocessing.learn(table, tables, locate=locate))
+    roles = assign_roles(table, tables)
+    design = Design(Preprocessing.learn(table, tables, locate=locate, roles=roles))
     image = tables.image_size(design.n_features)
     steps = encoders.parse(tables.encoder)  # before the work begins
-    matrix = design_matrix(table, design, progress, locate)
+    matrix = design_matrix(table, design, progress, locate)._replace(roles=roles)
     if not steps:
         return design, matrix
     learning = encoders.Learning(generator, progress, image, tables.device, joint)
@@ -58,11 +62,28 @@ def prepare(
     )
 
 
+def _check_memory(rows: int, design: Design) -> None:
+    """Raises InputError where a matrix of so many rows cannot be held."""
+    needed, there = 8 * rows * design.n_features, memory.available()
+    if there is None or needed <= there:
+        return
+    widest = max(design.preprocessing.columns, key=lambda column: len(column.features))
+    hint = "fit fewer rows, and label the others by predict, or name fewer --columns"
+    if len(widest.features) > 1:
+        hint = f"use --exclude {widest.name}, which has {len(widest.features):,} of them; or {hint}"
+    raise InputError(
+        f"{rows:,} rows of {design.n_features:,} features need {needed / 1e9:.3g} GB of memory, "
+        f"{there / 1e9:.3g} GB are free",
+        hint=hint,
+    )
+
+
 def design_matrix(
     table: pa.Table, design: Design, progress: Progress, locate: Locate = row_name
 ) -> DesignMatrix:
     """The rows of a table as a matrix, filled batch by batch. Raises InputError."""
     n = table.num_rows
+    _check_memory(n, design)
     matrix = DesignMatrix(
         np.empty((n, design.n_features)), np.empty(n), np.empty(n), np.empty(n, bool)
     )

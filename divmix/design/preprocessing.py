@@ -1,6 +1,6 @@
 """From a table to the design matrix and back: learned once on the training table, then applied."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Self, TypeAlias
 
@@ -10,20 +10,23 @@ import pyarrow as pa
 from divmix.design.columns import (
     BooleanColumn,
     CategoricalColumn,
+    DateColumn,
     NumericColumn,
     TableColumn,
 )
+from divmix.design.date_text import DateOrder
 from divmix.design.missing import empty_cells, incomplete_rows, refuse_empty_cells
+from divmix.design.roles import Role, assign_roles, chosen_columns
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, ModelFileError
 from divmix.settings import TableSettings
 from divmix.tables import arrays
-from divmix.tables.schema import Column, Schema, choose_columns, is_number, unknown_column
+from divmix.tables.schema import Column, Schema, is_number, unknown_column
 
 Batch: TypeAlias = pa.RecordBatch | pa.Table
 
 _COLUMN_KINDS: dict[str, Callable[..., TableColumn]] = {
-    kind.kind: kind for kind in (NumericColumn, BooleanColumn, CategoricalColumn)
+    kind.kind: kind for kind in (NumericColumn, BooleanColumn, CategoricalColumn, DateColumn)
 }
 
 
@@ -68,14 +71,23 @@ class Preprocessing:
     header: bool = True
 
     @classmethod
-    def learn(cls, table: Batch, settings: TableSettings, *, locate: Locate = row_name) -> Self:
+    def learn(
+        cls,
+        table: Batch,
+        settings: TableSettings,
+        *,
+        locate: Locate = row_name,
+        roles: Sequence[Role] | None = None,
+    ) -> Self:
         """Learn from the whole training table; rows with missing values that are dropped, and
         rows of weight zero, have no say.
 
-        Raises InputError for columns that cannot be used, infinite or missing values, fewer than
+        `roles` are those of the columns, None to find them out here. Raises InputError for columns that cannot be used, infinite or missing values, fewer than
         two rows and a table without any variation.
         """
-        schema = choose_columns(table.schema, settings)
+        roles = assign_roles(table, settings) if roles is None else roles
+        schema = chosen_columns(roles, settings)
+        orders = {role.name: role.order for role in roles}
         if table.num_rows < 2:
             raise InputError(
                 f"the table has too few rows: {table.num_rows}", hint="a fit needs at least two"
@@ -89,7 +101,14 @@ class Preprocessing:
             weights = np.where(missing, 0.0, weights)
         _check_enough_rows(weights, missing, settings)
         columns = tuple(
-            _learn_column(column, _column(table, column.name), weights, locate, settings)
+            _learn_column(
+                column,
+                _column(table, column.name),
+                weights,
+                locate,
+                settings,
+                orders[column.name],
+            )
             for column in schema.columns
         )
         if all(column.is_constant for column in columns):
@@ -244,6 +263,8 @@ class Preprocessing:
 
 def _column_from_dict(document: dict[str, Any]) -> TableColumn:
     kind = _COLUMN_KINDS[document.pop("kind")]
+    if kind is DateColumn:
+        document["columns"] = tuple(NumericColumn(**column) for column in document["columns"])
     return kind(
         **{
             name: tuple(value) if isinstance(value, list) else value
@@ -253,8 +274,23 @@ def _column_from_dict(document: dict[str, Any]) -> TableColumn:
 
 
 def _learn_column(
-    column: Column, values: pa.Array, weights: np.ndarray, locate: Locate, settings: TableSettings
+    column: Column,
+    values: pa.Array,
+    weights: np.ndarray,
+    locate: Locate,
+    settings: TableSettings,
+    order: DateOrder | None,
 ) -> TableColumn:
+    if column.kind == "date":
+        return DateColumn.learn(
+            column.name,
+            values,
+            weights,
+            locate,
+            order=order,
+            in_parts=settings.dates == "parts",
+            scaling=settings.scale,
+        )
     if column.kind == "categorical":
         return CategoricalColumn.learn(
             column.name, values, weights, locate, max_categories=settings.max_categories

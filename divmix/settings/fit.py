@@ -28,6 +28,7 @@ class FitSettings(Settings):
     """
 
     clusters: int | str = option(
+        "auto",
         section="Model",
         flag="-k",
         at_least=1,

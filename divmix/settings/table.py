@@ -14,7 +14,8 @@ class TableSettings(Settings):
         None,
         section="Columns",
         metavar="A,B",
-        help="Columns to fit, separated by commas; all others stay out. Default: all of them.",
+        help="Columns to fit, whatever they hold, separated by commas. Default: all but ids, codes, "
+        "dates and free text; divmix sniff tells which.",
     )
     exclude: tuple[str, ...] = option(
         (), section="Columns", metavar="A,B", help="Columns to leave out, such as an id."
@@ -59,10 +60,25 @@ class TableSettings(Settings):
         100,
         section="Columns",
         at_least=2,
-        help="Refuse a text column with more categories than this.",
+        help="A text column with more categories than this is left out, or refused where it is asked "
+        "for.",
     )
     header: bool = option(
         True, section="Columns", help="Whether the first line of a CSV file holds column names."
+    )
+    encoding: str | None = option(
+        None,
+        section="Columns",
+        metavar="NAME",
+        help="Encoding of text tables, such as latin-1 or utf-16. Default: utf-8, or utf-16 where "
+        "the file's first bytes say so.",
+    )
+    dates: str = option(
+        "ignore",
+        section="Columns",
+        choices=("ignore", "numeric", "parts"),
+        help="Columns of dates: leave them out, take days since 1970, or year, month, day, weekday "
+        "and hour as columns of numbers.",
     )
     encoder: str | None = option(
         None,

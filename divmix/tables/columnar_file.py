@@ -1,13 +1,14 @@
 """Parquet and Arrow IPC files: their types and row counts are written in them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 
 from divmix.errors import InputError
-from divmix.tables.schema import first_doubled, is_text
+from divmix.tables.number_text import Spelling
+from divmix.tables.schema import AS_WRITTEN, first_doubled, is_text
 from divmix.tables.sources import Source
 
 # The first bytes of each format.
@@ -19,6 +20,7 @@ class ParquetFile:
 
     format = "Parquet"
     notes: tuple[str, ...] = ()
+    spellings: Mapping[str, Spelling] = {}
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -30,14 +32,19 @@ class ParquetFile:
             self.rows = self._file.metadata.num_rows
             self.schema = _plain_schema(self.name, self._file.schema_arrow)
 
-    def settle(self) -> None:
-        """Nothing to find out: the file says what its columns hold."""
+    def describe(self) -> dict[str, Any]:
+        """The format, for the eye."""
+        return {"format": self.format}
 
-    def batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
-        """The columns of `schema` with its types, at most `rows` rows at a time."""
+    def batches(
+        self, schema: pa.Schema, rows: int, as_written: Collection[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """The columns of `schema` with its types, at most `rows` rows at a time, and then those
+        `as_written` with the file's."""
+        names = list(dict.fromkeys([*schema.names, *as_written]))
         with _errors_told(self):
-            for batch in self._file.iter_batches(rows, columns=schema.names):
-                yield _cast(batch, schema)
+            for batch in self._file.iter_batches(rows, columns=names):
+                yield cast(batch, schema, as_written)
 
 
 class ArrowFile:
@@ -45,6 +52,7 @@ class ArrowFile:
 
     format = "Arrow"
     notes: tuple[str, ...] = ()
+    spellings: Mapping[str, Spelling] = {}
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -61,18 +69,22 @@ class ArrowFile:
                 self._file = pa.ipc.open_stream(source.open())
             self.schema = _plain_schema(self.name, self._file.schema)
 
-    def settle(self) -> None:
-        """Nothing to find out: the file says what its columns hold."""
+    def describe(self) -> dict[str, Any]:
+        """The format, for the eye."""
+        return {"format": self.format}
 
-    def batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
-        """The columns of `schema` with its types, a record batch of the file at a time."""
+    def batches(
+        self, schema: pa.Schema, rows: int, as_written: Collection[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """The columns of `schema` with its types, a record batch of the file at a time, and then
+        those `as_written` with the file's."""
         with _errors_told(self):
             if self._is_file:
                 found = map(self._file.get_batch, range(self._file.num_record_batches))
             else:
                 found = self._rewound()
             for batch in found:
-                yield _cast(batch, schema)
+                yield cast(batch, schema, as_written)
 
     def _rewound(self) -> Any:
         """The stream from its start: it is read once only where it cannot be opened again."""
@@ -102,8 +114,13 @@ def _plain_schema(name: str, schema: pa.Schema) -> pa.Schema:
     )
 
 
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    return batch.select(schema.names).cast(schema)
+def cast(
+    batch: pa.RecordBatch, schema: pa.Schema, as_written: Collection[str] = ()
+) -> pa.RecordBatch:
+    """The columns of a schema with its types, then those as they are."""
+    columns = batch.select(schema.names).cast(schema).columns
+    names = [*schema.names, *(AS_WRITTEN + name for name in as_written)]
+    return pa.RecordBatch.from_arrays([*columns, *map(batch.column, as_written)], names=names)
 
 
 @contextmanager

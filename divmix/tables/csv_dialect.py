@@ -1,42 +1,63 @@
-"""What a CSV file looks like, told from its first bytes: separators, names, kinds of columns."""
+"""What a CSV file looks like, told from its first bytes: separators, names, lines to pass over."""
 
 import csv
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from pathlib import PurePath
+from shlex import quote
 
 from divmix.errors import InputError
-from divmix.tables.schema import first_doubled, is_number
+from divmix.tables.schema import first_doubled
+from divmix.tables.text_stream import Aligned, Change, Edges, fixed_places
 
 # The order matters where several fit: `1,5;2,5` is two columns with a decimal comma.
-DELIMITERS = ("\t", ";", ",")
+DELIMITERS = ("\t", ";", ",", "|")
 
 # Cells that stand for no value. The first ones are those of R, NumPy and pandas; '?' is UCI's.
 NULLS = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "?")
 
+LINES_LOOKED_AT = 50
+
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
-_DECIMAL_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
+_DECIMAL = {
+    sign: re.compile(rf"\s*[+-]?\d*{re.escape(sign)}\d+([eE][+-]?\d+)?\s*") for sign in ".,"
+}
+# 1.234 may be a thousand; this cannot, by the number of its digits or by what stands before.
+_SURELY_DECIMAL = {
+    sign: re.compile(
+        rf"[^\d.,]{{0,5}}(?:0?{point}\d+|\d*{point}(?:\d{{1,2}}|\d{{4,}})|\d{{4,}}{point}\d*"
+        rf"|\d{{1,3}}(?:{other}\d{{3}})+{point}\d+)(?:[eE][+-]?\d+)?[^\d.,]{{0,5}}"
+    )
+    for sign, point, other in ((".", r"\.", ","), (",", ",", r"\."))
+}
+_SEPARATOR_LINE = re.compile(r"sep=(.)\r?(?:\n|\Z)")
 
 
 @dataclass(frozen=True)
 class Dialect:
     """How a CSV file is to be read.
 
-    `blank_lines` stand before the header; `is_index` says that the first column has no name, as
-    row numbers have that R and pandas write.
+    `skipped_lines` stand before the header, or before the rows where there is none: blank ones,
+    comments, Excel's `sep=;`. `is_index` says that the first column has no name, as row numbers
+    have that R and pandas write. `aligned` says that columns are set by blanks, at the places
+    `edges` or, where that is None, parted by each run of them: `changes` brings them to tabs.
     """
 
     delimiter: str
     decimal: str
     names: tuple[str, ...]
     header: bool
-    blank_lines: int
+    skipped_lines: int
     is_index: bool = False
+    aligned: bool = False
+    edges: Edges | None = None
+
+    def changes(self) -> list[Change]:
+        """What the bytes of the file go through before they are parted at the delimiter."""
+        return [Aligned(self.edges)] if self.aligned else []
 
 
 def detect_dialect(name: str, head: bytes, *, header: bool) -> Dialect:
@@ -44,75 +65,188 @@ def detect_dialect(name: str, head: bytes, *, header: bool) -> Dialect:
 
     Raises InputError for what is not text, and for names that are missing, doubled or numbers.
     """
-    text = _decode(name, head)
-    body = text.lstrip("\r\n")
-    blank_lines = text[: len(text) - len(body)].count("\n")
+    refuse_foreign(name, head)
+    text = head.decode("utf-8-sig", errors="replace")
+    skipped, body, told, comment = _prologue(text)
     if not body.strip():
         raise InputError(f"{name} is empty", hint="it should hold a header line and rows")
-    scores = [_consistency(body, delimiter) for delimiter in DELIMITERS]
-    delimiter = DELIMITERS[scores.index(max(scores))] if any(scores) else ","
+    delimiter, aligned, edges = told or _delimiter(body), False, None
+    if delimiter == "":
+        aligned, edges = _set_by_blanks(body, header)
+        delimiter = "\t" if aligned else ","
+    if aligned:
+        body = Aligned(edges)(body.encode(), True).decode(errors="replace")
     first = [cell.strip() for cell in _first_row(name, body, delimiter)]
-    decimal = "." if delimiter == "," else _decimal_sign(body, delimiter, header)
+    decimal = _decimal_sign(body, delimiter, header)
     if not header:
         names = tuple(f"x{i + 1}" for i in range(len(first)))
-        return Dialect(delimiter, decimal, names, False, blank_lines)
+        return Dialect(delimiter, decimal, names, False, skipped, False, aligned, edges)
+    if commented := _commented_header(comment, None if aligned else delimiter, first):
+        return Dialect(delimiter, decimal, commented, False, skipped, False, aligned, edges)
+    if _lacks_a_name(body, delimiter, len(first)):
+        first = ["", *first]
     is_index = first[0] == "" and len(first) > 1
+    first = _name_empty_columns(first, _rows(body, delimiter)[1:])
     _check_names(name, first, skip_first=is_index)
-    return Dialect(delimiter, decimal, tuple(first), True, blank_lines, is_index)
+    return Dialect(delimiter, decimal, tuple(first), True, skipped, is_index, aligned, edges)
 
 
-def infer_kinds(sample: pa.Table, decimal: str) -> dict[str, pa.DataType]:
-    """What each column of the file's first rows holds: float64, bool, text, or null if unknown.
+def _prologue(text: str) -> tuple[int, str, str, str]:
+    """Lines before the table: their number, what follows, a separator they tell, a comment."""
+    skipped, told, comment = 0, "", ""
+    while text:
+        line, end, rest = text.partition("\n")
+        if found := _SEPARATOR_LINE.match(text):
+            told = found[1]
+        elif line.startswith("#"):
+            comment = line
+        elif line.strip("\r"):
+            break
+        skipped, text = skipped + bool(end), rest
+    return skipped, text.lstrip("\r"), told, comment
 
-    A column that is text, but numbers for the most part, is a column of numbers with something
-    wrong in it: reading it will name the row.
+
+def _commented_header(comment: str, delimiter: str | None, first: list[str]) -> tuple[str, ...]:
+    """The names in a last comment such as `# a,b`, above rows of numbers; () where it is none."""
+    if not comment:
+        return ()
+    names = tuple(cell.strip() for cell in comment[1:].lstrip("#").strip().split(delimiter))
+    names = ("".join(names[:1]) or "#", *names[1:])  # a sign that may head a column of row numbers
+    fits = len(names) == len(first) > 1 and all(names) and first_doubled(names) is None
+    return names if fits and any(re.match(_NUMBER, cell) for cell in first) else ()
+
+
+def _rows(text: str, delimiter: str) -> list[list[str]]:
+    """The first rows that are not blank."""
+    rows = []
+    try:
+        reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
+        for row in islice(reader, LINES_LOOKED_AT):
+            rows += [row] if row else []
+    except csv.Error:
+        pass  # a cell too long for this module, after an open quote: the rows before it tell
+    return rows
+
+
+def _delimiter(text: str) -> str:
+    """The separator in most of the first lines, the same number of times; "" for none."""
+    scores = [_consistency(text, delimiter) for delimiter in DELIMITERS]
+    return DELIMITERS[scores.index(max(scores))] if any(scores) else ""
+
+
+def _consistency(text: str, delimiter: str) -> float:
+    """Share of the first lines that have as many cells as the first, 0 if that is one cell."""
+    rows = _rows(text, delimiter)
+    if _lacks_a_name(text, delimiter, len(rows[0]) if rows else 0):
+        return 1.0
+    widths = [len(row) for row in rows]
+    return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
+
+
+def _lacks_a_name(text: str, delimiter: str, names: int) -> bool:
+    """Whether every row has one cell more than the header: R does not name its row numbers."""
+    rows = _rows(text, delimiter)[1:]
+    return names > 1 and {len(row) for row in rows} == {names + 1} and any(row[-1] for row in rows)
+
+
+def _name_empty_columns(names: list[str], rows: list[list[str]]) -> list[str]:
+    """Names for columns that have neither name nor cells, as a separator at line ends makes them."""
+    return [
+        name or (f"column_{place + 1}" if place and _is_empty(rows, place) else "")
+        for place, name in enumerate(names)
+    ]
+
+
+def _is_empty(rows: list[list[str]], place: int) -> bool:
+    return not any(row[place].strip() for row in rows if place < len(row))
+
+
+def _set_by_blanks(text: str, header: bool) -> tuple[bool, Edges | None]:
+    """Whether blanks part columns, and at which places where it is not each run of blanks.
+
+    Words have blanks too: one column at least has to be of numbers.
     """
-    return {name: _kind(sample.column(name), decimal) for name in sample.column_names}
+    lines = [line for line in text.splitlines()[:-1] or text.splitlines() if line.strip()]
+    lines = lines[:LINES_LOOKED_AT]
+    rows = [line.split() for line in lines]
+    widths = {len(row) for row in rows}
+    if len(rows) < 2 or '"' in text:
+        return False, None
+    if len(widths) == 1 and widths != {1} and _has_numbers(rows[header:]):
+        return True, None
+    if len({len(row) for row in rows[1:]}) == 1 and len(rows[1]) == len(rows[0]) + 1:
+        return _has_numbers(rows[1:]), None
+    edges = fixed_places(lines)
+    if edges is None or not any("  " in line for line in lines):
+        return False, None
+    cells = [[line[start:stop].strip() for start, stop in edges] for line in lines]
+    named = not header or all(cells[0])
+    return named and _has_numbers(cells[header:]), edges
 
 
-def _kind(column: pa.ChunkedArray, decimal: str) -> pa.DataType:
-    if is_number(column.type):
-        return pa.float64()
-    if pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
-        return column.type
-    if pa.types.is_string(column.type):
-        texts = column.drop_null()
-        if decimal != ".":
-            texts = pc.replace_substring(texts, decimal, ".")
-        numbers = pc.sum(pc.match_substring_regex(texts, _NUMBER)).as_py() or 0
-        if 2 * numbers > len(texts):
-            return pa.float64()
-    return pa.large_string()
+def _has_numbers(rows: Sequence[Sequence[str]]) -> bool:
+    number = re.compile(_NUMBER)
+    return any(
+        any(column) and all(not cell or number.match(cell.replace(",", ".")) for cell in column)
+        for column in zip(*rows)
+    )
 
 
-# How files begin that are text, or nearly, and no tables.
+def _decimal_sign(text: str, delimiter: str, header: bool) -> str:
+    if "," not in text or (delimiter == "," and '"' not in text):
+        return "."
+    rows = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
+    cells: list[str] = []
+    try:
+        for row in islice(rows, int(header), None):
+            cells += row
+    except csv.Error:
+        pass
+    sure = {sign: any(map(_SURELY_DECIMAL[sign].fullmatch, cells)) for sign in ".,"}
+    if sure["."] != sure[","]:
+        return "," if sure[","] else "."
+    comma = any(map(_DECIMAL[","].fullmatch, cells)) and delimiter != ","
+    return "," if comma and not any(map(_DECIMAL["."].fullmatch, cells)) else "."
+
+
+_WORKBOOK = "save the sheet as CSV (in Excel: Save As, CSV UTF-8), then divmix fit {stem}.csv"
+
+# How files begin that are no tables in a known format: what they are, and the way out.
 _FOREIGN = {
-    b"version https://git-lfs.github.com/spec": ("a Git LFS pointer", "git lfs pull"),
-    b"%PDF-": ("a PDF document", "export the table as CSV"),
-    b"<": ("XML or HTML", "export the table as CSV"),
-    b"{": ("JSON", "export the table as CSV"),
-    b"[{": ("JSON", "export the table as CSV"),
-    b"[[": ("JSON", "export the table as CSV"),
+    b"version https://git-lfs.github.com/spec": ("a Git LFS pointer, not a table", "git lfs pull"),
+    b"%PDF-": ("a PDF document, not a table", "export the table as CSV"),
+    b"<": ("XML or HTML, not a table", "export the table as CSV"),
+    b"{": (
+        "JSON, but not one object a line",
+        "write one object a line: jq -c .[] {name} | divmix fit -",
+    ),
+    b"[": ("a JSON array, not one object a line", "jq -c .[] {name} | divmix fit -"),
+    b"\xd0\xcf\x11\xe0": ("an Excel workbook", _WORKBOOK),
+    b"SQLite format 3\0": ("a database", "export the table as CSV"),
 }
 
 
-def _refuse_foreign(name: str, head: bytes) -> None:
+def refuse_foreign(name: str, head: bytes) -> None:
+    """Raise InputError for the start of what is no text table, with the way to make one of it."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    stem = PurePath(name).stem
     for magic, (kind, hint) in _FOREIGN.items():
-        if start.startswith(magic):
-            raise InputError(f"{name} is {kind}, not a table", hint=hint)
-
-
-def _decode(name: str, head: bytes) -> str:
-    _refuse_foreign(name, head)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{name} is text in UTF-16", hint="save it as UTF-8")
-    if b"\0" in head or head.startswith(b"PK\x03\x04"):
+        if start.startswith(magic) and not (magic == b"[" and start[1:2].isalpha()):
+            hint = hint.format(name=quote(name), stem=quote(stem))
+            raise InputError(f"{name} is {kind}", hint=hint)
+    if start.startswith(b"PK\x03\x04"):
+        if b"xl/" in head or name.lower().endswith((".xlsx", ".xlsm", ".ods")):
+            kind = "a spreadsheet" if name.lower().endswith(".ods") else "an Excel workbook"
+            raise InputError(f"{name} is {kind}", hint=_WORKBOOK.format(stem=quote(stem)))
+        raise InputError(
+            f"{name} is a zip archive, not a table",
+            hint=f"unpack it, or: unzip -p {quote(name)} | divmix fit -",
+        )
+    if b"\0" in head:
         raise InputError(
             f"{name} is not a table in a known format",
-            hint="CSV, Parquet and Arrow files are read; export it as one of them",
+            hint="CSV, JSON Lines, Parquet and Arrow files are read; export it as one of them",
         )
-    return head.decode("utf-8-sig", errors="replace")
 
 
 def _first_row(name: str, text: str, delimiter: str) -> list[str]:
@@ -122,30 +256,6 @@ def _first_row(name: str, text: str, delimiter: str) -> list[str]:
         raise InputError(
             f"{name} row 1: {error}", hint="look for a quote that is opened and never closed"
         ) from error
-
-
-def _consistency(text: str, delimiter: str) -> float:
-    """Share of the first lines that have as many cells as the first, 0 if that is one cell."""
-    widths: list[int] = []
-    try:
-        for row in islice(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter), 50):
-            widths += [len(row)] if row else []
-    except csv.Error:
-        pass  # a cell too long for this module, after an open quote: the rows before it tell
-    return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
-
-
-def _decimal_sign(text: str, delimiter: str, header: bool) -> str:
-    rows = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
-    cells = []
-    try:
-        for row in islice(rows, int(header), None):
-            cells += row
-    except csv.Error:
-        pass
-    if any(map(_DECIMAL_COMMA.fullmatch, cells)) and not any(map(_DECIMAL_POINT.fullmatch, cells)):
-        return ","
-    return "."
 
 
 def _check_names(name: str, names: list[str], *, skip_first: bool) -> None:
@@ -160,6 +270,7 @@ def _check_names(name: str, names: list[str], *, skip_first: bool) -> None:
         raise InputError(
             f"{name} has no header: its first line is {', '.join(names[:3])}, ...",
             hint="use --no-header, or add a line with names",
+            fix={"header": False},
         )
     if doubled is not None:
         raise InputError(

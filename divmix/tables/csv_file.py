@@ -1,18 +1,30 @@
 """CSV files, read in blocks with types that hold for the whole file."""
 
-import io
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
 from divmix.errors import InputError
-from divmix.tables.csv_dialect import NULLS, detect_dialect, infer_kinds
+from divmix.tables import arrays
+from divmix.tables.csv_dialect import NULLS, detect_dialect
+from divmix.tables.csv_kinds import FALSE, TRUE, Kind, kind_of, kind_of_text, needs_a_look
 from divmix.tables.csv_rows import RowCutter
+from divmix.tables.number_text import Spelling, spelling_of
+from divmix.tables.schema import AS_WRITTEN, is_text
 from divmix.tables.sources import Source
+from divmix.tables.text_stream import (
+    UTF_16_MARKS,
+    Change,
+    ChangedStream,
+    Recoded,
+    checked_encoding,
+    guessed_encoding,
+)
 
 # What is looked at to tell the dialect and the kinds of columns, and what one thread parses.
 BLOCK = 1 << 20
@@ -21,69 +33,103 @@ LARGEST_BLOCK = 1 << 28
 # Blocks that are parsed side by side.
 BLOCKS_AT_ONCE = 8
 
-_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
-_MISFIT = re.compile(
-    r"column #(\d+): Row #(\d+): CSV conversion error to (\w+): "
-    r"(?:invalid value '(.*)')?",
-    re.DOTALL,
-)
-
 
 class CsvFile:
     """One CSV file or stream; `schema` has its columns in order, null where nothing is known yet.
 
     `forced` gives the types of columns by name; the others are told from the first block.
+    `encoding` None is UTF-8, or UTF-16 where the file's first bytes say so.
     """
 
     rows: int | None = None
 
-    def __init__(self, source: Source, *, header: bool, forced: Mapping[str, pa.DataType]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        header: bool,
+        forced: Mapping[str, pa.DataType],
+        encoding: str | None = None,
+    ) -> None:
         self.source = source
         self.name = source.name
-        self.notes: tuple[str, ...] = ()
+        self._encoding = encoding and checked_encoding(encoding)
         with self._errors_told():
             head = self._head()
             self._newline = b"\n" if b"\n" in head else b"\r"
             self._dialect = detect_dialect(self.name, head, header=header)
-            sample = self._sample(head)
+            head = _changed(head, self._dialect.changes())
+            kinds = self._kinds(head)
         self._cutter = RowCutter(self._dialect.delimiter, self._newline)
-        self._is_empty = len(head) < self._block and sample.num_rows == 0
-        kinds = infer_kinds(sample, self._dialect.decimal)
-        kinds |= {name: kind for name, kind in forced.items() if name in kinds}
-        self.schema = pa.schema(list(kinds.items()))
-        if self._dialect.is_index:
-            self.notes = (
-                f"{self.name}: the first column has no name; it is taken for row "
-                "numbers and left out",
-            )
+        self._spellings = {
+            name: kind.spelling
+            for name, kind in kinds.items()
+            if kind.spelling and forced.get(name, pa.float64()) == pa.float64()
+        }
+        types = {name: kind.type for name, kind in kinds.items()}
+        types |= {name: kind for name, kind in forced.items() if name in types}
+        self.schema = pa.schema(list(types.items()))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the file is read, columns aside."""
+        if not self._dialect.is_index:
+            return ()
+        return (
+            f"{self.name}: the first column has no name; it is taken for row numbers and left out",
+        )
+
+    @property
+    def spellings(self) -> Mapping[str, Spelling]:
+        """How the numbers of columns are written, where that is not how every program does."""
+        return self._spellings
+
+    def describe(self) -> dict[str, Any]:
+        """How the file is taken apart, for the eye."""
+        dialect, parted = self._dialect, {"\t": "tab", ",": "comma", ";": "semicolon", "|": "|"}
+        separator = parted.get(dialect.delimiter, dialect.delimiter)
+        if dialect.aligned:
+            separator = "blanks" if dialect.edges is None else "fixed places"
+        return {
+            "format": "CSV",
+            "encoding": self._encoding or "utf-8",
+            "separator": separator,
+            "decimal": dialect.decimal,
+            "header": dialect.header,
+            "lines_before": dialect.skipped_lines,
+        }
 
     def settle(self) -> None:
         """Look further into the file for the kinds of columns whose first block has no value."""
         unknown = {field.name for field in self.schema if pa.types.is_null(field.type)}
         if not unknown or self._is_empty or self.source.is_stream:
             return
-        as_text = pa.schema([(name, pa.string()) for name in sorted(unknown)])
+        as_text = pa.schema([(name, pa.large_string()) for name in sorted(unknown)])
         for batch in self.batches(as_text):
             for name in [name for name in unknown if batch.column(name).null_count < len(batch)]:
                 unknown.remove(name)
-                found = self._infer(batch.column(name).drop_null())
+                found = kind_of_text(batch.column(name).drop_null(), self._dialect.decimal)
+                if found.spelling:
+                    self._spellings[name] = found.spelling
                 place = self.schema.get_field_index(name)
-                self.schema = self.schema.set(place, pa.field(name, found))
+                self.schema = self.schema.set(place, pa.field(name, found.type))
             if not unknown:
                 return
 
-    def batches(self, schema: pa.Schema, rows: int = 0) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, schema: pa.Schema, rows: int = 0, as_written: Collection[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """The columns of `schema` with its types, a block of the file at a time.
 
-        Raises InputError naming the row of a value that is not of its type, or of a row with too
-        few or too many cells.
+        Columns `as_written` follow as text, their names after AS_WRITTEN. Raises InputError naming
+        the row of a value that is not of its type, or of a row with too few or too many cells.
         """
         if self._is_empty:
             return
         # Arrow's own streaming reader would read ahead in a thread: with a Python stream beneath,
         # an error then aborts the interpreter when it exits. So the blocks are cut here.
         with self._errors_told():
-            stream = self.source.open()
+            stream = self._open()
         with stream:
             done, is_start = 0, True
             pieces = self._cutter.pieces(stream, BLOCKS_AT_ONCE * self._block)
@@ -92,14 +138,18 @@ class CsvFile:
                     piece = next(pieces, None)
                 if piece is None:
                     return
-                table = self._parse(piece, schema, done, is_start)
+                table = self._parse(piece, schema, done, is_start, as_written)
                 yield from table.to_batches()
                 done, is_start = done + table.num_rows, False
 
-    def _parse(self, piece: bytes, schema: pa.Schema, first_row: int, is_start: bool) -> pa.Table:
-        options = dict(
-            parse_options=self._parse_options(), convert_options=self._convert_options(schema)
-        )
+    def _parse(
+        self,
+        piece: bytes,
+        schema: pa.Schema,
+        first_row: int,
+        is_start: bool,
+        as_written: Collection[str],
+    ) -> pa.Table:
         header = int(is_start and self._dialect.header)
         open_quote = self._cutter.row_of_open_quote(piece)
         if open_quote is not None:
@@ -108,25 +158,138 @@ class CsvFile:
                 "a quote is opened and never closed",
                 hint="close the quote, or double it where it is meant",
             )
+        types = {
+            field.name: pa.large_string() if self._is_spelled(field) else field.type
+            for field in schema
+        }
+        types |= dict.fromkeys(as_written, pa.large_string())
         try:
-            return csv.read_csv(
-                pa.BufferReader(piece), read_options=self._read_options(is_start), **options
+            table = csv.read_csv(
+                pa.BufferReader(piece),
+                read_options=self._read_options(is_start),
+                parse_options=self._parse_options(),
+                convert_options=self._convert_options(types, nulls=not as_written),
             )
         except pa.ArrowInvalid:
-            # A row may be longer than a block; and where the error is another one, only a single
-            # thread counts rows, so that it can be told.
-            lines_before = header + (self._dialect.blank_lines if is_start else 0)
-            whole = self._read_options(is_start, use_threads=False, block_size=len(piece))
-            with self._errors_told(first_row - lines_before):
-                return csv.read_csv(pa.BufferReader(piece), read_options=whole, **options)
+            # A row may be longer than a block, a number written as none was before, or there is
+            # an error: every cell as bytes tells which.
+            lines_before = header + (self._dialect.skipped_lines if is_start else 0)
+            table = self._as_bytes(
+                piece, list(types), is_start, first_row - lines_before, nulls=not as_written
+            )
+        return self._converted(table, schema, first_row, as_written)
+
+    def _is_spelled(self, field: pa.Field) -> bool:
+        return field.name in self._spellings and pa.types.is_floating(field.type)
+
+    def _as_bytes(
+        self, piece: bytes, names: list[str], is_start: bool, first_line: int, *, nulls: bool
+    ) -> pa.Table:
+        """The cells as they stand there. Raises InputError for rows of other widths."""
+        # Only a single thread counts rows, so that one can be named.
+        read = partial(
+            csv.read_csv,
+            read_options=self._read_options(is_start, use_threads=False, block_size=2 * len(piece)),
+            convert_options=self._convert_options(dict.fromkeys(names, pa.binary()), nulls=nulls),
+        )
+        try:
+            return read(pa.BufferReader(piece), parse_options=self._parse_options())
+        except pa.ArrowInvalid as error:
+            ragged: list[csv.InvalidRow] = []
+
+            def remember(row: csv.InvalidRow) -> str:
+                ragged.append(row)
+                return "skip"
+
+            options = self._parse_options()
+            options.invalid_row_handler = remember
+            with suppress(pa.ArrowInvalid):
+                read(pa.BufferReader(_in_utf8(piece)), parse_options=options)
+            if not ragged:
+                raise self._unreadable(error) from error
+            row = ragged[0]
+            hint = "correct the row; cells that hold separators need quotes"
+            if row.text.startswith("#"):
+                hint = f"take comments out: grep -v '^#' {self.name} | divmix fit -"
+            raise InputError(
+                f"{self.name} row {first_line + row.number:,}: {row.actual_columns} cells where "
+                f"the table has {row.expected_columns} columns",
+                hint=hint,
+            ) from error
+
+    def _converted(
+        self, table: pa.Table, schema: pa.Schema, first_row: int, as_written: Collection[str]
+    ) -> pa.Table:
+        """Each column in its type. Raises InputError that names the row of what is none of it."""
+        columns = [
+            self._as_type(_with_nulls(table.column(f.name), bool(as_written)), f, first_row)
+            for f in schema
+        ]
+        written = [
+            self._as_type(table.column(name), pa.field(name, pa.large_string()), first_row)
+            for name in as_written
+        ]
+        names = [*schema.names, *(AS_WRITTEN + name for name in as_written)]
+        return pa.Table.from_arrays([*columns, *written], names=names)
+
+    def _as_type(
+        self, column: pa.ChunkedArray, field: pa.Field, first_row: int
+    ) -> pa.ChunkedArray | pa.Array:
+        if column.type == field.type and not pa.types.is_binary(column.type):
+            return column
+        texts = self._as_text(column, field.name, first_row)
+        if not pa.types.is_floating(field.type) and not pa.types.is_boolean(field.type):
+            return pc.cast(texts, field.type)
+        if pa.types.is_boolean(field.type):
+            wrong = "neither true nor false"
+            values, bad = _truth_values(texts)
+        else:
+            wrong = ""
+            values, bad = self._spelling(field.name, texts).numbers(texts)
+        if pc.any(bad).as_py():
+            row = pc.index(bad, True).as_py()
+            told = f"is '{texts[row]}', {wrong}" if wrong else f"is text ('{texts[row]}')"
+            raise InputError(
+                f"{self.name} row {first_row + row + 1:,}: column '{field.name}' {told}",
+                hint=f"correct it, use --exclude {field.name}, or --categorical {field.name} if "
+                "the column holds categories",
+                fix={"exclude": (field.name,)},
+            )
+        return values
+
+    def _spelling(self, name: str, texts: pa.Array) -> Spelling:
+        """How the numbers of a column are written; where the first block had plain ones only,
+        thousands and empty cells of a later one leave no doubt, other than a unit."""
+        known = self._spellings.get(name)
+        if known is None:
+            found = spelling_of(pc.unique(texts.drop_null()).to_pylist(), self._dialect.decimal)
+            if found and not found.unit and found.decimal == self._dialect.decimal:
+                self._spellings[name] = found
+                return found
+        return known or Spelling(self._dialect.decimal)
+
+    def _as_text(self, column: pa.ChunkedArray, name: str, first_row: int) -> pa.Array:
+        cells = column.combine_chunks()
+        try:
+            return pc.cast(cells, pa.large_string())
+        except pa.ArrowInvalid as error:
+            values = ((row, cell) for row, cell in enumerate(cells.to_pylist()) if cell is not None)
+            row, cell = next((row, cell) for row, cell in values if not _is_utf8(cell))
+            guess = guessed_encoding(cell)
+            raise InputError(
+                f"{self.name} row {first_row + row + 1:,}: column '{name}' is not UTF-8",
+                hint=f"use --encoding {guess}, with which the cell reads "
+                f"'{cell.decode(guess, errors='replace')}'",
+                fix={"encoding": guess},
+            ) from error
 
     def _head(self) -> bytes:
         """The first block: large enough to hold some rows, however long they are."""
         self._block = BLOCK
         while True:
-            head = self.source.head(self._block)
+            head = self._recoded_head(self._block)
             start = head[: self._block // 16]
-            if len(head) < self._block or b"\n" in start or b"\r" in start:
+            if self._whole or b"\n" in start or b"\r" in start:
                 return head
             if self._block >= LARGEST_BLOCK:
                 raise InputError(
@@ -135,34 +298,60 @@ class CsvFile:
                 )
             self._block *= 16
 
-    def _sample(self, head: bytes) -> pa.Table:
-        """The complete rows of the first block with Arrow's own idea of their types."""
-        if len(head) == self._block:
+    def _recoded_head(self, size: int) -> bytes:
+        """The first bytes in UTF-8; also settles the encoding, and whether they are the whole."""
+        head = self.source.head(size)
+        self._whole = len(head) < size
+        if self._encoding is None and head.startswith(UTF_16_MARKS):
+            self._encoding = "utf-16"
+        if self._encoding is None and _looks_like_utf_16(head):
+            raise InputError(
+                f"{self.name} is text in UTF-16 without a mark that says so",
+                hint=f"use --encoding {guessed_encoding(head)}",
+                fix={"encoding": guessed_encoding(head)},
+            )
+        return _changed(head, self._recoding(), final=self._whole)
+
+    def _recoding(self) -> list[Change]:
+        return [Recoded(self.name, self._encoding)] if self._encoding else []
+
+    def _open(self) -> Any:
+        changes = [*self._recoding(), *self._dialect.changes()]
+        stream = self.source.open()
+        return ChangedStream(stream, changes) if changes else stream
+
+    def _kinds(self, head: bytes) -> dict[str, Kind]:
+        """What the columns hold, by the complete rows of the first block."""
+        if not self._whole:
             head = head[: head.rfind(self._newline) + 1]
         # A header alone, without a line end, is more than Arrow can read.
         piece = head + self._newline
+        piece = _in_utf8(piece)
+        sample = self._sample(piece, None)
+        self._is_empty = self._whole and sample.num_rows == 0
+        kinds = {name: Kind(sample.column(name).type) for name in sample.column_names}
+        open_ones = [name for name, kind in kinds.items() if needs_a_look(kind.type)]
+        if open_ones:
+            cells = self._sample(piece, dict.fromkeys(open_ones, pa.large_string()))
+            for name in open_ones:
+                texts = cells.column(name).combine_chunks().drop_null()
+                kinds[name] = kind_of(kinds[name].type, texts, self._dialect.decimal)
+        return kinds
+
+    def _sample(self, piece: bytes, types: Mapping[str, pa.DataType] | None) -> pa.Table:
+        """The rows of a piece at the start; types None leaves them to Arrow."""
         return csv.read_csv(
             pa.BufferReader(piece),
             read_options=self._read_options(True, block_size=len(piece), use_threads=False),
             parse_options=self._parse_options(skip_ragged=True),
-            convert_options=self._convert_options(None),
+            convert_options=self._convert_options(types),
         )
-
-    def _infer(self, values: pa.Array) -> pa.DataType:
-        """The kind of some values that were read as text."""
-        cells = ('"' + value.replace('"', '""') + '"' for value in values.to_pylist())
-        column = csv.read_csv(
-            io.BytesIO("\n".join(cells).encode()),
-            read_options=csv.ReadOptions(column_names=["value"]),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(decimal_point=self._dialect.decimal),
-        )
-        return infer_kinds(column, self._dialect.decimal)["value"]
 
     def _read_options(self, is_start: bool, **options: Any) -> csv.ReadOptions:
         skipped = (
             dict(
-                skip_rows=self._dialect.blank_lines, skip_rows_after_names=int(self._dialect.header)
+                skip_rows=self._dialect.skipped_lines,
+                skip_rows_after_names=int(self._dialect.header),
             )
             if is_start
             else {}
@@ -178,66 +367,80 @@ class CsvFile:
             invalid_row_handler=(lambda row: "skip") if skip_ragged else None,
         )
 
-    def _convert_options(self, schema: pa.Schema | None) -> csv.ConvertOptions:
+    def _convert_options(
+        self, types: Mapping[str, pa.DataType] | None, *, nulls: bool = True
+    ) -> csv.ConvertOptions:
+        """Whether cells of text that stand for no value are `nulls`, or stay as they are."""
         names = None
-        if schema is not None:
-            names = schema.names
+        if types is not None:
+            names = list(types)
         elif self._dialect.is_index:
-            names = self._dialect.names[1:]
-        types = {field.name: field.type for field in schema or ()}
+            names = list(self._dialect.names[1:])
         return csv.ConvertOptions(
-            column_types=types,
+            column_types=types or {},
             include_columns=names,
             null_values=NULLS,
-            strings_can_be_null=True,
+            strings_can_be_null=nulls,
             decimal_point=self._dialect.decimal,
         )
 
     @contextmanager
-    def _errors_told(self, first_row: int = 0) -> Iterator[None]:
-        """Turn what Arrow says of a file into an error that names the row, column and value.
-
-        `first_row` is what its row numbers, which count from 1, lack.
-        """
+    def _errors_told(self) -> Iterator[None]:
+        """Turn what a reader says of a broken file into an error that names it."""
         try:
             yield
         except (ValueError, OSError) as error:
-            raise self._explained(str(error), first_row) from error
+            raise self._unreadable(error) from error
 
-    def _explained(self, message: str, first_row: int) -> InputError:
-        if ragged := _RAGGED.search(message):
-            line, expected, found = map(int, ragged.groups())
-            return InputError(
-                f"{self.name} row {first_row + line:,}: {found} cells where the table "
-                f"has {expected} columns",
-                hint="correct the row; cells that hold separators need quotes",
-            )
-        if misfit := _MISFIT.search(message):
-            place, row, kind, value = misfit.groups()
-            column = self._dialect.names[int(place)]
-            return InputError(
-                f"{self.name} row {first_row + int(row):,}: column '{column}' "
-                f"{_misfit_told(kind, value)}",
-                hint=_misfit_hint(kind, column),
-            )
+    def _unreadable(self, error: Exception) -> InputError:
         return InputError(
-            f"{self.name} cannot be read: {message.splitlines()[0]}",
+            f"{self.name} cannot be read: {str(error).splitlines()[0]}",
             hint="check that the file is complete, and text in UTF-8",
         )
 
 
-def _misfit_told(kind: str, value: str | None) -> str:
-    if kind == "double":
-        return f"is text ('{value}')"
-    if kind == "bool":
-        return f"is '{value}', neither true nor false"
-    return "is not UTF-8"
+def _changed(head: bytes, changes: list[Change], *, final: bool = True) -> bytes:
+    for change in changes:
+        head = change(head, final=final)
+    return head
 
 
-def _misfit_hint(kind: str, column: str) -> str:
-    if kind in ("double", "bool"):
-        return (
-            f"correct it, use --exclude {column}, or --categorical {column} if the column "
-            "holds categories"
-        )
-    return "save the file as UTF-8"
+def _in_utf8(piece: bytes) -> bytes:
+    """The bytes with a sign for what is no UTF-8: Arrow can tell of ragged rows in such only."""
+    return piece if _is_utf8(piece) else piece.decode(errors="replace").encode()
+
+
+def _looks_like_utf_16(head: bytes) -> bool:
+    """Whether every other of the first bytes is zero, as in text of plain letters."""
+    start = head[:200]
+    zeros = [start[place::2].count(0) for place in (0, 1)]
+    return len(start) > 3 and max(zeros) > 0.4 * len(start) and min(zeros) == 0
+
+
+def _with_nulls(column: pa.ChunkedArray, as_written: bool) -> pa.ChunkedArray | pa.Array:
+    """Cells of text that stand for no value made empty, where they were read as they are."""
+    if not as_written or not (is_text(column.type) or pa.types.is_binary(column.type)):
+        return column
+    words = pc.cast(arrays.texts(NULLS), column.type)
+    no_value = pc.is_in(column, value_set=words)
+    return pa.chunked_array(
+        [pc.if_else(no_value, pa.nulls(1, column.type)[0], column).combine_chunks()]
+    )
+
+
+def _is_utf8(cell: bytes) -> bool:
+    try:
+        cell.decode()
+        return True
+    except UnicodeError:
+        return False
+
+
+def _truth_values(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Text as true and false, and which cells are neither."""
+    true, false = (
+        pc.is_in(texts, value_set=arrays.texts(words)) for words in ((*TRUE, "1"), (*FALSE, "0"))
+    )
+    known = pc.or_(true, false)
+    bad = pc.and_(pc.is_valid(texts), pc.invert(known))
+    return pc.if_else(known, true, pa.nulls(1, pa.bool_())[0]), bad

@@ -2,7 +2,7 @@
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,14 @@ from divmix.tables.columnar_file import (
     ParquetFile,
 )
 from divmix.tables.csv_file import CsvFile
+from divmix.tables.json_lines import JsonLinesFile, looks_like_json_lines
+from divmix.tables.number_text import Spelling
+from divmix.tables.partitions import PartitionedFile, number_keys
 from divmix.tables.schema import is_number, unknown_column
 from divmix.tables.sources import Source, expand
 
-TableFile = CsvFile | ParquetFile | ArrowFile
+PlainFile = CsvFile | JsonLinesFile | ParquetFile | ArrowFile
+TableFile = PlainFile | PartitionedFile
 
 
 def open_table(
@@ -33,11 +37,13 @@ def open_table(
     text_columns: Iterable[str] = (),
     number_columns: Iterable[str] | None = None,
     boolean_columns: Iterable[str] = (),
+    encoding: str | None = None,
 ) -> "TableReader":
     """Open files, folders of files or '-' (standard input) as one table.
 
-    CSV (.gz and .zst too; comma, semicolon or tab), Parquet and Arrow IPC are told apart by their
-    first bytes. All must have the same columns, in any order.
+    CSV (.gz and .zst too; parted by commas, semicolons, tabs, | or blanks), JSON Lines, Parquet
+    and Arrow IPC are told apart by their first bytes. All must have the same columns, in any
+    order. In a folder of folders `key=value`, each key is a column too.
 
     Parameters
     ----------
@@ -45,6 +51,7 @@ def open_table(
     columns : read these only, in this order. Default: all.
     text_columns, number_columns, boolean_columns : columns to read as such, whatever they look
         like. The others are what they look like in the first megabyte of a CSV file.
+    encoding : of CSV files; None is UTF-8, or UTF-16 where the first bytes say so.
 
     Raises InputError for what is missing, empty, broken or contradictory.
     """
@@ -52,10 +59,12 @@ def open_table(
     forced |= dict.fromkeys(boolean_columns, pa.bool_())
     forced |= dict.fromkeys(text_columns, pa.large_string())
     files: list[TableFile] = []
-    for source in expand(sources):
+    expanded = expand(sources)
+    keys = number_keys([source.partition for source in expanded])
+    for source in expanded:
         # Later files are read with the types of the first, where those are known.
         known = {f.name: f.type for f in files[0].schema if f.type != pa.null()} if files else {}
-        files.append(_open_file(source, header, known | forced))
+        files.append(_open_file(source, header, known | forced, encoding, keys))
     for file in files[1:]:
         _check_same_columns(files[0], file)
     schema = _common_schema(files, forced)
@@ -74,15 +83,19 @@ def reading_options(settings: TableSettings) -> dict[str, Any]:
     if settings.columns is not None:
         columns = [*settings.columns, *settings.exclude, *beside]
     as_text = {*settings.categorical, *settings.exclude, settings.truth} - {None, settings.weight}
-    return dict(header=settings.header, columns=columns, text_columns=sorted(as_text))
+    return dict(
+        header=settings.header,
+        columns=columns,
+        text_columns=sorted(as_text),
+        encoding=settings.encoding,
+    )
 
 
 class TableReader:
     """One table in one or several files.
 
-    names, schema : the columns and their Arrow types.
+    names, schema : the columns and their Arrow types. all_names : also those that are not read.
     rows : how many there are, None where only reading can tell.
-    notes : what the user should know of how the files are read.
     """
 
     def __init__(self, files: Sequence[TableFile], schema: pa.Schema) -> None:
@@ -90,21 +103,49 @@ class TableReader:
         self._starts: list[int] = []
         self.schema = schema
         self.names: list[str] = schema.names
-        self.notes = tuple(note for file in files for note in file.notes)
+        self.all_names: list[str] = files[0].schema.names
         counts = [file.rows for file in files]
         known = [count for count in counts if count is not None]
         self.rows: int | None = sum(known) if len(known) == len(counts) else None
 
-    def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the files are read, as far as they are read."""
+        return (*(note for file in self._files for note in file.notes), *self._on_numbers())
+
+    def _on_numbers(self) -> Iterator[str]:
+        """A note on numbers that are written with more than digits, and one on empty cells."""
+        spellings: dict[str, Spelling] = {}
+        for file in self._files:
+            spellings = {**file.spellings, **spellings}
+        known = [(name, spellings[name]) for name in self.names if name in spellings]
+        odd = [f"{name} ({spelling.told()})" for name, spelling in known if spelling.example]
+        if odd:
+            yield f"read as numbers: {', '.join(odd)}"
+        empty = [f"'{spelling.empty}' in {name}" for name, spelling in known if spelling.empty]
+        if empty:
+            yield f"read as empty cells: {', '.join(empty)}"
+
+    def describe_format(self) -> dict[str, Any]:
+        """Format of the first file and, of text, how it is taken apart."""
+        return self._files[0].describe()
+
+    def batches(
+        self, rows: int = BATCH_ROWS, as_written: Collection[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """The table in batches of exactly `rows` rows, the last one shorter.
 
-        Raises InputError for a broken file, and for a table without any row.
+        The columns `as_written` follow those of the schema, as their files have them; their names
+        come after AS_WRITTEN. Raises InputError for a broken file, and for a table without any row.
         """
-        return rechunk(self._as_stored(rows), rows)
+        return rechunk(self._as_stored(rows, as_written), rows)
 
-    def read(self) -> pa.Table:
-        """The whole table. Raises InputError as `batches` does."""
-        return pa.Table.from_batches(self._as_stored(BATCH_ROWS), schema=self.schema)
+    def read(self, as_written: Collection[str] = ()) -> pa.Table:
+        """The whole table, with columns `as_written` as `batches` has them. Raises InputError."""
+        batches = self._as_stored(BATCH_ROWS, as_written)
+        if as_written:
+            return pa.Table.from_batches(batches)
+        return pa.Table.from_batches(batches, schema=self.schema)
 
     def locate(self, row: int) -> str:
         """Name a row of the table, counted from 0, in its file: 'b.csv row 12', counted from 1."""
@@ -127,12 +168,12 @@ class TableReader:
             sha256=digests[0],
         )
 
-    def _as_stored(self, rows: int) -> Iterator[pa.RecordBatch]:
+    def _as_stored(self, rows: int, as_written: Collection[str] = ()) -> Iterator[pa.RecordBatch]:
         self._starts.clear()
         done = 0
         for file in self._files:
             self._starts.append(done)
-            for batch in file.batches(self.schema, rows):
+            for batch in file.batches(self.schema, rows, as_written):
                 done += batch.num_rows
                 yield batch
         if done == 0:
@@ -159,7 +200,20 @@ def rechunk(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordB
         yield pa.concat_batches(waiting)
 
 
-def _open_file(source: Source, header: bool, forced: Mapping[str, pa.DataType]) -> TableFile:
+def _open_file(
+    source: Source,
+    header: bool,
+    forced: Mapping[str, pa.DataType],
+    encoding: str | None,
+    number_keys: Collection[str],
+) -> TableFile:
+    file = _open_plain(source, header, forced, encoding)
+    return PartitionedFile(file, source.partition, number_keys) if source.partition else file
+
+
+def _open_plain(
+    source: Source, header: bool, forced: Mapping[str, pa.DataType], encoding: str | None
+) -> PlainFile:
     start = source.head(8)
     if not start:
         raise InputError(f"{source.name} is empty", hint="it should hold a header line and rows")
@@ -176,7 +230,9 @@ def _open_file(source: Source, header: bool, forced: Mapping[str, pa.DataType]) 
                 f"{source.name} is not a {kind} file",
                 hint="the suffix says it is; the file's first bytes say it is not",
             )
-    file = CsvFile(source, header=header, forced=forced)
+    if looks_like_json_lines(source):
+        return JsonLinesFile(source, forced=forced)
+    file = CsvFile(source, header=header, forced=forced, encoding=encoding)
     file.settle()
     return file
 
@@ -214,6 +270,7 @@ def _common_type(name: str, files: Sequence[TableFile], forced: pa.DataType | No
                     f"column '{name}' is {_told(common)} in {first.name} "
                     f"and {_told(found)} in {file.name}",
                     hint=f"use --categorical {name} or --exclude {name}",
+                    fix={"exclude": (name,)},
                 )
             common = pa.float64()
     if forced is None:

@@ -1,4 +1,4 @@
-"""Which columns of a table enter a fit, and as what kind."""
+"""Columns of a table: their names and kinds."""
 
 import difflib
 from collections import Counter
@@ -9,7 +9,9 @@ import pyarrow as pa
 from pyarrow import types
 
 from divmix.errors import InputError
-from divmix.settings import TableSettings
+
+# What stands before the name of a column that is handed on as its file has it.
+AS_WRITTEN = "as written: "
 
 
 @dataclass(frozen=True)
@@ -34,25 +36,6 @@ class Schema:
         return tuple(column.name for column in self.columns)
 
 
-def choose_columns(table: pa.Schema, settings: TableSettings) -> Schema:
-    """The columns that enter the fit: all, or those asked for, less excluded, truth and weight.
-
-    Raises InputError for a name the table lacks, a column that is neither number, boolean nor
-    text, and when nothing is left. Categories are not known yet: they are read off the rows.
-    """
-    for name in _mentioned(settings):
-        if table.get_field_index(name) < 0:
-            raise unknown_column(name, table.names)
-    kept_out = {*settings.exclude, settings.truth, settings.weight}
-    wanted = table.names if settings.columns is None else set(settings.columns)
-    names = [name for name in table.names if name in wanted and name not in kept_out]
-    if not names:
-        raise InputError("no column is left to fit", hint="check --columns and --exclude")
-    columns = tuple(Column(name, _kind(table.field(name), settings)) for name in names)
-    _check_logged(columns, settings)
-    return Schema(columns, settings.truth, settings.weight)
-
-
 def unknown_column(name: str, names: Iterable[str], table: str = "the table") -> InputError:
     """The error for a column that is not there, with the nearest names as a hint."""
     names = list(names)
@@ -69,44 +52,6 @@ def unknown_column(name: str, names: Iterable[str], table: str = "the table") ->
 def first_doubled(names: Iterable[str]) -> str | None:
     """The first name that comes twice, if any does."""
     return next((name for name, count in Counter(names).items() if count > 1), None)
-
-
-def _mentioned(settings: TableSettings) -> list[str]:
-    log = () if settings.log == ("auto",) else settings.log
-    single = [name for name in (settings.truth, settings.weight) if name is not None]
-    return [*(settings.columns or ()), *settings.exclude, *settings.categorical, *log, *single]
-
-
-def _kind(field: pa.Field, settings: TableSettings) -> str:
-    kind = field.type
-    if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
-        raise InputError(
-            f"column '{field.name}' is {kind}, which cannot enter a fit",
-            hint=f"use --exclude {field.name}",
-        )
-    if field.name in settings.categorical or is_text(kind):
-        return "categorical"
-    if types.is_boolean(kind):
-        return "boolean"
-    if is_number(kind) or types.is_null(kind):
-        return "numeric"
-    raise InputError(
-        f"column '{field.name}' is {kind}, which cannot enter a fit",
-        hint=f"use --exclude {field.name}, or store it as a number",
-    )
-
-
-def _check_logged(columns: tuple[Column, ...], settings: TableSettings) -> None:
-    if settings.log == ("auto",):
-        return
-    kinds = {column.name: column.kind for column in columns}
-    for name in settings.log:
-        if kinds.get(name) != "numeric":
-            found = f"is {kinds[name]}" if name in kinds else "does not enter the fit"
-            raise InputError(
-                f"--log {name}: the column {found}",
-                hint="--log takes number columns of the fit, or auto",
-            )
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -1,13 +1,15 @@
 """Where the bytes of a table come from: files, folders, standard input; plain or compressed."""
 
+import glob
 import hashlib
 import io
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -20,12 +22,17 @@ SUFFIXES = (
     ".csv",
     ".tsv",
     ".txt",
+    ".psv",
+    ".jsonl",
+    ".ndjson",
     ".csv.gz",
     ".tsv.gz",
     ".txt.gz",
     ".csv.zst",
     ".tsv.zst",
     ".txt.zst",
+    ".jsonl.gz",
+    ".jsonl.zst",
     ".parquet",
     ".pq",
     ".arrow",
@@ -39,13 +46,15 @@ _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 class Source:
     """One file or standard input, opened from its start.
 
-    Standard input and pipes can be opened once, so they are read once; its size and digest are taken while it is read.
+    Standard input and pipes can be opened once, so they are read once; size and digest are taken
+    while they are read. `partition` has what the folders above a file tell of its rows, by name.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, partition: Mapping[str, str] | None = None) -> None:
         is_input = str(path) == STANDARD_INPUT
         self.is_stream = is_input or _is_pipe(path)
         self.name = "standard input" if is_input else str(path)
+        self.partition = dict(partition or {})
         self._path = path
         self._digest = hashlib.sha256()
         self._size = 0
@@ -61,10 +70,18 @@ class Source:
         return self._stream
 
     def head(self, size: int) -> bytes:
-        """The first bytes, decompressed; looking at them uses nothing up."""
+        """The first bytes, decompressed; looking at them uses nothing up.
+
+        Raises InputError where they cannot be decompressed.
+        """
         stream = self.open()
         try:
             return stream.peek(size)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(
+                f"{self.name} cannot be read: {str(error).splitlines()[0]}",
+                hint="check that the file is complete",
+            ) from error
         finally:
             if not self.is_stream:
                 stream.close()
@@ -104,9 +121,10 @@ class Source:
 
 
 def expand(sources: Sequence[str | Path]) -> list[Source]:
-    """The files that `sources` stand for: a folder is its tables, sorted by name.
+    """The files that `sources` stand for: a folder is its tables, sorted by name, and those in its
+    folders `key=value`; a pattern such as 'part-*.csv' is all that fit.
 
-    Raises InputError for a folder without tables.
+    Raises InputError for a folder without tables, and a pattern that nothing fits.
     """
     if isinstance(sources, str | Path):
         sources = [sources]
@@ -114,24 +132,50 @@ def expand(sources: Sequence[str | Path]) -> list[Source]:
     for source in sources:
         if str(source) == "":
             raise InputError("the name of a table is empty", hint="name a file, a folder or -")
-        path = Path(source)
-        if str(source) == STANDARD_INPUT or not path.is_dir():
+        if str(source) == STANDARD_INPUT:
             found.append(Source(source))
             continue
-        tables = sorted(
-            child
-            for child in path.iterdir()
-            if child.is_file()
-            and not child.name.startswith((".", "_"))
-            and child.name.lower().endswith(SUFFIXES)
-        )
-        if not tables:
-            raise InputError(
-                f"the folder {path} holds no tables",
-                hint="tables end in .csv, .tsv, .parquet, .arrow, ...",
-            )
-        found.extend(map(Source, tables))
+        for path in _fitting(source):
+            found.extend(_tables_of(Path(path)) if Path(path).is_dir() else [Source(path)])
     return found
+
+
+def _fitting(source: str | Path) -> list[str | Path]:
+    """What a pattern stands for, sorted; anything else stands for itself."""
+    if Path(source).exists() or not glob.has_magic(str(source)):
+        return [source]
+    paths: list[str | Path] = sorted(glob.glob(str(source), recursive=True))
+    if not paths:
+        raise InputError(f"no file fits the pattern {source}", hint="check the path")
+    return paths
+
+
+def _tables_of(folder: Path) -> list[Source]:
+    """The tables of a folder. Raises InputError where there is none, or two layouts."""
+    tables = list(_parts(folder, {}))
+    if not tables:
+        raise InputError(
+            f"the folder {folder} holds no tables",
+            hint="tables end in .csv, .tsv, .jsonl, .parquet, .arrow, ...",
+        )
+    keys = {tuple(table.partition) for table in tables}
+    if len(keys) > 1:
+        raise InputError(
+            f"the folder {folder} has tables at several depths of folders key=value",
+            hint="name the folder of one depth, or the files",
+        )
+    return tables
+
+
+def _parts(folder: Path, partition: dict[str, str]) -> Iterator[Source]:
+    for child in sorted(folder.iterdir()):
+        key, is_part, value = child.name.partition("=")
+        if child.name.startswith((".", "_")):
+            continue
+        if child.is_file() and child.name.lower().endswith(SUFFIXES):
+            yield Source(child, partition)
+        elif is_part and key and child.is_dir():
+            yield from _parts(child, {**partition, key: unquote(value)})
 
 
 def _is_pipe(path: str | Path) -> bool:

@@ -17,8 +17,22 @@ from typing import Any, BinaryIO, Self
 import pyarrow as pa
 
 from divmix.errors import OutputError
+from divmix.tables.text_rows import DelimitedWriter, JsonLinesWriter
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet", ".arrow")
+TABLE_SUFFIXES = (
+    ".csv",
+    ".csv.gz",
+    ".csv.zst",
+    ".tsv",
+    ".tsv.gz",
+    ".tsv.zst",
+    ".jsonl",
+    ".jsonl.gz",
+    ".jsonl.zst",
+    ".parquet",
+    ".arrow",
+)
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "arrow")
 
 # What a full disk, a quota, a size limit or a closed descriptor says. Other errors of the writer
 # are not the output's.
@@ -127,17 +141,27 @@ def write_json(path: str | Path, document: Any, *, overwrite: bool = False) -> N
 
 
 class TableWriter:
-    """Writes batches to one table; the suffix of `path` decides the format, '-' is CSV on stdout.
+    """Writes batches to one table; the suffix of `path` decides the format, and on '-', which is
+    stdout, `to`, one of FORMATS. Text in CSV is quoted, `sparing` where it has to be only.
 
     A context manager: the file appears when the block ends without an error. Raises OutputError
     for an unknown suffix and for what `atomic_file` refuses. A closed pipe is a BrokenPipeError.
     """
 
-    def __init__(self, path: str | Path, schema: pa.Schema, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        schema: pa.Schema,
+        overwrite: bool = False,
+        *,
+        to: str = "csv",
+        sparing: bool = False,
+    ) -> None:
         self._path = str(path)
         self._schema = schema
         self._overwrite = overwrite
-        self._suffix = ".csv" if self._path == "-" else table_suffix(path)
+        self._sparing = sparing
+        self._suffix = f".{to}" if self._path == "-" else table_suffix(path)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -164,16 +188,15 @@ class TableWriter:
             return parquet.ParquetWriter(sink, self._schema, compression="zstd")
         if self._suffix == ".arrow":
             return pa.ipc.new_file(sink, self._schema)
-        codec = {".csv.gz": "gzip", ".csv.zst": "zstd"}.get(self._suffix)
-        if codec:
+        plain, _, compression = self._suffix[1:].partition(".")
+        if compression:
+            codec = {"gz": "gzip", "zst": "zstd"}[compression]
             compressed = pa.CompressedOutputStream(pa.PythonFile(sink, "w"), codec)
             sink = stack.enter_context(compressed)
-        from pyarrow import csv
-
-        # Arrow would quote every name of the header, where other programs quote none.
-        sink.write((",".join(map(_csv_name, self._schema.names)) + "\n").encode())
-        return csv.CSVWriter(
-            sink, self._schema, write_options=csv.WriteOptions(include_header=False)
+        if plain == "jsonl":
+            return JsonLinesWriter(sink)
+        return DelimitedWriter(
+            sink, self._schema, "\t" if plain == "tsv" else ",", sparing=self._sparing
         )
 
 
@@ -213,11 +236,6 @@ def table_suffix(path: str | Path) -> str:
     raise OutputError(
         f"{path}: unknown kind of table", hint=f"end the name in {', '.join(TABLE_SUFFIXES)}"
     )
-
-
-def _csv_name(name: str) -> str:
-    needs_quotes = any(sign in name for sign in ',;"\t\r\n') or name != name.strip() or not name
-    return '"' + name.replace('"', '""') + '"' if needs_quotes else name
 
 
 def sync_folder(folder: Path) -> None:

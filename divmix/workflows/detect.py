@@ -31,6 +31,7 @@ from divmix.tables.folders import ClaimedFolder
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output, write_json
 from divmix.workflows import run_folder
+from divmix.workflows.beside import NOTHING_BESIDE, Beside, parted
 from divmix.workflows.resources import limited_threads
 
 
@@ -44,13 +45,15 @@ def run_detect(
     model: str | Path | None = None,
     run: Path | None = None,
     overwrite: bool = False,
+    beside: Beside = NOTHING_BESIDE,
+    to: str = "csv",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
     """Score `score`, or else `sources`, by a density of `sources`, or by a `model`.
 
-    Writes row, score, p_value, flagged and because to `output` ("-" is CSV on stdout, None writes
-    nothing) and with `run` a folder with the model. Returns what was found, or None when
+    Writes row, score, p_value, flagged and because, with the columns `beside`, to `output` ("-" is
+    stdout in the format `to`, None writes nothing) and with `run` a folder with the model. Returns what was found, or None when
     `should_stop` ended the fit: then nothing is written.
     Raises InputError, UsageError, FitError, ModelFileError, OutputError.
     """
@@ -71,7 +74,8 @@ def run_detect(
         else:
             progress.stage("reading " + ", ".join(map(str, sources)))
             reader = open_table(sources, **reading_options(tables))
-            table = reader.read()
+            names = [] if score else beside.names(reader)
+            table, written = parted(reader.read(names), len(reader.names))
             notes = list(reader.notes)
             try:
                 mixture = fit_density(
@@ -93,12 +97,19 @@ def run_detect(
         if itself:
             batches, rows, locate = iter([table]), table.num_rows, reader.locate
         else:
-            new = open_table(score or sources, **mixture.design.reading_options())
-            batches, rows, locate = new.batches(BATCH_ROWS), new.rows, new.locate
+            new = open_table(
+                score or sources, **mixture.design.reading_options(), encoding=tables.encoding
+            )
+            names = beside.names(new)
+            kept: list[pa.RecordBatch] = []
+            batches = _aside(new.batches(BATCH_ROWS, names), len(new.names), kept)
+            rows, locate = new.rows, new.locate
         scored = score_rows(
             mixture, batches, rule, itself=itself, locate=locate, progress=progress, total=rows
         )
         found = detect(mixture, scored, rule)
+        if not itself and names:
+            written = pa.Table.from_batches(kept)
         document = _document(
             mixture,
             found,
@@ -111,8 +122,25 @@ def run_detect(
         if place is not None:
             write_run(place, mixture, document)
         if output is not None:
-            run_folder.write_table(output, table_of(found), overwrite)
+            run_folder.write_table(
+                output,
+                beside.all_joined(table_of(found), written if names else None, names),
+                overwrite,
+                to=to,
+                sparing=bool(names),
+                progress=progress,
+            )
     return document
+
+
+def _aside(
+    batches: Iterator[pa.RecordBatch], columns: int, kept: list[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """The first columns of each batch; the others are put into `kept`."""
+    for batch in batches:
+        own, written = parted(batch, columns)
+        kept += [written] if written is not None else []
+        yield own
 
 
 def table_of(found: Detection) -> Iterator[pa.RecordBatch]:

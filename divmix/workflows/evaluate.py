@@ -13,6 +13,7 @@ from divmix.model.scores import NOISE
 from divmix.tables import arrays
 from divmix.tables.reading import open_table
 from divmix.tables.schema import unknown_column
+from divmix.workflows import run_folder
 
 
 def run_evaluate(
@@ -27,9 +28,12 @@ def run_evaluate(
 
     A table from detect, with columns `score` and `flagged`, is measured by these instead; then
     `anomaly` is the value of the truth that stands for an anomaly, by default 1 or true.
+    `source` may be a run folder: its assignments, and the truth in the table that was fitted.
     The truth is looked for in `data` where that is given (the table the labels were made for, row
     by row), else in the same table. Raises InputError.
     """
+    if run_folder.is_run(source):
+        source, data = run_folder.labels_of(source, data)
     table = open_table([source]).read()
     known = table if data is None else open_table([data]).read()
     if known.num_rows != table.num_rows:

@@ -13,6 +13,7 @@ from divmix.choosing.restarts import Spread
 from divmix.core import Interrupted, fit_rows
 from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, prepare
+from divmix.design.roles import Role, notes_on_roles
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
@@ -24,7 +25,10 @@ from divmix.progress import Progress, TraceRow
 from divmix.rows import Features, MemoryRows
 from divmix.settings import EmSettings, FitSettings, TableSettings
 from divmix.tables.reading import open_table, reading_options
+from divmix.tables.schema import AS_WRITTEN
+from divmix.tables.writing import check_output
 from divmix.workflows import run_folder, summary
+from divmix.workflows.beside import ALL, NOTHING_BESIDE, Beside, parted
 from divmix.workflows.evaluate import evaluate_clusters
 from divmix.workflows.resources import limited_threads
 
@@ -36,6 +40,7 @@ class Fit(NamedTuple):
     nats, in the data's own units; entropy: H of the components, nats. notes: what was chosen automatically or left out, in sentences.
     spread: over the starts, if there were several; gap: bound on what the log-likelihood could
     still gain, nats per row, if it was asked for. X (n, d): the rows as the mixture sees them.
+    roles: what each column of the table is, and whether it was used.
     """
 
     mixture: Mixture
@@ -49,6 +54,7 @@ class Fit(NamedTuple):
     X: np.ndarray
     spread: Spread | None = None
     gap: float | None = None
+    roles: tuple[Role, ...] = ()
 
 
 def run_fit(
@@ -60,13 +66,18 @@ def run_fit(
     overwrite: bool = False,
     assignments_format: str = "csv",
     figures: str | None = None,
+    beside: Beside = NOTHING_BESIDE,
+    labels: str | None = None,
+    to: str = "csv",
     progress: Progress | None = None,
     origins: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
     """Fit the tables in `sources` and write the run folder `output`.
 
-    `figures` "png" or "svg" also draws the clusters and the trace. Returns the document of run.json, or None
+    `figures` "png" or "svg" also draws the clusters and the trace. `beside` has columns of the
+    input for the assignments. `labels` is a table to write too, "-" for stdout in the format `to`:
+    all columns of the input, cluster and probability. Returns the document of run.json, or None
     when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
     FitError, OutputError, and NotConvergedError after writing.
     """
@@ -74,10 +85,16 @@ def run_fit(
     started = time.monotonic()
     if figures:
         report.check_available()
+    if labels not in (None, "-"):
+        check_output(labels, overwrite=overwrite)
     with run_folder.claimed(output, overwrite) as place:
         progress.stage("reading " + ", ".join(str(source) for source in sources))
         reader = open_table(sources, **reading_options(tables))
-        table = reader.read()
+        names = beside.names(reader)
+        with_labels = Beside(ALL, digits=beside.digits)
+        all_names = with_labels.names(reader) if labels else []
+        whole = reader.read(list(dict.fromkeys([*names, *all_names])))
+        table, written = parted(whole, len(reader.names))
         read = time.monotonic()
         try:
             fit = fit_table(
@@ -99,8 +116,19 @@ def run_fit(
             evaluation=evaluate_clusters(table, tables.truth, fit.scores.cluster),
             times={"read": read - started, "fit": time.monotonic() - read},
         )
+        document["labels"] = labels
         progress.stage(f"writing {output}")
-        run_folder.write(place, fit, document, assignments_format, figures)
+        kept = None if written is None else written.select([AS_WRITTEN + n for n in names])
+        rows = beside.all_joined(run_folder.assignments(fit.scores), kept, names)
+        run_folder.write(place, fit, document, assignments_format, figures, rows, bool(names))
+        if labels is not None and written is not None:
+            kept = written.select([AS_WRITTEN + name for name in all_names])
+            results = (
+                batch.select(["cluster", "probability"])
+                for batch in run_folder.assignments(fit.scores)
+            )
+            rows = with_labels.all_joined(results, kept, all_names)
+            run_folder.write_table(labels, rows, overwrite, to=to, sparing=True, progress=progress)
     if settings.require_convergence and fit.stop_reason != "converged":
         raise NotConvergedError(
             f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",
@@ -130,7 +158,7 @@ def fit_table(
         generator = np.random.default_rng(settings.seed)
         joint = joint_training(settings)
         design, matrix = prepare(table, tables, generator, progress, locate, joint)
-        said += notes_on(design, matrix, tables)
+        said += notes_on(design, matrix, tables) + notes_on_roles(matrix.roles, tables)
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
@@ -164,6 +192,7 @@ def fit_table(
         matrix.X,
         fitted.spread,
         fitted.gap,
+        matrix.roles,
     )
 
 

@@ -10,6 +10,7 @@ from divmix.model.mixture import Mixture
 from divmix.progress import Progress
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import open_table
+from divmix.workflows.beside import NOTHING_BESIDE, Beside, parted
 from divmix.workflows.resources import single_blas_thread
 from divmix.workflows.run_folder import score_batch, write_table
 
@@ -22,13 +23,18 @@ def run_predict(
     overwrite: bool = False,
     unknown: str = "error",
     probabilities: bool = False,
+    beside: Beside = NOTHING_BESIDE,
+    to: str = "csv",
+    encoding: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write cluster, probability and log-density of each row of `sources` to `output`.
 
-    `output` "-" is CSV on stdout. `unknown` says what to do about categories that the fit did not
-    see: "error" or "ignore". `probabilities` adds a column for each cluster.
-    Returns the number of rows. Raises ModelFileError, InputError, OutputError.
+    `output` "-" is stdout, in the format `to`. `unknown` says what to do about categories that the
+    fit did not see: "error" or "ignore". `probabilities` adds a column for each cluster, `beside`
+    columns of the input. `encoding` is that of text tables.
+    Returns the number of rows. Raises ModelFileError, InputError,
+    UsageError, OutputError.
     """
     mixture = Mixture.load(model)
     rows = write_labels(
@@ -38,6 +44,9 @@ def run_predict(
         overwrite=overwrite,
         unknown=unknown,
         probabilities=probabilities,
+        beside=beside,
+        to=to,
+        encoding=encoding,
         progress=progress,
     )
     return {"rows": rows, "output": str(output)}
@@ -51,18 +60,23 @@ def write_labels(
     overwrite: bool = False,
     unknown: str = "error",
     probabilities: bool = False,
+    beside: Beside = NOTHING_BESIDE,
+    to: str = "csv",
+    encoding: str | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Write what `mixture` says of each row of `sources`; returns their number.
 
-    Raises InputError, OutputError.
+    Raises InputError, UsageError, OutputError.
     """
     progress = progress or Progress()
-    reader = open_table(sources, **mixture.design.reading_options())
+    reader = open_table(sources, **mixture.design.reading_options(), encoding=encoding)
+    names = beside.names(reader)
 
     def labelled() -> Iterator[pa.RecordBatch]:
         done = 0
-        for batch in reader.batches(BATCH_ROWS):
+        for whole in reader.batches(BATCH_ROWS, names):
+            batch, written = parted(whole, len(reader.names))
             scores = mixture.score_batch(
                 batch,
                 unknown=unknown,
@@ -70,9 +84,11 @@ def write_labels(
                 first_row=done,
                 locate=reader.locate,
             )
-            yield score_batch(scores, done)
+            yield beside.joined(score_batch(scores, done), written, names)
             done += batch.num_rows
             progress.rows(done, reader.rows)
 
     with single_blas_thread():
-        return write_table(output, labelled(), overwrite)
+        return write_table(
+            output, labelled(), overwrite, to=to, sparing=bool(names), progress=progress
+        )

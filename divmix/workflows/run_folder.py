@@ -1,5 +1,6 @@
 """The run folder: what a fit leaves on disk. run.json comes last, so it marks a complete run."""
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -11,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from divmix import report
+from divmix.errors import InputError
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, Scores
-from divmix.progress import TraceRow
+from divmix.progress import Progress, TraceRow
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.folders import ClaimedFolder, claimed_folder
@@ -50,11 +52,16 @@ def write(
     document: dict[str, Any],
     assignments_format: str,
     figures: str | None,
+    rows: Iterable[pa.RecordBatch],
+    sparing: bool = False,
 ) -> None:
-    """Write all files of the run; those of a former run are replaced together."""
+    """Write all files of the run; those of a former run are replaced together.
+
+    `rows` are the assignments, with the columns that stand beside them.
+    """
     with place.built() as folder:
         fit.mixture.save(folder / "model.divmix")
-        write_table(folder / f"assignments.{assignments_format}", assignments(fit.scores), False)
+        write_table(folder / f"assignments.{assignments_format}", rows, False, sparing=sparing)
         write_table(folder / "components.csv", [component_table(fit.mixture)], False)
         write_table(folder / "trace.csv", [trace_table(fit.trace)], False)
         if figures:
@@ -64,12 +71,49 @@ def write(
         write_json(folder / "run.json", document)
 
 
-def write_table(path: str | Path, batches: Iterable[pa.RecordBatch], overwrite: bool) -> int:
-    """Write batches (at least one) to `path`, or as CSV to stdout for "-"; returns the rows."""
+def is_run(path: str | Path) -> bool:
+    """Whether a path is a folder that a run has left."""
+    return (Path(path) / "run.json").is_file()
+
+
+def labels_of(folder: str | Path, data: str | None) -> tuple[str, str]:
+    """The assignments in a run folder, and `data` or else the table that was fitted.
+
+    Raises InputError for a run without assignments, or one of several tables or a pipe.
+    """
+    found = [path for path in Path(folder).glob("assignments.*") if path.is_file()]
+    if not found:
+        raise InputError(
+            f"{folder} holds no assignments", hint="name the folder of a fit, or a table of labels"
+        )
+    names = json.loads((Path(folder) / "run.json").read_bytes()).get("input", {}).get("names", [])
+    if data is None and (len(names) != 1 or not Path(names[0]).is_file()):
+        raise InputError(
+            f"the table that {folder} was fitted to is not there",
+            hint="--data FILE names it",
+        )
+    return str(found[0]), data or names[0]
+
+
+def write_table(
+    path: str | Path,
+    batches: Iterable[pa.RecordBatch],
+    overwrite: bool,
+    *,
+    to: str = "csv",
+    sparing: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Write batches (at least one) to `path`, or to stdout for "-"; returns the rows.
+
+    `to` and `sparing` as for a TableWriter; `progress` is told before rows go to stdout.
+    """
     batches = iter(batches)
     first = next(batches)
     done = 0
-    with TableWriter(path, first.schema, overwrite=overwrite) as writer:
+    if path == "-" and progress is not None:
+        progress.output()
+    with TableWriter(path, first.schema, overwrite, to=to, sparing=sparing) as writer:
         for batch in chain([first], batches):
             writer.write(batch)
             done += batch.num_rows

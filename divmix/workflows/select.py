@@ -9,6 +9,7 @@ import pyarrow as pa
 from divmix.choosing.clusters import count_clusters, explain
 from divmix.core import compare_clusters, smallest_share
 from divmix.design.prepare import prepare
+from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name
 from divmix.engine.monitor import Monitor
 from divmix.families import AnyFamily
@@ -87,6 +88,8 @@ def select_table(
         generator = np.random.default_rng(settings.seed)
         design, matrix = prepare(table, tables, generator, progress, locate)
         offset = offset_of(matrix)
+        for note in notes_on_roles(matrix.roles, tables):
+            progress.note(note)
         monitor = Monitor(None, should_stop, progress, offset)
         rows = rows_of(design, matrix)
         path, held_out, stability = compare_clusters(rows, lowest, highest, settings, monitor)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import divmix
+from divmix.design.columns import NumericColumn
+from divmix.design.roles import Role, left_out
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, NOISE
 from divmix.settings import FitSettings, TableSettings
@@ -39,11 +41,30 @@ def run_document(
         "origins": origins,
         "seed": settings["seed"],
         "input": source,
+        "columns": columns(fit),
         "threads": settings["threads"] or compiling.threads(),
         "times": {name: round(seconds, 3) for name, seconds in times.items()},
         "result": result(fit) | {"evaluation": evaluation},
         "notes": fit.notes,
     }
+
+
+def columns(fit: "Fit") -> dict[str, list[str]]:
+    """What went into the fit and what was left out unasked, each with a word on it."""
+    design = fit.mixture.design.preprocessing
+    logged = {c.name for c in design.columns if isinstance(c, NumericColumn) and c.log}
+    return {
+        "used": [_used(role, role.name in logged) for role in fit.roles if role.used],
+        "left_out": [role.told() for role in left_out(fit.roles)],
+    }
+
+
+def _used(role: Role, logged: bool) -> str:
+    """`age`, `income (log)`, `country (5 categories)`, `active (yes/no)`."""
+    told = "log" if logged else "" if role.role == "number" else role.role
+    if role.kind == "categorical" and role.role != "yes/no":
+        told = f"{role.values:,} categories"
+    return f"{role.name} ({told})" if told else role.name
 
 
 def result(fit: "Fit") -> dict[str, Any]:

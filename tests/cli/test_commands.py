@@ -151,3 +151,28 @@ def test_cut_refuses_a_model_without_a_tree(run, fitted):
     assert done.exit_code == 2
     assert_two_lines(done.stderr)
     assert "--method diversified" in done.stderr
+
+
+def test_evaluate_takes_a_run_folder_and_finds_the_table_that_was_fitted(run, table):
+    assert run(*FIT, table, "--truth", "kind").exit_code == 0
+    by_folder = run("evaluate", "table.divmix", "--truth", "kind", "--json")
+    named = ["--truth", "kind", "--data", table, "--json"]
+    assert by_folder.output == run("evaluate", "table.divmix/assignments.csv", *named).output
+    assert json.loads(by_folder.output)["ari"] == 1.0
+
+
+def test_every_command_that_writes_ends_with_what_and_how_much(run, table, fitted):
+    done = run("predict", fitted, table, "-o", "labels.csv", "-v")
+    assert done.stderr.splitlines()[-1].split() == ["wrote", "labels.csv", "(60", "rows)"]
+    done = run("cut", fitted, "-k", "1", "-o", "one", "--data", table, "-v")
+    assert done.exit_code or done.stderr.splitlines()[-1].split()[:2] == ["wrote", "one/"]
+
+
+def test_a_matrix_beyond_the_memory_there_is_is_refused_before_it_is_made(run, table, monkeypatch):
+    from divmix.encoders import memory
+
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    done = run(*FIT, table)
+    assert done.exit_code == 3
+    assert "60 rows of 4 features need 1.92e-06 GB of memory, 1e-06 GB are free" in done.stderr
+    assert "--exclude kind, which has 2 of them" in done.stderr

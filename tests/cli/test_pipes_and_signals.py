@@ -11,6 +11,7 @@ import pytest
 
 from divmix.cli.signals import GracefulStop, Interrupted, terminate_raises
 from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
+from tests.docs import blocks
 
 ENDLESS = ["-k", "2", "--method", "em", "--tol", "0", "--max-iter", "100000000"]
 
@@ -192,3 +193,22 @@ def test_a_closed_descriptor_is_never_another_files(shell, fitted, closed, code)
         assert_two_lines(done.stderr)
     else:
         assert done.stderr == "" and len(done.stdout.splitlines()) == 61
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "RUN", "TABLE"],
+        pytest.param(["detect", "TABLE", "--contamination", "0.1"], marks=pytest.mark.long),
+        pytest.param(
+            [*FIT, "TABLE", "--labels", "-", "-o", "here", "--force"], marks=pytest.mark.long
+        ),
+    ],
+)
+def test_rows_in_a_pipe_are_the_same_beside_a_display_on_the_terminal(fitted, tmp_path, command):
+    words = {"RUN": str(fitted), "TABLE": str(fitted.parent / "table.csv")}
+    arguments = [sys.executable, "-m", "divmix", *(words.get(word, word) for word in command)]
+    shown = blocks.run(arguments, tmp_path)
+    quiet = blocks.run([*arguments, "--quiet"], tmp_path)
+    assert shown.stdout == quiet.stdout and quiet.stdout.count("\n") > 20
+    assert "wrote" in shown.screen and not quiet.screen.strip()

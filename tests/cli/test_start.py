@@ -1,5 +1,7 @@
 """Help, version and usage errors."""
 
+import json
+import re
 import sys
 
 import click
@@ -59,13 +61,53 @@ def test_a_command_is_imported_only_when_it_is_used(monkeypatch):
     assert imported == {"doctor"}
 
 
+def test_help_of_fit_leads_with_three_examples_and_ten_options(run):
+    text = run("fit", "--help").output
+    assert [line.split()[:2] for line in text.splitlines()[1:3]] == [["divmix", "fit"]] * 2
+    everyday = text.split("Everyday:\n")[1].split("\n\n")[0]
+    assert len(re.findall(r"^  -", everyday, re.MULTILINE)) == 10
+    assert text.index("Everyday:") < text.index("Model:")
+
+
+def test_help_is_a_command_too(run):
+    assert run("help", "cut").output == run("cut", "--help").output
+    assert run("help").output == run("--help").output
+
+
+@pytest.mark.parametrize(
+    "word, hint",
+    [
+        ("prdict", "did you mean divmix predict?"),
+        ("table.csv", "divmix fit table.csv"),
+        ("x", "commands are fit"),
+    ],
+)
+def test_a_word_that_is_no_command_brings_the_one_that_is_meant(run, table, word, hint):
+    done = run(word)
+    assert done.exit_code == 2 and hint in done.stderr
+    assert_two_lines(done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (["describe", "nope", "--json"], 4),
+        (["fit", "nope.csv", "--json"], 3),
+        (["fit", "--json", "--x"], 2),
+    ],
+)
+def test_errors_are_an_object_where_results_are(run, arguments, code):
+    done = run(*arguments)
+    error = json.loads(done.stderr)["error"]
+    assert error["code"] == code == done.exit_code and error["message"] and error["hint"]
+
+
 @pytest.mark.parametrize(
     "arguments, problem",
     [
         (["nope"], "'nope'"),
         (["--nope"], "'--nope'"),
         (["fit"], "DATA"),
-        (["fit", "t.csv"], "-k"),
         (["fit", "t.csv", "-k", "0"], "-k 0: must be at least 1, or auto"),
         (["fit", "t.csv", "-k", "some"], "-k some: must be a whole number, or auto"),
         (["fit", "t.csv", "-k", "3", "--alpha", "-1"], "--alpha -1: must be at least 0, or auto"),

@@ -11,10 +11,10 @@ from divmix.cli import show, terminal
 from divmix.progress import TraceRow
 
 
-def row(iteration, log_likelihood, seconds=0.0):
+def row(iteration, log_likelihood, seconds=0.0, phase="diversify"):
     value = log_likelihood + 0.03 * 0.5
     return TraceRow(
-        iteration, "diversify", 6, log_likelihood, 0.5, value, 0.1, seconds, 0.03, 0.0, 1.65, 60
+        iteration, phase, 6, log_likelihood, 0.5, value, 0.1, seconds, 0.03, 0.0, 1.65, 60
     )
 
 
@@ -32,20 +32,51 @@ def bar():
         Console(file=text, width=120).print(display.make_tasks_table(display.tasks))
         return text.getvalue().rstrip()
 
-    return terminal.Bar(display, time_budget=60.0), line
+    return terminal.Bar(display, time_budget=60.0, one_climb=True), line
 
 
 def test_the_bar_tells_iteration_log_likelihood_change_and_time_left(bar):
     bar, line = bar
-    bar.iteration(row(0, -3.0), 100)
-    bar.iteration(row(9, -2.5, seconds=1.0), 100)
-    assert line() == "diversify 10/100  log-likelihood -2.50000 (+5.0e-01)  ≤ 0:00:09 left"
+    bar.iteration(row(9, -3.0, seconds=1.0, phase="refine"), 110)
+    bar.iteration(row(19, -2.5, seconds=2.0, phase="refine"), 110)
+    told = "refine 20/110  log-likelihood -2.50000 (+5.0e-01)  0:00:02, ≤ 0:00:09 left"
+    assert line() == told
 
 
-def test_time_left_knows_the_time_budget(bar):
+def test_time_left_knows_the_time_budget_and_is_never_none_before_the_end(bar):
     bar, line = bar
     bar.iteration(row(0, -3.0, seconds=50.0), 100)
-    assert line().endswith("≤ 0:00:10 left")
+    assert line().endswith("0:00:50, ≤ 0:00:10 left")
+    bar.iteration(row(1, -3.0, seconds=59.9), 100)
+    assert line().endswith("≤ 0:00:01 left")
+
+
+def test_while_components_are_searched_the_bar_tells_the_time_so_far():
+    unlimited = terminal.Bar(Display(console=Console(file=io.StringIO())), time_budget=None)
+    assert unlimited._time(row(5, -3.0, seconds=61.0), 20) == "0:01:01"
+
+
+def test_the_bar_leaves_the_terminal_before_rows_come(bar):
+    bar, line = bar
+    bar._display.start()
+    assert bar._display.live.is_started
+    bar.output()
+    assert not bar._display.live.is_started
+
+
+def test_a_note_told_while_the_fit_ran_is_not_told_again(bar, capsys):
+    bar, _ = bar
+    run = run_document()
+    bar.note(run["notes"][0])
+    show.print_summary(run, "table.divmix", bar.told)
+    assert "note" not in capsys.readouterr().err
+
+
+def test_the_summary_tells_what_went_in_and_what_was_left_out(capsys):
+    columns = {"used": ["age", "income (log)"], "left_out": ["id (all different)"]}
+    show.print_summary(run_document() | {"columns": columns}, "table.divmix")
+    told = " ".join(capsys.readouterr().err.split())
+    assert "columns age, income (log) | left out: id (all different)" in told
 
 
 def test_the_bar_counts_rows(bar):

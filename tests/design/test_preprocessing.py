@@ -337,10 +337,9 @@ def test_columns_that_cannot_be_served_are_refused(case):
             {"x": [2.0, 2.0], "c": ["a", "a"], "t": [True, True]},
             "every column of the fit is constant",
         ),
-        ({"x": [1.0, 2.0], "y": pa.nulls(2)}, "row 1: column 'y' is empty"),
-        ({"x": [1.0, 2.0], "y": [[1], [2]]}, "column 'y' is list"),
-        ({"x": [1.0, 2.0], "y": pa.array([1, 2], pa.timestamp("s"))}, "column 'y' is timestamp"),
-        ({"x": [1.0, 2.0], "y": [b"a", b"b"]}, "column 'y' is binary"),
+        ({"y": pa.nulls(2)}, "no column is left to fit: y (empty)"),
+        ({"y": [[1], [2]]}, "no column is left to fit: y (list"),
+        ({"y": pa.array([1, 2], pa.timestamp("s"))}, "no column is left to fit: y (date)"),
     ],
 )
 def test_tables_that_cannot_be_fitted_are_refused(columns, message):
@@ -356,7 +355,15 @@ def test_tables_that_cannot_be_fitted_are_refused(columns, message):
 def test_a_column_without_any_value_is_refused(policy, message):
     table = pa.table({"x": [1.0, 2.0], "y": pa.nulls(2, pa.float64())})
     with pytest.raises(InputError, match=message):
-        learn(table, missing=policy)
+        learn(table, missing=policy, columns=("x", "y"))
+    assert learn(table, missing=policy).feature_names == ("x",)
+
+
+def test_a_column_that_cannot_enter_is_left_out_and_refused_where_it_is_asked_for():
+    table = pa.table({"x": [1.0, 2.0], "y": [b"a", b"b"]})
+    assert learn(table).feature_names == ("x",)
+    with pytest.raises(InputError, match="column 'y' is binary, which cannot enter a fit"):
+        learn(table, columns=("x", "y"))
 
 
 def test_a_table_that_lacks_a_column_of_the_model_is_refused():

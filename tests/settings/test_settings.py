@@ -93,9 +93,8 @@ def test_an_unknown_name_in_a_document_suggests_the_near_one():
     assert caught.value.hint == "did you mean 'alpha'?"
 
 
-def test_a_document_without_clusters_says_so():
-    with pytest.raises(UsageError, match="-k is not given"):
-        DiversifiedSettings.from_dict({})
+def test_the_number_of_clusters_is_chosen_unless_given():
+    assert DiversifiedSettings.from_dict({}).clusters == "auto"
 
 
 @pytest.mark.parametrize("cls", [*METHODS.values(), TableSettings])

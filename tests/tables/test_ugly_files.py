@@ -51,9 +51,12 @@ UGLY = {
         "a,b\nZürich,1\nBern,2\n".encode("latin-1"),
         "ugly.csv row 1: column 'a' is not UTF-8",
     ),
-    "utf-16": ("a,b\n1,2\n".encode("utf-16"), "ugly.csv is text in UTF-16"),
+    "utf-16 without its mark": (
+        "a,b\n1,2\n".encode("utf-16-le"),
+        "ugly.csv is text in UTF-16 without a mark that says so",
+    ),
     "a program": (b"\x7fELF\0\0\0\0", "ugly.csv is not a table in a known format"),
-    "a workbook": (b"PK\x03\x04xl/workbook.xml", "ugly.csv is not a table in a known format"),
+    "a workbook": (b"PK\x03\x04xl/workbook.xml", "ugly.csv is an Excel workbook"),
     "cut gzip": (
         gzip.compress(f"a,b\n{NUMBERS}".encode())[:-500],
         "ugly.csv cannot be read: Truncated compressed stream",
@@ -209,7 +212,8 @@ def test_devices_and_an_empty_name_are_refused():
         ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS"),
         ("%PDF-1.7\n1,2\n", "PDF"),
         ('<?xml version="1.0"?>\n<a/>\n', "XML"),
-        ('{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n', "JSON"),
+        ('{"a": [\n1, 2]}\n', "JSON, but not one object a line"),
+        ('[{"a": 1}]\n', "a JSON array"),
     ],
 )
 def test_text_that_is_no_table_is_refused_by_name(tmp_path, text, kind):

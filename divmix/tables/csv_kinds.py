@@ -1,0 +1,74 @@
+"""What the columns of a CSV file hold, told from the text of its first cells."""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from divmix.tables.number_text import Spelling, is_some_number, spelling_of
+from divmix.tables.schema import is_number
+
+MOST_LOOKED_AT = 5_000  # distinct cells that tell how the numbers of a column are written
+
+_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_LEADING_ZERO = r"^\s*0\d+\s*$"
+# A float64 holds whole numbers of 15 digits, and some of 16.
+_TOO_LONG = r"^\s*[+-]?\d{16,}\s*$"
+_DIGITS = r"^\s*[+-]?\d+\s*$"
+TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
+
+
+class Kind(NamedTuple):
+    """float64, bool, text, or null where no cell has a value; and how its numbers are written,
+    None where that is how every program writes them."""
+
+    type: pa.DataType
+    spelling: Spelling | None = None
+
+
+def needs_a_look(kind: pa.DataType) -> bool:
+    """Whether the type that Arrow finds for some cells leaves open what they are."""
+    plain = pa.types.is_boolean(kind) or pa.types.is_null(kind) or pa.types.is_floating(kind)
+    return not plain
+
+
+def kind_of(found: pa.DataType, texts: pa.Array, decimal: str) -> Kind:
+    """What a column holds, by Arrow's idea of its cells and the text (n,) of those with a value.
+
+    Whole numbers with leading zeros, or of more digits than a number can hold, are codes: text. A
+    column that is text, but numbers for the most part, is a column of numbers with something wrong
+    in it: reading it will name the row.
+    """
+    if is_number(found):
+        return Kind(pa.large_string() if _are_codes(texts) else pa.float64())
+    if not (pa.types.is_string(found) or pa.types.is_large_string(found)):
+        return Kind(pa.large_string())
+    values = pc.unique(texts.slice(0, 20 * MOST_LOOKED_AT)).slice(0, MOST_LOOKED_AT).to_pylist()
+    spelling = spelling_of(values, decimal)
+    if spelling is not None:
+        return Kind(pa.large_string() if _are_codes(texts) else pa.float64(), spelling)
+    mostly = 2 * sum(map(is_some_number, values)) > len(values)
+    if mostly or _share(pc.replace_substring(texts, decimal, "."), _NUMBER) > 0.5:
+        return Kind(pa.float64())
+    return Kind(pa.large_string())
+
+
+def kind_of_text(texts: pa.Array, decimal: str) -> Kind:
+    """What a column holds, by the text (n,) of cells with a value alone."""
+    values = set(pc.unique(texts).slice(0, len(TRUE + FALSE) + 1).to_pylist())
+    if values <= {*TRUE, *FALSE}:
+        return Kind(pa.bool_())
+    plain = _share(pc.replace_substring(texts, decimal, "."), _NUMBER) == 1
+    return kind_of(pa.float64() if plain else pa.large_string(), texts, decimal)
+
+
+def _are_codes(texts: pa.Array) -> bool:
+    odd = pc.or_(
+        pc.match_substring_regex(texts, _LEADING_ZERO), pc.match_substring_regex(texts, _TOO_LONG)
+    )
+    return bool(pc.any(odd).as_py()) and _share(texts, _DIGITS) == 1
+
+
+def _share(texts: pa.Array, pattern: str) -> float:
+    matches = pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0
+    return matches / max(len(texts), 1)
