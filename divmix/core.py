@@ -26,11 +26,21 @@ from divmix.choosing.covariance import (
     choose_shape,
     variance_floor,
 )
+from divmix.choosing.irrelevant import irrelevant_numbers, told_of_numbers
 from divmix.choosing.relevance import relevant_categories, told
 from divmix.choosing.restarts import Spread, best_of
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
-from divmix.families import Categories, Components, Family, LocationScale, Mixed, make_family
+from divmix.families import (
+    Categories,
+    CommonNumbers,
+    Components,
+    Family,
+    Gaussian,
+    LocationScale,
+    Mixed,
+    make_family,
+)
 from divmix.families.family import Array
 from divmix.families.noise import broad_component, with_noise
 from divmix.merging.hierarchy import Hierarchy
@@ -58,6 +68,7 @@ class Fitted(NamedTuple):
     notes                what was chosen, in sentences
     spread               over the starts, where there were several
     gap                  bound on what the log-likelihood could still gain, nats per row, if asked
+    common               numbers that all components have in common, or None
     """
 
     family: Family
@@ -71,6 +82,25 @@ class Fitted(NamedTuple):
     notes: tuple[str, ...]
     spread: Spread | None = None
     gap: float | None = None
+    common: CommonNumbers | None = None
+
+    def with_common(self, common: CommonNumbers) -> "Fitted":
+        """The same mixture with numbers that all components have in common."""
+        family = cast(Gaussian | Mixed, self.family)
+
+        def of_all(own: Components | None) -> Components | None:
+            return own and common.components(family, own)
+
+        hierarchy = self.hierarchy
+        if hierarchy is not None:
+            hierarchy = hierarchy._replace(relaxed=of_all(hierarchy.relaxed))
+        return self._replace(
+            family=common.family(family),
+            components=cast(Components, of_all(self.components)),
+            noise=of_all(self.noise),
+            hierarchy=hierarchy,
+            common=common,
+        )
 
 
 class Interrupted(Exception):
@@ -97,6 +127,9 @@ def fit_rows(
         rows = MemoryRows(rows)
     monitor = monitor or Monitor(settings.time_budget)
     notes: list[str] = []
+    common = None
+    if family is None and isinstance(settings, DiversifiedSettings):
+        rows, common = compared(rows, settings, monitor, notes)
     settings, model = settle(rows, settings, monitor, notes, family)
     problem = _problem(rows, settings, model, monitor, start, schedule)
     monitor.trace.clear()  # the trace is that of the fit
@@ -108,7 +141,7 @@ def fit_rows(
         raise Interrupted
     outcome, spread = kept
     gap = _gap(problem, outcome.components, settings.seed) if settings.gap else None
-    return Fitted(
+    fitted = Fitted(
         model.family,
         outcome.components,
         outcome.clusters,
@@ -121,15 +154,54 @@ def fit_rows(
         spread,
         gap,
     )
+    return fitted if common is None else fitted.with_common(common)
+
+
+def compared(
+    rows: Rows, settings: FitSettings, monitor: Monitor, notes: list[str]
+) -> tuple[Rows, CommonNumbers | None]:
+    """The rows without the numbers that can know nothing of clusters, and what these are like.
+
+    `notes` names them, and the monitor adds their log-likelihood to that of the others. All numbers
+    are kept in Student-t components, whose density is no product over columns, in embeddings
+    with far rows, and where rows are not in memory.
+    """
+    family = _suited(settings, rows).family
+    if family == "student" or not isinstance(rows, MemoryRows):
+        return rows, None
+    irrelevant = irrelevant_numbers(rows)
+    if not len(irrelevant):
+        return rows, None
+    notes.append(told_of_numbers([rows.features.name(j) for j in irrelevant]))
+    d = len(rows.features.indicator)
+    kept = np.setdiff1d(np.arange(d), irrelevant)
+    summary, floor = rows.summary(), variance_floor(rows, settings.floor)[irrelevant]
+    common = CommonNumbers(
+        kept,
+        irrelevant,
+        summary.mean[irrelevant],
+        np.maximum(summary.variances[irrelevant], floor),
+        floor,
+        rows.features.categories,
+    )
+    monitor.offset += common.log_likelihood
+    return rows.among(kept), common
 
 
 def compare_clusters(
     rows: Rows | Array, lowest: int, highest: int, settings: FitSettings, monitor: Monitor
 ) -> Comparison:
-    """Criteria of lowest .. highest clusters. Raises UsageError, FitError."""
+    """Criteria of lowest .. highest clusters. Raises UsageError, FitError.
+
+    What the monitor adds to log-likelihoods then includes numbers that are not compared.
+    """
     if isinstance(rows, np.ndarray):
         rows = MemoryRows(rows)
     settings = _suited(settings, rows)
+    notes: list[str] = []
+    rows, _ = compared(rows, settings, monitor, notes)
+    for note in notes:
+        monitor.progress.note(note)
     models = candidate_models(rows, rows.summary(), settings, relevant_categories(rows))
     generator = np.random.default_rng(settings.seed)
     return compare(rows, models, lowest, highest, generator, monitor)

@@ -151,6 +151,8 @@ def fit_table(
         np.average(scores.log_density[matrix.complete], weights=matrix.row_weights[matrix.complete])
     )
     about = summary.about(fitted.settings, tables, matrix.complete, log_likelihood, fitted.entropy)
+    if fitted.common is not None:
+        about["common_numbers"] = [design.feature_names[j] for j in fitted.common.common]
     mixture.about.update(about)
     return Fit(
         mixture,
@@ -169,7 +171,7 @@ def fit_table(
 
 def rows_of(design: Design, matrix: DesignMatrix) -> MemoryRows:
     """The rows of a design matrix, as a fit sees them."""
-    features = Features(design.indicator, design.far_rows, design.categories)
+    features = Features(design.indicator, design.far_rows, design.categories, design.feature_names)
     return MemoryRows(matrix.X, matrix.row_weights, features)
 
 

@@ -86,12 +86,12 @@ def select_table(
     with limited_threads(settings.threads, progress):
         generator = np.random.default_rng(settings.seed)
         design, matrix = prepare(table, tables, generator, progress, locate)
-        offset = offset_of(matrix)
-        monitor = Monitor(None, should_stop, progress, offset)
+        monitor = Monitor(None, should_stop, progress, offset_of(matrix))
         rows = rows_of(design, matrix)
         path, held_out, stability = compare_clusters(rows, lowest, highest, settings, monitor)
     if monitor.stop_reason():
         return None
+    offset = monitor.offset
     n, chosen = path.searching.rows, count_clusters(path.chosen, smallest_share(rows))
     return {
         "clusters": chosen,

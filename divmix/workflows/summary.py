@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from divmix.workflows.fit import Fit
 
 APART_COLUMNS = 3  # columns named to say what sets a cluster apart
+SAME = 1e-9  # standard deviations: a column that clusters have in common sets none apart
 MOST_SHARES, LEAST_SHARE = 2, 0.05  # of a column's categories
 
 
@@ -121,6 +122,7 @@ def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
         [
             _apart(mixture, summary.mean, float(difference[c, most[c][b]]), c, b)
             for b in np.argsort(-np.abs(difference[c, most[c]]), kind="stable")[:APART_COLUMNS]
+            if mixture.n_clusters == 1 or abs(difference[c, most[c][b]]) > SAME
         ]
         for c in range(mixture.n_clusters)
     ]
