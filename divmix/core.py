@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from divmix.certificate.gap import covers, remaining_gain
 from divmix.choosing.alpha import choose_alpha
+from divmix.choosing.bootstrap import Resamples, resample
 from divmix.choosing.clusters import SMALLEST_SHARE, choose_clusters, count_clusters, explain
 from divmix.choosing.comparison import Comparison, compare
 from divmix.choosing.covariance import (
@@ -69,6 +70,7 @@ class Fitted(NamedTuple):
     spread               over the starts, where there were several
     gap                  bound on what the log-likelihood could still gain, nats per row, if asked
     common               numbers that all components have in common, or None
+    problem              what was fitted: the rows without those numbers
     """
 
     family: Family
@@ -83,6 +85,7 @@ class Fitted(NamedTuple):
     spread: Spread | None = None
     gap: float | None = None
     common: CommonNumbers | None = None
+    problem: Problem | None = None
 
     def with_common(self, common: CommonNumbers) -> "Fitted":
         """The same mixture with numbers that all components have in common."""
@@ -153,8 +156,30 @@ def fit_rows(
         (*notes, *outcome.notes),
         spread,
         gap,
+        problem=problem,
     )
     return fitted if common is None else fitted.with_common(common)
+
+
+def bootstrap(fitted: Fitted, labels: NDArray[np.int64], count: int) -> Resamples:
+    """`count` fits to resampled rows, held against the clusters labels (n,) of the fitted rows.
+
+    Each looks for clusters anew, with the settings that the fit settled. Means are those of the
+    features that were compared. Raises UsageError where rows are not in memory, FitError,
+    and Interrupted.
+    """
+    assert fitted.problem is not None
+    if not isinstance(fitted.problem.rows, MemoryRows):
+        raise UsageError(
+            "--bootstrap is not available for rows that are not in memory",
+            hint="leave --bootstrap out, or fit a sample of the rows",
+        )
+    fitted.problem.monitor.progress.stage("fitting resampled rows")
+    settings = fitted.settings
+    found = resample(method_of(settings), fitted.problem, labels, count, settings.seed)
+    if found is None:
+        raise Interrupted
+    return found
 
 
 def compared(

@@ -97,6 +97,14 @@ class FitSettings(Settings):
         help="Starts, side by side on the threads there are, of which the best is kept: the lowest "
         "BIC, which is the highest log-likelihood among fits of as many components.",
     )
+    bootstrap: int | None = option(
+        None,
+        section="Search",
+        at_least=10,
+        metavar="N",
+        help="After the fit, fit N tables of rows drawn with replacement: how often each cluster is "
+        "found again, and 95 % intervals of its weight and means. Each takes as long as the fit.",
+    )
     gap: bool = option(
         False,
         section="Search",

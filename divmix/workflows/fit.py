@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from divmix import report
 from divmix.choosing.restarts import Spread
-from divmix.core import Interrupted, fit_rows
+from divmix.core import Interrupted, bootstrap, fit_rows
 from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.row_names import Locate, row_name
@@ -36,6 +36,7 @@ class Fit(NamedTuple):
     nats, in the data's own units; entropy: H of the components, nats. notes: what was chosen automatically or left out, in sentences.
     spread: over the starts, if there were several; gap: bound on what the log-likelihood could
     still gain, nats per row, if it was asked for. X (n, d): the rows as the mixture sees them.
+    stability: of each cluster over resampled rows, if it was asked for.
     """
 
     mixture: Mixture
@@ -49,6 +50,7 @@ class Fit(NamedTuple):
     X: np.ndarray
     spread: Spread | None = None
     gap: float | None = None
+    stability: summary.Stability | None = None
 
 
 def run_fit(
@@ -145,6 +147,9 @@ def fit_table(
             fitted.hierarchy,
             noise=fitted.noise,
         ).labelled(matrix.X, matrix.row_weights)
+        resamples = None
+        if settings.bootstrap is not None:
+            resamples = bootstrap(fitted, scores.cluster, settings.bootstrap)
     scores = scores._replace(log_density=scores.log_density + matrix.log_jacobian)
     scores = blank(scores, ~matrix.complete)
     log_likelihood = float(
@@ -166,6 +171,7 @@ def fit_table(
         matrix.X,
         fitted.spread,
         fitted.gap,
+        resamples and summary.stability(resamples, design, fitted.common),
     )
 
 
