@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from divmix.certificate.gap import covers, remaining_gain
 from divmix.choosing.alpha import choose_alpha
 from divmix.choosing.bootstrap import Resamples, resample
-from divmix.choosing.clusters import SMALLEST_SHARE, choose_clusters, count_clusters, explain
+from divmix.choosing.clusters import (
+    SMALLEST_SHARE,
+    MadeNoise,
+    choose_clusters,
+    count_clusters,
+    explain,
+)
 from divmix.choosing.comparison import Comparison, compare
 from divmix.choosing.covariance import (
     MOST_FULL_COLUMNS,
@@ -216,7 +222,8 @@ def compared(
 def compare_clusters(
     rows: Rows | Array, lowest: int, highest: int, settings: FitSettings, monitor: Monitor
 ) -> Comparison:
-    """Criteria of lowest .. highest clusters. Raises UsageError, FitError.
+    """Criteria of lowest .. highest clusters, and the choice that a fit of "auto" clusters makes.
+    Raises UsageError, FitError.
 
     What the monitor adds to log-likelihoods then includes numbers that are not compared.
     """
@@ -229,7 +236,8 @@ def compare_clusters(
         monitor.progress.note(note)
     models = candidate_models(rows, rows.summary(), settings, relevant_categories(rows))
     generator = np.random.default_rng(settings.seed)
-    return compare(rows, models, lowest, highest, generator, monitor)
+    noise = scattered(rows, rows.summary(), settings)
+    return compare(rows, models, lowest, highest, generator, monitor, noise)
 
 
 def settle(
@@ -265,9 +273,10 @@ def settle(
     if settings.clusters == "auto":
         monitor.progress.stage("choosing the number of clusters")
         generator = np.random.default_rng(settings.seed)
-        path = choose_clusters(rows, models, generator, monitor)
+        noise = None if family is not None else scattered(rows, summary, settings)
+        path = choose_clusters(rows, models, generator, monitor, noise)
         k = count_clusters(path.chosen, smallest_share(rows))
-        notes.append(explain(path, k))
+        notes.append(explain(path, path.chosen, k))
         settings = replace(settings, clusters=k)
     if isinstance(settings, DiversifiedSettings) and settings.alpha == "auto":
         monitor.progress.stage("choosing alpha")
@@ -300,6 +309,14 @@ def candidate_models(
         covariances = both if 0 < d <= MOST_FULL_COLUMNS else ("diag",)
     made = [make_family(family, covariance, floor, categories) for covariance in covariances]
     return [Model(one, _noise(one, summary, settings)) for one in made]
+
+
+def scattered(rows: Rows, summary: Summary, settings: FitSettings) -> MadeNoise | None:
+    """What makes the broad component that -k auto holds against clusters; None where the settings
+    have one for themselves, leave it no room, or clusters have far rows."""
+    if settings.noise or settings.covariance == "tied" or rows.features.far_rows:
+        return None
+    return lambda family: broad_component(family, summary.low, summary.high)
 
 
 def _suited(settings: FitSettings, rows: Rows) -> FitSettings:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from divmix.choosing.clusters import count_clusters, explain
+from divmix.choosing.comparison import told
 from divmix.core import compare_clusters, smallest_share
 from divmix.design.prepare import prepare
 from divmix.design.row_names import Locate, row_name
@@ -88,15 +89,19 @@ def select_table(
         design, matrix = prepare(table, tables, generator, progress, locate)
         monitor = Monitor(None, should_stop, progress, offset_of(matrix))
         rows = rows_of(design, matrix)
-        path, held_out, stability = compare_clusters(rows, lowest, highest, settings, monitor)
+        comparison = compare_clusters(rows, lowest, highest, settings, monitor)
     if monitor.stop_reason():
         return None
     offset = monitor.offset
-    n, chosen = path.searching.rows, count_clusters(path.chosen, smallest_share(rows))
+    path, held_out, stability = comparison.path, comparison.held_out, comparison.stability
+    n, chosen = path.searching.rows, count_clusters(comparison.chosen, smallest_share(rows))
+    reason = f"{explain(path, comparison.chosen, chosen)}; {told(comparison)}"
+    if comparison.chosen.k != comparison.unlimited.k:
+        reason += f"; without a range -k auto takes {comparison.unlimited.k}"
     return {
         "clusters": chosen,
         "covariance": cast(AnyFamily, path.searching.family).structure.name,
-        "reason": explain(path, chosen),
+        "reason": reason,
         "rows_looked_at": n,
         "rows": [
             {
