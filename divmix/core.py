@@ -237,7 +237,8 @@ def compare_clusters(
     models = candidate_models(rows, rows.summary(), settings, relevant_categories(rows))
     generator = np.random.default_rng(settings.seed)
     noise = scattered(rows, rows.summary(), settings)
-    return compare(rows, models, lowest, highest, generator, monitor, noise)
+    resamples, seed = settings.bootstrap or 0, settings.seed
+    return compare(rows, models, lowest, highest, generator, monitor, noise, resamples, seed)
 
 
 def settle(

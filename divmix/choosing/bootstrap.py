@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.choosing.clusters import Path
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
 from divmix.engine.side_by_side import side_by_side
@@ -42,7 +43,12 @@ class Resamples(NamedTuple):
     @property
     def found(self) -> Array:
         """Share of the resamples in which each cluster is found, (k,)."""
-        return (self.jaccard >= FOUND).mean(axis=0)
+        return share_found(self.jaccard)
+
+
+def share_found(jaccard: Array) -> Array:
+    """Share (k,) of the resamples in which each cluster is found, by similarities (r, k)."""
+    return (jaccard >= FOUND).mean(axis=0)
 
 
 def resample(
@@ -79,6 +85,40 @@ def resample(
     except CancelledError:
         return None
     return Resamples(*(np.stack(parts) for parts in zip(*fits)))
+
+
+def resample_paths(
+    path: Path, lowest: int, highest: int, count: int, seed: int
+) -> dict[int, Array]:
+    """Of lowest .. highest clusters, the candidates of a path: Jaccard similarities (r, k) of each
+    with the likest cluster of as many along the path of each of `count` resamples.
+
+    Fewer where a signal or the time budget ends the work. Raises FitError.
+    """
+    searching, monitor = path.searching, path.searching.monitor
+    row_weights = searching.sample.matrix.row_weights
+    labels = {
+        k: searching.posterior(candidate.components).responsibilities.argmax(axis=1)
+        for k, candidate in path.candidates.items()
+    }
+    found: dict[int, list[Array]] = {k: [] for k in labels}
+    for number in range(count):
+        monitor.progress.stage(f"resampled rows, {number + 1} of {count}")
+        generator = np.random.default_rng([seed, RESAMPLES, number])
+        drawn = resampled(searching.sample, generator)
+        in_it = drawn.matrix.row_weights > 0
+        own = Path(searching._replace(sample=drawn.take(in_it)), generator)
+        own.cover(lowest, highest)
+        if monitor.stop_reason():
+            break
+        for k in labels.keys() & own.candidates.keys():
+            components = own.candidates[k].components
+            others = searching.posterior(components).responsibilities.argmax(axis=1)
+            similar = similarities(labels[k], others, row_weights * in_it)
+            whole = np.zeros(k)
+            whole[: len(similar)] = similar.max(axis=1)
+            found[k].append(whole)
+    return {k: np.stack(each) for k, each in found.items() if each}
 
 
 def resampled(rows: MemoryRows, generator: np.random.Generator) -> MemoryRows:

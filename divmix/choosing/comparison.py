@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from divmix.choosing.bootstrap import resample_paths
 from divmix.choosing.clusters import SAMPLES, Candidate, MadeNoise, Path, choose_clusters
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
@@ -23,6 +25,8 @@ class Comparison(NamedTuple):
     unlimited  that choice, whatever it is
     held_out, stability  for each number two means over halves: log-likelihood, per row in nats,
         and agreement, an adjusted Rand index
+    jaccard    for each number similarities (r, k) of its clusters over r resamples; empty where none
+        were asked for
     """
 
     path: Path
@@ -30,6 +34,7 @@ class Comparison(NamedTuple):
     unlimited: Candidate
     held_out: dict[int, float]
     stability: dict[int, float]
+    jaccard: dict[int, NDArray[np.float64]]
 
 
 def compare(
@@ -40,6 +45,8 @@ def compare(
     generator: np.random.Generator,
     monitor: Monitor,
     noise: MadeNoise | None = None,
+    resamples: int = 0,
+    seed: int = 0,
 ) -> Comparison:
     """Compare lowest .. highest clusters, on the rows and along the path that the choice without
     limits takes; what it leaves out is filled in. Raises UsageError, FitError."""
@@ -55,9 +62,9 @@ def compare(
     for k in [k for k in path.candidates if not lowest <= k <= highest]:
         del path.candidates[k]
     chosen = unlimited if unlimited.k in path.candidates else path.chosen
-    return Comparison(
-        path, chosen, unlimited, *_on_halves(path.searching, lowest, highest, generator)
-    )
+    halves = _on_halves(path.searching, lowest, highest, generator)
+    jaccard = resample_paths(path, lowest, highest, resamples, seed)
+    return Comparison(path, chosen, unlimited, *halves, jaccard)
 
 
 def _on_halves(

@@ -102,8 +102,8 @@ class FitSettings(Settings):
         section="Search",
         at_least=10,
         metavar="N",
-        help="After the fit, fit N tables of rows drawn with replacement: how often each cluster is "
-        "found again, and 95 % intervals of its weight and means. Each takes as long as the fit.",
+        help="Fit also N tables of rows drawn with replacement: how often each cluster is found "
+        "again, and after a fit 95 % intervals of its weight and means. Takes N times as long.",
     )
     gap: bool = option(
         False,

@@ -83,6 +83,16 @@ def test_other_criteria_are_told_with_the_choice(table, compared):
     assert few["reason"].endswith("without a range -k auto takes 4")
 
 
+def test_resamples_find_the_clusters_that_there_are(table):
+    settings = replace(AUTO, covariance="diag", bootstrap=10)
+    document = select_table(table, 3, 5, settings, TableSettings(truth="known"))
+    assert document["bootstrap"]["resamples"] == 10
+    assert [one["found"] for one in document["bootstrap"]["clusters"]] == [1.0] * 4
+    least = column(document, "least_found")
+    assert least[1] == 1.0 and least[2] < 0.7
+    assert np.argmax(column(document, "jaccard")) == 1
+
+
 def test_fit_with_k_auto_is_fit_with_that_k(table):
     settled = fit_table(
         table, DiversifiedSettings(clusters=4, threads=1), TableSettings(truth="known")
@@ -117,7 +127,18 @@ def test_a_range_that_cannot_be_is_refused(table, lowest, highest, problem):
 def test_the_command_writes_csv_and_json(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     csv.write_csv(table, "t.csv")
-    given = "select t.csv -k 3:5 --exclude known --covariance diag --threads 1".split()
+    given = [
+        "select",
+        "t.csv",
+        "-k",
+        "3:5",
+        "--exclude",
+        "known",
+        "--covariance",
+        "diag",
+        "--threads",
+        "1",
+    ]
 
     def run(*more):
         return CliRunner().invoke(cli, [*given, *more])
