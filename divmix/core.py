@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 
 from divmix.certificate.gap import covers, remaining_gain
 from divmix.choosing.alpha import choose_alpha
-from divmix.choosing.clusters import SMALLEST_SHARE, choose_clusters, count_clusters, explain
+from divmix.choosing.bootstrap import Resamples, resample
+from divmix.choosing.clusters import (
+    SMALLEST_SHARE,
+    MadeNoise,
+    choose_clusters,
+    count_clusters,
+    explain,
+)
 from divmix.choosing.comparison import Comparison, compare
 from divmix.choosing.covariance import (
     MOST_FULL_COLUMNS,
@@ -26,11 +33,21 @@ from divmix.choosing.covariance import (
     choose_shape,
     variance_floor,
 )
+from divmix.choosing.irrelevant import irrelevant_numbers, told_of_numbers
 from divmix.choosing.relevance import relevant_categories, told
 from divmix.choosing.restarts import Spread, best_of
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
-from divmix.families import Categories, Components, Family, LocationScale, Mixed, make_family
+from divmix.families import (
+    Categories,
+    CommonNumbers,
+    Components,
+    Family,
+    Gaussian,
+    LocationScale,
+    Mixed,
+    make_family,
+)
 from divmix.families.family import Array
 from divmix.families.noise import broad_component, with_noise
 from divmix.merging.hierarchy import Hierarchy
@@ -58,6 +75,8 @@ class Fitted(NamedTuple):
     notes                what was chosen, in sentences
     spread               over the starts, where there were several
     gap                  bound on what the log-likelihood could still gain, nats per row, if asked
+    common               numbers that all components have in common, or None
+    problem              what was fitted: the rows without those numbers
     """
 
     family: Family
@@ -71,6 +90,26 @@ class Fitted(NamedTuple):
     notes: tuple[str, ...]
     spread: Spread | None = None
     gap: float | None = None
+    common: CommonNumbers | None = None
+    problem: Problem | None = None
+
+    def with_common(self, common: CommonNumbers) -> "Fitted":
+        """The same mixture with numbers that all components have in common."""
+        family = cast(Gaussian | Mixed, self.family)
+
+        def of_all(own: Components | None) -> Components | None:
+            return own and common.components(family, own)
+
+        hierarchy = self.hierarchy
+        if hierarchy is not None:
+            hierarchy = hierarchy._replace(relaxed=of_all(hierarchy.relaxed))
+        return self._replace(
+            family=common.family(family),
+            components=cast(Components, of_all(self.components)),
+            noise=of_all(self.noise),
+            hierarchy=hierarchy,
+            common=common,
+        )
 
 
 class Interrupted(Exception):
@@ -97,6 +136,9 @@ def fit_rows(
         rows = MemoryRows(rows)
     monitor = monitor or Monitor(settings.time_budget)
     notes: list[str] = []
+    common = None
+    if family is None and isinstance(settings, DiversifiedSettings):
+        rows, common = compared(rows, settings, monitor, notes)
     settings, model = settle(rows, settings, monitor, notes, family)
     problem = _problem(rows, settings, model, monitor, start, schedule)
     monitor.trace.clear()  # the trace is that of the fit
@@ -108,7 +150,7 @@ def fit_rows(
         raise Interrupted
     outcome, spread = kept
     gap = _gap(problem, outcome.components, settings.seed) if settings.gap else None
-    return Fitted(
+    fitted = Fitted(
         model.family,
         outcome.components,
         outcome.clusters,
@@ -120,19 +162,83 @@ def fit_rows(
         (*notes, *outcome.notes),
         spread,
         gap,
+        problem=problem,
     )
+    return fitted if common is None else fitted.with_common(common)
+
+
+def bootstrap(fitted: Fitted, labels: NDArray[np.int64], count: int) -> Resamples:
+    """`count` fits to resampled rows, held against the clusters labels (n,) of the fitted rows.
+
+    Each looks for clusters anew, with the settings that the fit settled. Means are those of the
+    features that were compared. Raises UsageError where rows are not in memory, FitError,
+    and Interrupted.
+    """
+    assert fitted.problem is not None
+    if not isinstance(fitted.problem.rows, MemoryRows):
+        raise UsageError(
+            "--bootstrap is not available for rows that are not in memory",
+            hint="leave --bootstrap out, or fit a sample of the rows",
+        )
+    fitted.problem.monitor.progress.stage("fitting resampled rows")
+    settings = fitted.settings
+    found = resample(method_of(settings), fitted.problem, labels, count, settings.seed)
+    if found is None:
+        raise Interrupted
+    return found
+
+
+def compared(
+    rows: Rows, settings: FitSettings, monitor: Monitor, notes: list[str]
+) -> tuple[Rows, CommonNumbers | None]:
+    """The rows without the numbers that can know nothing of clusters, and what these are like.
+
+    `notes` names them, and the monitor adds their log-likelihood to that of the others. All numbers
+    are kept in Student-t components, whose density is no product over columns, in embeddings
+    with far rows, and where rows are not in memory.
+    """
+    family = _suited(settings, rows).family
+    if family == "student" or not isinstance(rows, MemoryRows):
+        return rows, None
+    irrelevant = irrelevant_numbers(rows)
+    if not len(irrelevant):
+        return rows, None
+    notes.append(told_of_numbers([rows.features.name(j) for j in irrelevant]))
+    d = len(rows.features.indicator)
+    kept = np.setdiff1d(np.arange(d), irrelevant)
+    summary, floor = rows.summary(), variance_floor(rows, settings.floor)[irrelevant]
+    common = CommonNumbers(
+        kept,
+        irrelevant,
+        summary.mean[irrelevant],
+        np.maximum(summary.variances[irrelevant], floor),
+        floor,
+        rows.features.categories,
+    )
+    monitor.offset += common.log_likelihood
+    return rows.among(kept), common
 
 
 def compare_clusters(
     rows: Rows | Array, lowest: int, highest: int, settings: FitSettings, monitor: Monitor
 ) -> Comparison:
-    """Criteria of lowest .. highest clusters. Raises UsageError, FitError."""
+    """Criteria of lowest .. highest clusters, and the choice that a fit of "auto" clusters makes.
+    Raises UsageError, FitError.
+
+    What the monitor adds to log-likelihoods then includes numbers that are not compared.
+    """
     if isinstance(rows, np.ndarray):
         rows = MemoryRows(rows)
     settings = _suited(settings, rows)
+    notes: list[str] = []
+    rows, _ = compared(rows, settings, monitor, notes)
+    for note in notes:
+        monitor.progress.note(note)
     models = candidate_models(rows, rows.summary(), settings, relevant_categories(rows))
     generator = np.random.default_rng(settings.seed)
-    return compare(rows, models, lowest, highest, generator, monitor)
+    noise = scattered(rows, rows.summary(), settings)
+    resamples, seed = settings.bootstrap or 0, settings.seed
+    return compare(rows, models, lowest, highest, generator, monitor, noise, resamples, seed)
 
 
 def settle(
@@ -168,9 +274,10 @@ def settle(
     if settings.clusters == "auto":
         monitor.progress.stage("choosing the number of clusters")
         generator = np.random.default_rng(settings.seed)
-        path = choose_clusters(rows, models, generator, monitor)
+        noise = None if family is not None else scattered(rows, summary, settings)
+        path = choose_clusters(rows, models, generator, monitor, noise)
         k = count_clusters(path.chosen, smallest_share(rows))
-        notes.append(explain(path, k))
+        notes.append(explain(path, path.chosen, k))
         settings = replace(settings, clusters=k)
     if isinstance(settings, DiversifiedSettings) and settings.alpha == "auto":
         monitor.progress.stage("choosing alpha")
@@ -203,6 +310,14 @@ def candidate_models(
         covariances = both if 0 < d <= MOST_FULL_COLUMNS else ("diag",)
     made = [make_family(family, covariance, floor, categories) for covariance in covariances]
     return [Model(one, _noise(one, summary, settings)) for one in made]
+
+
+def scattered(rows: Rows, summary: Summary, settings: FitSettings) -> MadeNoise | None:
+    """What makes the broad component that -k auto holds against clusters; None where the settings
+    have one for themselves, leave it no room, or clusters have far rows."""
+    if settings.noise or settings.covariance == "tied" or rows.features.far_rows:
+        return None
+    return lambda family: broad_component(family, summary.low, summary.high)
 
 
 def _suited(settings: FitSettings, rows: Rows) -> FitSettings:

@@ -5,14 +5,15 @@ the way is a candidate: one path costs a few fits, whatever the number of candid
 best BIC it takes long steps, around it single ones. Labels are never looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from divmix.engine.monitor import Monitor
-from divmix.families import Components, Mixed, Prior
+from divmix.families import Components, Family, Mixed, Prior
+from divmix.families.noise import denser_than_noise, leaving_room
 from divmix.families.posterior import log_sum_exp
 from divmix.merging.criteria import shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
@@ -34,6 +35,9 @@ APART = 1e-3  # share of rows in common below which components are taken for sep
 # On the embedding of a graph of neighbours: share of the mean size below which a component is a
 # part of another cluster. Clusters there are no ellipses, and BIC fills in their outskirts.
 SMALLEST_SHARE = 0.2
+SMALL = 0.1  # of the mean size: a cluster that a sentence explains
+
+MadeNoise = Callable[[Family], Components]  # the broad component that stands beside a family's
 
 
 class Candidate(NamedTuple):
@@ -79,14 +83,32 @@ class Path:
 
     def descend_to_best(self, m: int) -> None:
         """From m components to one, then again in ever shorter steps around the lowest BIC."""
-        richest, lowest = relax(self.searching, m, self.generator), 1
+        self.narrow(relax(self.searching, m, self.generator), STEPS)
+
+    def descend_beside_noise(self, plain: "Path") -> None:
+        """From the components of a path without noise, about ROOM times as many as its best
+        candidate has, to one; those that are no denser than the noise are left to it."""
+        searching, wanted = self.searching, ROOM * plain.best.k
+        assert searching.noise is not None
+        richer = [k for k in plain.candidates if k >= wanted]
+        start = plain.candidates[min(richer) if richer else max(plain.candidates)].components
+        start = leaving_room(start, searching.noise)
+        start = self.refitted(start, np.arange(start.count))
+        dense = denser_than_noise(searching.family, start, searching.noise)
+        if dense.any():
+            start = self.refitted(start.take(np.flatnonzero(dense)), np.arange(dense.sum()))
+        self.narrow(start, STEPS[1:])
+
+    def narrow(self, richest: Components, steps: Sequence[float]) -> None:
+        """From the richest to one component in the first steps, then around the lowest BIC."""
+        lowest = 1
         rich: list[Components] = []
-        for kept in STEPS:
+        for kept in steps:
             levels = self.descend(richest, lowest, kept)
             best = min(range(len(levels)), key=lambda i: levels[i][1].bic)
             richest = levels[max(best - 1, 0)][0]
             lowest = levels[min(best + 1, len(levels) - 1)][0].count
-            if kept == STEPS[0]:
+            if kept == steps[0]:
                 rich = [level for level, _ in levels if level.count >= RICH * self.best.k]
         for level in rich[:1] + rich[1:][-1:]:  # the richest and the poorest of them
             self.propose_unions(level)
@@ -166,18 +188,30 @@ def assess(searching: Searching, components: Components) -> Candidate:
 
 
 def choose_clusters(
-    rows: Rows, models: Sequence[Model], generator: np.random.Generator, monitor: Monitor
+    rows: Rows,
+    models: Sequence[Model],
+    generator: np.random.Generator,
+    monitor: Monitor,
+    noise: MadeNoise | None = None,
 ) -> Path:
     """The path whose best candidate has as many components as the rows have clusters.
 
-    Each of the models is tried. Of a long table a sample of rows is looked at, then a larger one
-    while that shows more clusters. Raises FitError.
+    Each of the models is tried, and the best of them once more beside the broad component that
+    `noise` makes for its family: scattered rows are no cluster where BIC is clearly lower with it.
+    Of a long table a sample of rows is looked at, then a larger one while that shows more clusters.
+    Raises FitError.
     """
     path, wanted = None, LEAST_COMPONENTS
     for size in SAMPLES:
         sample = rows.sample(size, generator)
         searches = [Searching(sample, *model, monitor) for model in models]
         known, path = path and path.best.k, look_for_best(searches, wanted, generator)
+        if noise is not None:
+            beside = path.searching._replace(noise=noise(path.searching.family))
+            scattered = Path(beside, generator)
+            scattered.descend_beside_noise(path)
+            if scattered.best.bic < path.best.bic - CLEARLY:
+                path = scattered
         if len(sample.matrix.X) < size or path.best.k == known:
             break
         # Which family is best shows on few rows.
@@ -215,9 +249,10 @@ def count_clusters(candidate: Candidate, smallest: float) -> int:
     return counted
 
 
-def explain(path: Path, k: int | None = None) -> str:
-    """A sentence on the chosen candidate, of which k components count, and on groups apart."""
-    chosen, best = path.chosen, path.best
+def explain(path: Path, chosen: Candidate, k: int | None = None) -> str:
+    """A sentence on the chosen candidate, of which k components count; on scattered rows, on small
+    clusters and on groups apart."""
+    best = path.best
     if chosen.k == best.k:
         reason = f"{best.k} clusters have the lowest BIC on {path.searching.rows:,} rows"
     else:
@@ -227,17 +262,28 @@ def explain(path: Path, k: int | None = None) -> str:
         second = min(others, key=lambda candidate: candidate.bic)
         gap = second.bic - chosen.bic
         reason += f", {abs(gap):.3g} {'below' if gap > 0 else 'above'} that of {second.k}"
+    if path.searching.noise is not None:
+        share = max(1 - chosen.components.weights.sum(), 0.0)
+        reason += f", beside {share:.1%} of scattered rows that --noise keeps out of clusters"
     if k is not None and k < chosen.k:
         return f"{reason}; {k} of them are larger than parts of others"
-    groups = count_groups(path)
+    small = chosen.components.weights[chosen.components.weights < SMALL / chosen.k]
+    if len(small):
+        one = len(small) == 1
+        reason += (
+            f"; {len(small)} {'has' if one else 'have'} {small.max():.1%} of the rows"
+            f"{'' if one else ' each at most'}: a rare kind, or odd rows of a larger one "
+            "(--bootstrap tells)"
+        )
+    groups = count_groups(path, chosen)
     if 1 < groups < chosen.k:
         reason += f"; they form {groups} groups that share next to no rows (see -k {groups})"
     return reason
 
 
-def count_groups(path: Path) -> int:
+def count_groups(path: Path, chosen: Candidate) -> int:
     """Groups left when all chosen components that share more than APART of a row are joined."""
-    components = path.chosen.components
+    components = chosen.components
     tree = path.overlaps(components)
     joined = np.flatnonzero(tree.costs < -np.log(APART))
     return components.count - (int(joined.max(initial=-1)) + 1)

@@ -4,26 +4,37 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from divmix.choosing.clusters import Path
+from divmix.choosing.bootstrap import resample_paths
+from divmix.choosing.clusters import SAMPLES, Candidate, MadeNoise, Path, choose_clusters
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.rows import MemoryRows, Rows
 from divmix.search.run import Model, Searching
 from divmix.search.starts import count_distinct
 
-LEAST_ROWS = 8_000  # looked at of a long table
-ROWS_PER_CLUSTER = 240  # the same, for each cluster: BIC finds too few clusters on few rows
 SPLITS = 3  # into halves; the mixtures of each half are tried on the other
 
 
 class Comparison(NamedTuple):
-    """The path with the lowest BIC, and for each number of clusters k two means over halves:
-    held-out log-likelihoods (per row in nats) and agreements (adjusted Rand indices)."""
+    """Numbers of clusters side by side.
+
+    path       candidates of all of them, on the rows looked at
+    chosen     the choice: that of `choose_clusters` where it is among them
+    unlimited  that choice, whatever it is
+    held_out, stability  for each number two means over halves: log-likelihood, per row in nats,
+        and agreement, an adjusted Rand index
+    jaccard    for each number similarities (r, k) of its clusters over r resamples; empty where none
+        were asked for
+    """
 
     path: Path
+    chosen: Candidate
+    unlimited: Candidate
     held_out: dict[int, float]
     stability: dict[int, float]
+    jaccard: dict[int, NDArray[np.float64]]
 
 
 def compare(
@@ -33,17 +44,27 @@ def compare(
     highest: int,
     generator: np.random.Generator,
     monitor: Monitor,
+    noise: MadeNoise | None = None,
+    resamples: int = 0,
+    seed: int = 0,
 ) -> Comparison:
-    """Compare lowest .. highest clusters on a sample of the rows. Raises UsageError, FitError."""
-    sample = rows.sample(max(LEAST_ROWS, ROWS_PER_CLUSTER * highest), generator)
-    _check_range(sample, lowest, highest)
+    """Compare lowest .. highest clusters, on the rows and along the path that the choice without
+    limits takes; what it leaves out is filled in. Raises UsageError, FitError."""
+    _check_range(rows.sample(SAMPLES[0], np.random.default_rng(0)), lowest, highest)
+    monitor.progress.stage("choosing the number of clusters")
+    path = choose_clusters(rows, models, generator, monitor, noise)
+    unlimited = path.chosen
     monitor.progress.stage(f"from many components to {lowest}")
-    paths = []
-    for model in models:
-        paths.append(Path(Searching(sample, *model, monitor), generator))
-        paths[-1].cover(lowest, highest)
-    path = min(paths, key=lambda path: path.best.bic)
-    return Comparison(path, *_on_halves(path.searching, lowest, highest, generator))
+    others = Path(path.searching, generator)
+    others.cover(lowest, highest)
+    for k, candidate in others.candidates.items():
+        path.candidates.setdefault(k, candidate)
+    for k in [k for k in path.candidates if not lowest <= k <= highest]:
+        del path.candidates[k]
+    chosen = unlimited if unlimited.k in path.candidates else path.chosen
+    halves = _on_halves(path.searching, lowest, highest, generator)
+    jaccard = resample_paths(path, lowest, highest, resamples, seed)
+    return Comparison(path, chosen, unlimited, *halves, jaccard)
 
 
 def _on_halves(
@@ -90,3 +111,21 @@ def _check_range(sample: MemoryRows, lowest: int, highest: int) -> None:
             f"-k {lowest}:{highest}: the rows allow {most:,} clusters at most",
             hint=f"give a range up to {most}",
         )
+
+
+def told(comparison: Comparison) -> str:
+    """What the other criteria say, in half a sentence."""
+    icl = min(comparison.path.candidates.values(), key=lambda candidate: candidate.icl).k
+    votes = {"ICL": icl}
+    for name, values in (
+        ("held-out log-likelihood", comparison.held_out),
+        ("stability", comparison.stability),
+    ):
+        if values:
+            votes[name] = max(values, key=values.__getitem__)
+    chosen = comparison.chosen.k
+    against = [f"{name} {k}" for name, k in votes.items() if k != chosen]
+    agree = [name for name, k in votes.items() if k == chosen]
+    parts = [", ".join(agree) + (" agrees" if len(agree) == 1 else " agree")] if agree else []
+    parts += [f"best by {', '.join(against)}"] if against else []
+    return "; ".join(parts)

@@ -37,10 +37,10 @@ def relevant_categories(rows: Rows) -> Categories | None:
     sample = rows.sample(SAMPLE_ROWS, np.random.default_rng(0))
     X, row_weights = sample.matrix
     weights = row_weights * (len(X) / row_weights.sum())
-    texts = [_codes(X, column.features) for column in categories.columns]
+    texts = [codes_of(X, column.features) for column in categories.columns]
     numbers = [_bins(X[:, j], weights) for j in categories.numeric]
     if len(numbers) > 1:
-        numbers.append(_pilot(X[:, categories.numeric], weights))
+        numbers.append(pilot_clusters(X[:, categories.numeric], weights))
     depends = _dependent(texts, numbers, weights)
     if not len(categories.numeric) and not any(depends):
         return categories
@@ -60,7 +60,7 @@ def told(categories: Categories | None) -> list[str]:
     ]
 
 
-def _codes(X: Array, features: tuple[int, ...]) -> NDArray[np.int64]:
+def codes_of(X: Array, features: tuple[int, ...]) -> NDArray[np.int64]:
     """Category (n,) of each row; of a single feature whether it is above its mean."""
     own = X[:, list(features)]
     return (own[:, 0] > 0).astype(np.int64) if own.shape[1] == 1 else own.argmax(axis=1)
@@ -76,7 +76,7 @@ def _bins(values: Array, weights: Array) -> NDArray[np.int64]:
     return np.searchsorted(np.unique(edges), values, side="left")
 
 
-def _pilot(numbers: Array, weights: Array) -> NDArray[np.int64]:
+def pilot_clusters(numbers: Array, weights: Array) -> NDArray[np.int64]:
     k = int(np.clip(len(numbers) // ROWS_EACH, 2, PILOT_CLUSTERS))
     k = min(k, len(np.unique(numbers, axis=0)))
     return k_means_of(numbers, weights, k, seed=0)
@@ -90,19 +90,19 @@ def _dependent(
     depends = [False] * len(texts)
     for i, own in enumerate(texts):
         if not depends[i]:
-            depends[i] = any(_p_value(own, other, weights) < level for other in numbers)
+            depends[i] = any(p_value(own, other, weights) < level for other in numbers)
         others = [j for j in range(len(texts)) if j != i]
         for j in others[:: -(-len(others) // MOST_OTHERS) or 1]:
             if depends[i]:
                 break
             # Of two columns without a dependence the earlier one has tried it.
             tried = len(others) <= MOST_OTHERS and j < i and not depends[j]
-            if not tried and _p_value(own, texts[j], weights) < level:
+            if not tried and p_value(own, texts[j], weights) < level:
                 depends[i] = depends[j] = True
     return depends
 
 
-def _p_value(own: NDArray[np.int64], other: NDArray[np.int64], weights: Array) -> float:
+def p_value(own: NDArray[np.int64], other: NDArray[np.int64], weights: Array) -> float:
     """Of the hypothesis that two columns of codes (n,) are independent."""
     from scipy.special import chdtrc
 

@@ -28,7 +28,7 @@ class Range(click.ParamType):
 @options.setting_options(
     DiversifiedSettings,
     TableSettings,
-    only={DiversifiedSettings: ("family", "covariance", "seed", "threads")},
+    only={DiversifiedSettings: ("family", "covariance", "bootstrap", "seed", "threads")},
 )
 @click.command(
     "select",
@@ -67,8 +67,9 @@ def command(
 
     log_likelihood and held_out (by the mixture of one half of the rows for the other) are nats per
     row. bic and icl are better the lower; icl also wants clusters apart. stability is the adjusted
-    Rand index between the clusters that two halves of the rows lead to. Labels are never looked
-    at. DATA as for fit; fit -k auto chooses in the same way, without a range.
+    Rand index between the clusters that two halves of the rows lead to. With --bootstrap, jaccard
+    is the mean similarity of the clusters with those of resampled rows, least_found how often the
+    least stable one is found. Labels are never looked at. DATA as for fit; fit -k auto chooses in the same way, without a range.
     """
     from divmix.cli import show, terminal
     from divmix.workflows.select import run_select

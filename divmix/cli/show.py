@@ -20,6 +20,7 @@ MOST_NAMES = 12  # columns that the summary of a fit names
 ROOM_FOR_EXAMPLES = 100  # columns of a terminal
 MOST_SNIFFED = 60  # columns that sniff shows
 MOST_MERGES = 20  # lines of the merge tree: the last ones
+SELDOM, MOST_SELDOM = 0.9, 5  # clusters named that fewer resamples have, and how many of them
 WIDE = 200  # columns of text where no terminal sets the width
 
 
@@ -140,6 +141,8 @@ def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = fro
                 "worst {worst:.5f}".format(**result["restarts"]),
             )
         )
+    if result.get("bootstrap"):
+        facts.append(("resamples", _resamples(result)))
     if result["evaluation"]:
         facts.append(("against truth", _scores(result["evaluation"])))
     facts += [("columns", _columns(run["columns"]))] if run.get("columns") else []
@@ -317,6 +320,7 @@ def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
         "share": ("share", "{:6.1%}"),
         "weight": ("weight", "{:.4f}"),
         "mean_probability": ("probability", "{:.3f}"),
+        "found": ("found", "{:.0%}"),
     }
     line = {"cluster": cluster["cluster"]}
     if "size" in cluster:
@@ -324,6 +328,8 @@ def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
     for name, (title, style) in formats.items():
         if name in cluster:  # None where a cluster has no row
             line[title] = "-" if cluster[name] is None else style.format(cluster[name])
+    if cluster.get("weight_interval"):
+        line["weight 95%"] = "{:.3f} to {:.3f}".format(*cluster["weight_interval"])
     line["what sets it apart"] = ", ".join(map(_apart, cluster["apart"]))
     return line
 
@@ -333,7 +339,22 @@ def _apart(column: dict[str, Any]) -> str:
     if "shares" in column:
         shares = (f"{share:.0%} {name}" for name, share in column["shares"].items())
         return f"{column['column']}: {', '.join(shares)}"
-    return f"{column['column']} {column['mean']:.4g} ({column['difference']:+.1f} sd)"
+    mean = f"{column['column']} {column['mean']:.4g}"
+    if "interval" in column:
+        mean += " [{:.4g}, {:.4g}]".format(*column["interval"])
+    return f"{mean} ({column['difference']:+.1f} sd)"
+
+
+def _resamples(result: dict[str, Any]) -> str:
+    """`50: cluster 3 is found in 62% of them, the others in 95% or more`."""
+    found = [(one["found"], one["cluster"]) for one in result["clusters"]]
+    seldom = [one for one in sorted(found) if one[0] < SELDOM][:MOST_SELDOM]
+    told = [f"cluster {cluster} is found in {share:.0%} of them" for share, cluster in seldom]
+    others = [share for share, cluster in found if (share, cluster) not in seldom]
+    if others:
+        least = f"in {min(others):.0%} of them or more"
+        told.append(f"the others {least}" if told else f"each cluster is found {least}")
+    return f"{result['bootstrap']['resamples']}: {', '.join(told)}"
 
 
 def _scores(evaluation: dict[str, Any]) -> str:

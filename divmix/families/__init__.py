@@ -3,6 +3,7 @@
 from divmix.errors import UsageError
 from divmix.families.axis_aligned import Diag, Known, Spherical
 from divmix.families.categories import Categories, CategoryColumn
+from divmix.families.common import CommonNumbers
 from divmix.families.components import Components
 from divmix.families.family import Array, DifferentiableFamily, Family, Moments, Prior
 from divmix.families.gaussian import Gaussian
@@ -23,6 +24,7 @@ __all__ = [
     "Array",
     "Categories",
     "CategoryColumn",
+    "CommonNumbers",
     "Components",
     "DifferentiableFamily",
     "Family",

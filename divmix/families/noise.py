@@ -24,7 +24,7 @@ DENSE = 2.0  # times as dense as noise of START_WEIGHT is what belongs to a clus
 def broad_component(family: Family, low: Array, high: Array) -> Components:
     """One component of weight 1 about the middle of the box from `low` to `high`, each (d,).
 
-    Categories have the table's shares in it.
+    As numbers lie anywhere in the box, rows have any category of a column alike.
     """
     variances = (high - low) ** 2 / 12  # those of rows spread evenly
     middle = 0.5 * (low + high)
@@ -32,6 +32,10 @@ def broad_component(family: Family, low: Array, high: Array) -> Components:
         middle[family.categories.varying.features] = 0.0
         middle[family.categories.common.features] = 0.0
     made = family.start(np.ones(1), middle[None], np.diag(variances))
+    if isinstance(family, Mixed):
+        levels = family.categories.varying
+        even = levels.normalised(np.ones((1, len(levels))))
+        made.means[:, levels.features] = levels.means(even)
     return made if made.dof is None else made._replace(dof=np.full(1, DOF_RANGE[1]))
 
 

@@ -69,6 +69,11 @@ class MemoryRows:
         """Some of the rows, by index or mask."""
         return MemoryRows(self._X[rows], self._row_weights[rows], self._features)
 
+    def among(self, features: NDArray[np.int64]) -> "MemoryRows":
+        """The same rows with these of their features alone, in this order."""
+        own = self._features.among(features)
+        return MemoryRows(self._X[:, features], self._row_weights, own)
+
     def reweighted(self, row_weights: Array) -> "MemoryRows":
         """The same rows with other weights (n,); nothing is copied."""
         same = MemoryRows(self._X, row_weights, self._features)

@@ -30,12 +30,26 @@ class Features(NamedTuple):
 
     indicator (d,): which are 0/1. far_rows: whether clusters are dense with far rows, as those of
     an embedded graph of neighbours are. categories: which stand for columns of categories, None
-    for none; a family that knows them gives them probabilities.
+    for none; a family that knows them gives them probabilities. names: of the features, for notes.
     """
 
     indicator: NDArray[np.bool_]
     far_rows: bool = False
     categories: Categories | None = None
+    names: tuple[str, ...] = ()
+
+    def among(self, features: NDArray[np.int64]) -> Features:
+        """Of these features alone, in their order."""
+        return Features(
+            self.indicator[features],
+            self.far_rows,
+            self.categories and self.categories.among(features),
+            tuple(self.names[j] for j in features) if self.names else (),
+        )
+
+    def name(self, feature: int) -> str:
+        """What a feature is called; its place, from 1, where it has no name."""
+        return self.names[feature] if self.names else f"column {feature + 1}"
 
 
 class Rows(Protocol):

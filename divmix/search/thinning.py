@@ -6,9 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.families import Components
+from divmix.families.posterior import posterior
 from divmix.merging.criteria import shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
 from divmix.search.run import Searching
+from divmix.search.shape import shape_joint
 
 
 class Level(NamedTuple):
@@ -57,7 +59,8 @@ def overlaps(searching: Searching, components: Components, share: float | None =
     """The order in which overlapping components unite; those below `share` of 1 / k first."""
     schedule = searching.schedule
     share = schedule.least_share if share is None else share
-    responsibilities = searching.posterior(components).responsibilities
+    every = posterior(shape_joint(searching, components)).responsibilities
+    responsibilities = every[:, : components.count]  # noise left out
     shared = shared_mass(responsibilities, searching.sample.matrix.row_weights)
     rows = schedule.least_rows * (searching.columns + 1)
     return merge_tree(

@@ -98,6 +98,14 @@ class FitSettings(Settings):
         help="Starts, side by side on the threads there are, of which the best is kept: the lowest "
         "BIC, which is the highest log-likelihood among fits of as many components.",
     )
+    bootstrap: int | None = option(
+        None,
+        section="Search",
+        at_least=10,
+        metavar="N",
+        help="Fit also N tables of rows drawn with replacement: how often each cluster is found "
+        "again, and after a fit 95 % intervals of its weight and means. Takes N times as long.",
+    )
     gap: bool = option(
         False,
         section="Search",

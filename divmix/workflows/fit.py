@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from divmix import report
 from divmix.choosing.restarts import Spread
-from divmix.core import Interrupted, fit_rows
+from divmix.core import Interrupted, bootstrap, fit_rows
 from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.roles import Role, notes_on_roles
@@ -41,6 +41,7 @@ class Fit(NamedTuple):
     spread: over the starts, if there were several; gap: bound on what the log-likelihood could
     still gain, nats per row, if it was asked for. X (n, d): the rows as the mixture sees them.
     roles: what each column of the table is, and whether it was used.
+    stability: of each cluster over resampled rows, if it was asked for.
     """
 
     mixture: Mixture
@@ -55,6 +56,7 @@ class Fit(NamedTuple):
     spread: Spread | None = None
     gap: float | None = None
     roles: tuple[Role, ...] = ()
+    stability: summary.Stability | None = None
 
 
 def run_fit(
@@ -173,12 +175,17 @@ def fit_table(
             fitted.hierarchy,
             noise=fitted.noise,
         ).labelled(matrix.X, matrix.row_weights)
+        resamples = None
+        if settings.bootstrap is not None:
+            resamples = bootstrap(fitted, scores.cluster, settings.bootstrap)
     scores = scores._replace(log_density=scores.log_density + matrix.log_jacobian)
     scores = blank(scores, ~matrix.complete)
     log_likelihood = float(
         np.average(scores.log_density[matrix.complete], weights=matrix.row_weights[matrix.complete])
     )
     about = summary.about(fitted.settings, tables, matrix.complete, log_likelihood, fitted.entropy)
+    if fitted.common is not None:
+        about["common_numbers"] = [design.feature_names[j] for j in fitted.common.common]
     mixture.about.update(about)
     return Fit(
         mixture,
@@ -193,12 +200,13 @@ def fit_table(
         fitted.spread,
         fitted.gap,
         matrix.roles,
+        resamples and summary.stability(resamples, design, fitted.common),
     )
 
 
 def rows_of(design: Design, matrix: DesignMatrix) -> MemoryRows:
     """The rows of a design matrix, as a fit sees them."""
-    features = Features(design.indicator, design.far_rows, design.categories)
+    features = Features(design.indicator, design.far_rows, design.categories, design.feature_names)
     return MemoryRows(matrix.X, matrix.row_weights, features)
 
 

@@ -1,12 +1,15 @@
 """A table over the number of clusters, with the choice marked and its reason in a sentence."""
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
+from divmix.choosing.bootstrap import FOUND, share_found
 from divmix.choosing.clusters import count_clusters, explain
+from divmix.choosing.comparison import Comparison, told
 from divmix.core import compare_clusters, smallest_share
 from divmix.design.prepare import prepare
 from divmix.design.roles import notes_on_roles
@@ -79,7 +82,10 @@ def select_table(
         held_out (nats per row, in the data's own units), bic and icl (lower is better), stability
         (adjusted Rand index between the clusters of two halves of the rows), and whether it is
         chosen. A number that the rows cannot carry is left out.
-    clusters, covariance, reason : the choice and why.
+        With settings.bootstrap also jaccard, the mean over clusters and resamples, and least_found,
+        the share of the resamples in which the cluster that is found least often is found.
+    clusters, covariance, reason : the choice and why; bootstrap : how often each of its clusters is
+        found, or None.
 
     None when `should_stop` ended the work. Raises InputError, UsageError, FitError.
     """
@@ -87,20 +93,33 @@ def select_table(
     with limited_threads(settings.threads, progress):
         generator = np.random.default_rng(settings.seed)
         design, matrix = prepare(table, tables, generator, progress, locate)
-        offset = offset_of(matrix)
         for note in notes_on_roles(matrix.roles, tables):
             progress.note(note)
-        monitor = Monitor(None, should_stop, progress, offset)
+        monitor = Monitor(None, should_stop, progress, offset_of(matrix))
         rows = rows_of(design, matrix)
-        path, held_out, stability = compare_clusters(rows, lowest, highest, settings, monitor)
+        comparison = compare_clusters(rows, lowest, highest, settings, monitor)
     if monitor.stop_reason():
         return None
-    n, chosen = path.searching.rows, count_clusters(path.chosen, smallest_share(rows))
+    offset = monitor.offset
+    path, held_out, stability = comparison.path, comparison.held_out, comparison.stability
+    n, chosen = path.searching.rows, count_clusters(comparison.chosen, smallest_share(rows))
+    resamples, found = None, comparison.jaccard.get(chosen)
+    if found is not None:
+        shares = zip(count(), share_found(found).tolist())
+        resamples = {
+            "resamples": len(found),
+            "found_above": FOUND,
+            "clusters": [{"cluster": c, "found": share} for c, share in shares],
+        }
+    reason = f"{explain(path, comparison.chosen, chosen)}; {told(comparison)}"
+    if comparison.chosen.k != comparison.unlimited.k:
+        reason += f"; without a range -k auto takes {comparison.unlimited.k}"
     return {
         "clusters": chosen,
         "covariance": cast(AnyFamily, path.searching.family).structure.name,
-        "reason": explain(path, chosen),
+        "reason": reason,
         "rows_looked_at": n,
+        "bootstrap": resamples,
         "rows": [
             {
                 "clusters": k,
@@ -109,8 +128,22 @@ def select_table(
                 "bic": candidate.bic - 2 * n * offset,
                 "icl": candidate.icl - 2 * n * offset,
                 "stability": stability.get(k),
+            }
+            | _resampled(comparison, k)
+            | {
                 "chosen": k == chosen,
             }
             for k, candidate in sorted(path.candidates.items())
         ],
     }
+
+
+def _resampled(comparison: Comparison, k: int) -> dict[str, float | None]:
+    """Mean Jaccard similarity of k clusters over resamples, and the share of these in which the
+    one that is found least often is found; nothing where there are no resamples."""
+    if not comparison.jaccard:
+        return {}
+    own = comparison.jaccard.get(k)
+    if own is None:
+        return {"jaccard": None, "least_found": None}
+    return {"jaccard": float(own.mean()), "least_found": float(share_found(own).min())}

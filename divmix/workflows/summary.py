@@ -1,12 +1,15 @@
 """What a fit found, as the document of run.json."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 import divmix
+from divmix.choosing.bootstrap import FOUND, INTERVAL, Resamples, interval
 from divmix.design.columns import NumericColumn
+from divmix.design.design import Design
 from divmix.design.roles import Role, left_out
+from divmix.families import CommonNumbers
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, NOISE
 from divmix.settings import FitSettings, TableSettings
@@ -15,7 +18,22 @@ if TYPE_CHECKING:
     from divmix.workflows.fit import Fit
 
 APART_COLUMNS = 3  # columns named to say what sets a cluster apart
+SAME = 1e-9  # standard deviations: a column that clusters have in common sets none apart
 MOST_SHARES, LEAST_SHARE = 2, 0.05  # of a column's categories
+
+
+class Stability(NamedTuple):
+    """What resampled rows say of the k clusters.
+
+    resamples  fits to them
+    clusters   for each cluster `found`, the share of the resamples with a cluster of Jaccard
+               similarity FOUND or more, the mean `jaccard`, and 95 % intervals: `weight_interval`,
+               and `mean_intervals` by feature in the data's own units; None, and no features, where
+               too few resamples have a counterpart
+    """
+
+    resamples: int
+    clusters: list[dict[str, Any]]
 
 
 def run_document(
@@ -75,6 +93,8 @@ def result(fit: "Fit") -> dict[str, Any]:
         "effective_components": float(np.exp(fit.entropy)),
         "gap": fit.gap,
         "restarts": fit.spread and fit.spread._asdict(),
+        "bootstrap": fit.stability
+        and {"resamples": fit.stability.resamples, "found_above": FOUND, "percentiles": INTERVAL},
         "iterations": len(fit.trace),
         "converged": fit.stop_reason == "converged",
         "stop_reason": fit.stop_reason,
@@ -106,6 +126,11 @@ def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
     shares = np.bincount(labels[known], weights=fit.row_weights[known], minlength=k)
     certainty = np.bincount(labels[known], weights=fit.scores.probability[known], minlength=k)
     apart = what_sets_apart(fit.mixture)
+    stable = fit.stability.clusters if fit.stability else [{}] * k
+    for own, told in zip(stable, apart):
+        for column in told:
+            if column["column"] in own.get("mean_intervals", {}):
+                column["interval"] = own["mean_intervals"][column["column"]]
     return [
         {
             "cluster": c,
@@ -114,8 +139,43 @@ def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
             "mean_probability": float(certainty[c] / sizes[c]) if sizes[c] else None,
             "apart": apart[c],
         }
+        | stable[c]
         for c in range(k)
     ]
+
+
+def stability(resamples: Resamples, design: Design, common: CommonNumbers | None) -> Stability:
+    """What the resamples say, in the data's own units; of features that all clusters have in
+    common there is no interval."""
+    clusters = []
+    for c in range(resamples.jaccard.shape[1]):
+        of_weight = interval(resamples.weights[:, c])
+        clusters.append(
+            {
+                "found": float(resamples.found[c]),
+                "jaccard": float(resamples.jaccard[:, c].mean()),
+                "weight_interval": of_weight and [float(end) for end in of_weight],
+                "mean_intervals": _mean_intervals(resamples.means[:, c], design, common),
+            }
+        )
+    return Stability(len(resamples.jaccard), clusters)
+
+
+def _mean_intervals(
+    means: np.ndarray, design: Design, common: CommonNumbers | None
+) -> dict[str, list[float]]:
+    """By feature, of means (r, features that are compared)."""
+    ends = interval(means)
+    if ends is None:
+        return {}
+    wide = np.full((2, design.n_features), np.nan)
+    wide[:, slice(None) if common is None else common.compared] = ends
+    summary = design.column_summary(wide, np.zeros_like(wide))
+    return {
+        name: sorted(own.tolist())
+        for name, own in zip(summary.names, summary.mean.T)
+        if np.isfinite(own).all()
+    }
 
 
 def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
@@ -142,6 +202,7 @@ def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
         [
             _apart(mixture, summary.mean, float(difference[c, most[c][b]]), c, b)
             for b in np.argsort(-np.abs(difference[c, most[c]]), kind="stable")[:APART_COLUMNS]
+            if mixture.n_clusters == 1 or abs(difference[c, most[c][b]]) > SAME
         ]
         for c in range(mixture.n_clusters)
     ]

@@ -1,5 +1,7 @@
 """Choosing the number of clusters and alpha, on made data."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -13,7 +15,7 @@ from divmix.choosing.clusters import (
     count_clusters,
     explain,
 )
-from divmix.core import candidate_models
+from divmix.core import candidate_models, scattered
 from divmix.engine.monitor import Monitor
 from divmix.families import Components, make_family
 from divmix.rows import MemoryRows
@@ -89,7 +91,7 @@ def test_the_same_seed_gives_the_same_choice():
 
 def test_the_reason_names_the_runner_up_and_groups_far_apart():
     path = choose(blobs([(0, 0), (3.2, 0), (40, 0), (43.2, 0)], [600] * 4))
-    reason = explain(path)
+    reason = explain(path, path.chosen)
     assert reason.startswith("4 clusters have the lowest BIC on 2,400 rows")
     assert "they form 2 groups" in reason
 
@@ -169,3 +171,47 @@ def test_every_alpha_is_held_against_rows_that_it_did_not_see():
     means = held_out_by_alpha(MemoryRows(X), searching, None, np.random.default_rng(0))
     assert means.shape == (len(ALPHAS),) and np.isfinite(means).all()
     assert means.max() < searching.log_likelihood(family.start(np.ones(1), X[:1], np.eye(2))) + 5
+
+
+def with_outliers(X, share, seed=0):
+    generator = np.random.default_rng(seed)
+    count = int(share * len(X))
+    odd = generator.uniform(1.2 * X.min(axis=0), 1.2 * X.max(axis=0), (count, X.shape[1]))
+    return np.vstack([X, odd])
+
+
+def choose_beside_noise(X, **settings):
+    rows, settings = MemoryRows(X), DiversifiedSettings(clusters="auto", **settings)
+    models = candidate_models(rows, rows.summary(), settings)
+    noise = scattered(rows, rows.summary(), settings)
+    return choose_clusters(rows, models, np.random.default_rng(0), Monitor(), noise)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_scattered_rows_are_no_cluster(share):
+    X = with_outliers(blobs([(0, 0), (9, 0), (0, 9)], [100, 150, 80]), share)
+    path = choose_beside_noise(X, covariance="diag")
+    assert path.chosen.k == 3
+    told = float(re.search(r"beside ([\d.]+)% of scattered", explain(path, path.chosen))[1])
+    assert told == pytest.approx(100 * share / (1 + share), rel=0.3)
+
+
+def test_a_wide_cluster_is_one_and_needs_no_noise():
+    generator = np.random.default_rng(0)
+    X = np.vstack([generator.normal(0, 1, (150, 2)), generator.normal((9, 0), 3, (150, 2))])
+    path = choose_beside_noise(X, covariance="diag")
+    assert path.chosen.k == 2 and path.searching.noise is None
+
+
+def test_noise_that_was_asked_for_or_has_no_room_is_not_tried_again():
+    rows = MemoryRows(blobs([(0, 0)], [50]))
+    for settings in ({"noise": True}, {"covariance": "tied"}):
+        asked = DiversifiedSettings(clusters="auto", **settings)
+        assert scattered(rows, rows.summary(), asked) is None
+
+
+def test_a_small_cluster_is_explained():
+    path = choose(blobs([(0, 0), (12, 0), (0, 12)], [400, 400, 15]), covariance="diag")
+    told = explain(path, path.chosen)
+    assert path.chosen.k == 3
+    assert "; 1 has 1.8% of the rows: a rare kind, or odd rows of a larger one" in told

@@ -109,6 +109,42 @@ MUTANTS = {
         "shape = max(math.log2(upper / lower), 0.0)",
         "tests/anomaly/test_density.py::test_anomalies_do_not_make_the_tail_heavy",
     ),
+    "numbers that know nothing are compared": (
+        "core.py",
+        "if not len(irrelevant):",
+        "if True:",
+        "tests/choosing/test_irrelevant.py::test_noise_changes_no_label_and_keeps_its_density",
+    ),
+    "modes are not looked for": (
+        "choosing/irrelevant.py",
+        "alone[j] = is_unimodal(numbers[:, j], row_weights)",
+        "pass",
+        "tests/choosing/test_irrelevant.py::test_noise_is_left_out_and_what_knows_something_is_kept",
+    ),
+    "columns are not looked at together": (
+        "choosing/irrelevant.py",
+        "alone[j] = found >= SIGNIFICANT / len(scales)",
+        "pass",
+        "tests/choosing/test_irrelevant.py::test_what_columns_tell_only_together_is_seen",
+    ),
+    "scattered rows are a cluster": (
+        "choosing/clusters.py",
+        "if scattered.best.bic < path.best.bic - CLEARLY:",
+        "if False:",
+        "tests/choosing/test_clusters.py::test_scattered_rows_are_no_cluster",
+    ),
+    "every cluster is found": (
+        "choosing/bootstrap.py",
+        "return (jaccard >= FOUND).mean(axis=0)",
+        "return (jaccard >= 0.0).mean(axis=0)",
+        "tests/choosing/test_bootstrap.py::test_found_is_what_most_of_a_cluster_came_back_of",
+    ),
+    "categories part shapes": (
+        "search/thinning.py",
+        "posterior(shape_joint(searching, components))",
+        "posterior(searching.log_joint(components))",
+        "tests/search/test_shape.py::test_halves_that_a_yes_no_column_splits_are_one_union",
+    ),
 }
 
 

@@ -17,7 +17,7 @@ from divmix.settings import (
 
 COMMON = {
     "clusters", "family", "covariance", "components", "weights", "seed", "method", "max_iter",
-    "tol", "time_budget", "restarts", "gap", "require_convergence", "floor", "precision", "threads",
+    "tol", "time_budget", "restarts", "bootstrap", "gap", "require_convergence", "floor", "precision", "threads",
 }  # fmt: skip
 OWN = {
     "diversified": {"alpha", "prior", "merge", "noise", "init"},

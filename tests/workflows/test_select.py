@@ -1,6 +1,7 @@
 """`select`: the table over the number of clusters."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -61,6 +62,37 @@ def test_fit_with_k_auto_agrees_and_says_why(table):
     assert fit.trace[0].iteration == 0 and all(row.phase != "select" for row in fit.trace)
 
 
+def test_select_and_fit_with_k_auto_make_the_same_choice_beside_scattered_rows():
+    generator = np.random.default_rng(3)
+    X = np.vstack([place + generator.normal(size=(40, 2)) for place in ((0, 0), (9, 0), (0, 9))])
+    X = np.vstack([X, generator.uniform(-5, 15, (20, 2))])
+    table = pa.table(dict(zip("ab", X.T)))
+    settings = replace(AUTO, covariance="full")
+    document, fit = select_table(table, 2, 4, settings), fit_table(table, settings)
+    assert document["clusters"] == fit.mixture.n_clusters == 3
+    reason = next(note for note in fit.notes if "BIC" in note)
+    assert "scattered rows" in reason
+    assert document["reason"].split(";")[0].split(" beside ")[1] in reason
+
+
+def test_other_criteria_are_told_with_the_choice(table, compared):
+    agree = "ICL, held-out log-likelihood, stability agree"
+    assert compared["reason"].endswith(agree)
+    few = select_table(table, 2, 3, replace(AUTO, covariance="diag"), TableSettings(truth="known"))
+    assert few["clusters"] == 3
+    assert few["reason"].endswith("without a range -k auto takes 4")
+
+
+def test_resamples_find_the_clusters_that_there_are(table):
+    settings = replace(AUTO, covariance="diag", bootstrap=10)
+    document = select_table(table, 3, 5, settings, TableSettings(truth="known"))
+    assert document["bootstrap"]["resamples"] == 10
+    assert [one["found"] for one in document["bootstrap"]["clusters"]] == [1.0] * 4
+    least = column(document, "least_found")
+    assert least[1] == 1.0 and least[2] < 0.7
+    assert np.argmax(column(document, "jaccard")) == 1
+
+
 def test_fit_with_k_auto_is_fit_with_that_k(table):
     settled = fit_table(
         table, DiversifiedSettings(clusters=4, threads=1), TableSettings(truth="known")
@@ -95,7 +127,18 @@ def test_a_range_that_cannot_be_is_refused(table, lowest, highest, problem):
 def test_the_command_writes_csv_and_json(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     csv.write_csv(table, "t.csv")
-    given = ["select", "t.csv", "-k", "3:5", "--exclude", "known", "--threads", "1"]
+    given = [
+        "select",
+        "t.csv",
+        "-k",
+        "3:5",
+        "--exclude",
+        "known",
+        "--covariance",
+        "diag",
+        "--threads",
+        "1",
+    ]
 
     def run(*more):
         return CliRunner().invoke(cli, [*given, *more])
