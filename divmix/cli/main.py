@@ -20,6 +20,8 @@ COMMANDS = (
     "evaluate",
     "select",
     "describe",
+    "report",
+    "plot",
     "cut",
     "sample",
     "bench",

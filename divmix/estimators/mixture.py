@@ -331,6 +331,31 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         self.mixture_.save(path, overwrite=overwrite)
 
     @with_value_errors
+    def report(self, path: str | Path, X: Any, *, overwrite: bool = False) -> None:
+        """Write a page of the model and the rows of X, as `divmix report` does of a run: one HTML
+        file that needs nothing else. Raises OutputError.
+        """
+        from divmix.workflows.report import contents_of_fit, write_page
+
+        table = table_of(self, X, training=False, may_lack=self.missing != "error")
+        scores = self._scores(X)
+        result: dict[str, Any] = {}
+        if hasattr(self, "trace_"):
+            ended = "converged" if self.converged_ else "max_iter"
+            result = {"converged": self.converged_, "iterations": self.n_iter_}
+            result |= {"stop_reason": ended}
+        contents = contents_of_fit(
+            Path(path).stem,
+            self.mixture_,
+            table,
+            scores,
+            trace=getattr(self, "trace_", []),
+            result=result,
+            notes=getattr(self, "notes_", []),
+        )
+        write_page(contents, path, overwrite=overwrite)
+
+    @with_value_errors
     def _scores(self, X: Any, *, posterior: bool = False) -> Scores:
         check_is_fitted(self)
         table = table_of(self, X, training=False, may_lack=self.missing != "error")

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from divmix.errors import InputError, UsageError
+from divmix.errors import InputError, OutputError, UsageError
 from divmix.estimators import frames
 from divmix.tables import arrays
 
@@ -25,6 +25,8 @@ def with_value_errors(method: Method) -> Method:
     def called(*args: Any, **kwargs: Any) -> Any:
         try:
             return method(*args, **kwargs)
+        except OutputError:  # a file that cannot be written is no wrong value
+            raise
         except (InputError, UsageError) as error:
             raise ValueError(f"{error} ({error.hint})") from error
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pyarrow as pa
 
-from divmix import report
 from divmix.choosing.restarts import Spread
 from divmix.core import Interrupted, fit_rows
 from divmix.design.design import Design
@@ -21,6 +20,7 @@ from divmix.families import AnyFamily
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, blank
 from divmix.progress import Progress, TraceRow
+from divmix.report import figures as drawing
 from divmix.rows import Features, MemoryRows
 from divmix.settings import EmSettings, FitSettings, TableSettings
 from divmix.tables.reading import open_table, reading_options
@@ -73,7 +73,7 @@ def run_fit(
     progress = progress or Progress()
     started = time.monotonic()
     if figures:
-        report.check_available()
+        drawing.check_available()
     with run_folder.claimed(output, overwrite) as place:
         progress.stage("reading " + ", ".join(str(source) for source in sources))
         reader = open_table(sources, **reading_options(tables))

@@ -126,3 +126,14 @@ def test_a_saved_model_comes_back(tmp_path):
     np.testing.assert_array_equal(loaded.means_, model.means_)
     with pytest.raises(divmix.DivmixError):
         divmix.load(tmp_path / "nothing.divmix")
+
+
+def test_from_a_frame_to_a_page(tmp_path):
+    frame = of("polars")
+    model = divmix.fit(frame, 2)
+    model.report(tmp_path / "page.html", frame)
+    page = (tmp_path / "page.html").read_text()
+    assert "colour: red" in page and 'id="trace"' in page and "rows by" in page.lower()
+    model.cut(1).report(tmp_path / "one.html", frame)
+    with pytest.raises(divmix.DivmixError, match="exists already"):
+        model.report(tmp_path / "page.html", frame)
