@@ -1,5 +1,6 @@
 """The diversified mixture as a scikit-learn estimator."""
 
+import warnings
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from divmix.errors import UsageError
@@ -95,7 +97,8 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
     Raises
     ------
     ValueError for input or parameters that cannot be used, with what to do in brackets;
-    `divmix.errors.FitError` for a fit that could not be carried to its end.
+    `divmix.errors.FitError` for a fit that could not be carried to its end. Warns
+    (`sklearn.exceptions.ConvergenceWarning`) of one that stopped before it converged.
     """
 
     # Of a fit, and untold by a model file.
@@ -168,6 +171,12 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         listening.close()
         self._take(found.mixture)
         self._tell(found)
+        if not self.converged_:
+            warnings.warn(
+                f"the fit did not converge ({found.stop_reason}): raise max_iter or tol",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         return self
 
     def _settings(self) -> FitSettings:

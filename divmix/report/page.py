@@ -97,7 +97,7 @@ def _table(name: str, head: Sequence[str], rows: Iterable[str]) -> str:
         f'<th scope="col" class="{kind}">{escape(cell)}</th>' for cell, kind in zip(head, classes)
     )
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(name)}"><table class="{"told" if told else "numbers"}"><thead><tr>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="Table: {escape(name)}"><table class="{"told" if told else "numbers"}"><thead><tr>'
         f"{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -134,7 +134,7 @@ def _clusters(contents: Contents) -> str:
             f"{noise['size']:,} rows ({noise['share']:.1%}) are noise: they belong to no cluster."
         )
     what = "Components" if contents.document["command"] == "detect" else "Clusters"
-    head = ("", "rows", "share", "mean probability", "what sets it apart")
+    head = ("cluster", "rows", "share", "mean probability", "what sets it apart")
     return _section("clusters", what, _table(what, head, rows), more)
 
 
@@ -304,13 +304,19 @@ def _profile(contents: Contents) -> str:
         for j in most
     ]
     kind = "features of the embedding" if mixture.design.is_embedding else "columns"
-    told = f"Means in the data's own units, of a category its share. Shaded by the difference from the whole table: orange above, blue below, full at {STRONG:g} standard deviations."
+    means_of = "in the data's own units, of a category its share"
+    if mixture.design.is_embedding:
+        means_of = "of the features of the embedding"
+    told = (
+        f"Means {means_of}. Shaded by the difference from the whole table: orange above, blue "
+        f"below, full at {STRONG:g} standard deviations."
+    )
     if len(summary.names) > len(most):
         told += f" The {len(most)} of {len(summary.names):,} {kind} that differ most; components.csv has all."
     return _section(
         "profile",
         "Profile",
-        _table("Profile of the clusters", ["", "all", *map(str, shown)], rows),
+        _table("Profile of the clusters", ["column", "all", *map(str, shown)], rows),
         _soft(told),
     )
 

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
@@ -198,6 +199,12 @@ def test_empty_cells_can_be_allowed():
     assert model.labels_[3] == -2 and np.isnan(model.score_samples(X)[3])
     assert np.isfinite(model.score(X))
     assert (DiversifiedMixture(3, missing="mean", random_state=0).fit(X).labels_ >= 0).all()
+
+
+def test_a_fit_that_did_not_converge_warns():
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        model = DiversifiedMixture(3, max_iter=1, tol=0, random_state=0).fit(three_clusters()[0])
+    assert not model.converged_
 
 
 def test_scikit_learns_callbacks_see_each_iteration():
