@@ -135,8 +135,11 @@ def print_summary(run: dict[str, Any], output: Path) -> None:
     if result["evaluation"]:
         facts.append(("against truth", _scores(result["evaluation"])))
     facts += [("note", note) for note in run["notes"]]
+    facts.append(("wrote", f"{output}/"))
+    for name in ("clusters.png", "clusters.svg", "trace.png", "trace.svg"):
+        if (Path(output) / name).is_file():
+            facts.append(("picture", f"{output}/{name}"))
     facts += [
-        ("wrote", f"{output}/"),
         ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv"),
     ]
     for name, value in facts:
