@@ -19,6 +19,7 @@ from divmix.report.raster import MOST_LABELS, Frame, frame_of, png, raster
 
 MOST_COLUMNS, MOST_CLUSTERS = 50, 60  # of the profile, and of every list of clusters
 WORDS = ("what sets it apart", "because of", "value", "from")  # heads of columns of text
+NOTHING_BESIDE = 1e-4
 STRONG = 2.0  # standard deviations at which the colour of a cell of the profile is full
 NOTHING = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
@@ -295,11 +296,14 @@ def _profile(contents: Contents) -> str:
     differences = np.divide(means - overall, spread, out=np.zeros_like(means), where=spread > 0)
     stacked = np.vstack([overall, means])
     summary = mixture.design.column_summary(stacked, np.zeros_like(stacked))
+    # What is nothing beside the column's other means is rounding.
+    sizes = np.abs(summary.mean)
+    shown_means = np.where(sizes < NOTHING_BESIDE * sizes.max(axis=0), 0.0, summary.mean)
     most = np.argsort(-np.abs(differences).max(axis=0), kind="stable")[:MOST_COLUMNS]
     shown = range(min(k, MOST_CLUSTERS))
     rows = [
-        f'<tr><th scope="row">{escape(summary.names[j])}</th><td>{summary.mean[0, j]:.4g}</td>'
-        + "".join(_cell(summary.mean[c + 1, j], differences[c, j]) for c in shown)
+        f'<tr><th scope="row">{escape(summary.names[j])}</th><td>{shown_means[0, j]:.4g}</td>'
+        + "".join(_cell(shown_means[c + 1, j], differences[c, j]) for c in shown)
         + "</tr>"
         for j in most
     ]
