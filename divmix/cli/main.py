@@ -25,6 +25,8 @@ COMMANDS = (
     "evaluate",
     "select",
     "describe",
+    "report",
+    "plot",
     "cut",
     "sample",
     "bench",

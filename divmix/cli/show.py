@@ -147,8 +147,11 @@ def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = fro
         facts.append(("against truth", _scores(result["evaluation"])))
     facts += [("columns", _columns(run["columns"]))] if run.get("columns") else []
     facts += [("note", note) for note in run["notes"] if note not in told]
+    facts += [("wrote", where) for where in _written(run, output)]
+    for name in ("clusters.png", "clusters.svg", "trace.png", "trace.svg"):
+        if (Path(output) / name).is_file():
+            facts.append(("picture", f"{output}/{name}"))
     facts += [
-        *(("wrote", where) for where in _written(run, output)),
         ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv"),
     ]
     print_facts(out, facts)

@@ -13,6 +13,7 @@ from divmix.tables.sources import Source
 
 # The first bytes of each format.
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
+BUFFER = 1 << 18  # bytes of a column that are read ahead
 
 
 class ParquetFile:
@@ -28,7 +29,10 @@ class ParquetFile:
         with _errors_told(self):
             from pyarrow import parquet
 
-            self._file = parquet.ParquetFile(source.open_native())
+            # Without a buffer a whole row group, a million rows often, is read at once.
+            self._file = parquet.ParquetFile(
+                source.open_native(), buffer_size=BUFFER, pre_buffer=False
+            )
             self.rows = self._file.metadata.num_rows
             self.schema = _plain_schema(self.name, self._file.schema_arrow)
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pyarrow as pa
 
-from divmix import report
 from divmix.choosing.restarts import Spread
 from divmix.core import Interrupted, bootstrap, fit_rows
 from divmix.design.design import Design
@@ -22,6 +21,7 @@ from divmix.families import AnyFamily
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, blank
 from divmix.progress import Progress, TraceRow
+from divmix.report import figures as drawing
 from divmix.rows import Features, MemoryRows
 from divmix.settings import EmSettings, FitSettings, TableSettings
 from divmix.tables.reading import open_table, reading_options
@@ -86,7 +86,7 @@ def run_fit(
     progress = progress or Progress()
     started = time.monotonic()
     if figures:
-        report.check_available()
+        drawing.check_available()
     if labels not in (None, "-"):
         check_output(labels, overwrite=overwrite)
     with run_folder.claimed(output, overwrite) as place:

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from divmix import report
-from divmix.errors import InputError
+from divmix.errors import InputError, ModelFileError
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, Scores
 from divmix.progress import Progress, TraceRow
+from divmix.report import figures as drawing
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.folders import ClaimedFolder, claimed_folder
@@ -35,6 +35,7 @@ NAMES = (
     "clusters.svg",
     "trace.png",
     "trace.svg",
+    "report.html",
     "run.json",
 )
 
@@ -66,9 +67,25 @@ def write(
         write_table(folder / "trace.csv", [trace_table(fit.trace)], False)
         if figures:
             picture = folder / f"clusters.{figures}"
-            report.clusters_figure(fit.X, fit.scores.cluster, picture, overwrite=False)
-            report.trace_figure(fit.trace, folder / f"trace.{figures}", overwrite=False)
+            drawing.clusters_figure(
+                fit.mixture, fit.X, fit.scores.cluster, picture, overwrite=False
+            )
+            drawing.trace_figure(fit.trace, folder / f"trace.{figures}", overwrite=False)
         write_json(folder / "run.json", document)
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """The run.json of a run folder. Raises ModelFileError where there is none."""
+    try:
+        document = json.loads((folder / "run.json").read_bytes())
+        if not isinstance(document, dict) or "command" not in document:
+            raise ValueError("it tells no command")
+    except (OSError, ValueError) as error:
+        raise ModelFileError(
+            f"{folder} is no run folder, or its run.json is damaged: {error}",
+            hint="give the folder that divmix fit -o, divmix cut -o or divmix detect --run wrote",
+        ) from error
+    return document
 
 
 def is_run(path: str | Path) -> bool:

@@ -173,3 +173,10 @@ def test_the_summary_of_many_clusters_ends_in_a_count(capsys):
     text = capsys.readouterr().err
     assert "... and 30 more; table.divmix/components.csv has them all" in text
     assert len(text.splitlines()) < 35
+
+
+def test_the_summary_names_the_pictures(tmp_path, capsys):
+    (tmp_path / "clusters.svg").touch()
+    show.print_summary(run_document(), tmp_path)
+    said = capsys.readouterr().err
+    assert f"picture         {tmp_path}/clusters.svg" in said and "trace.svg" not in said

@@ -9,11 +9,11 @@ import pytest
 
 from divmix.errors import MissingExtraError
 from divmix.progress import TraceRow
-from divmix.report import climbs
+from divmix.report.figures import climbs
 from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.workflows.fit import run_fit
 
-WINE = str(Path(__file__).parents[1] / "sample_data" / "wine.csv")
+WINE = str(Path(__file__).parents[2] / "sample_data" / "wine.csv")
 
 
 def fit(output, **options):

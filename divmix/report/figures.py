@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from divmix.encoders.extras import extra
+from divmix.model.mixture import Mixture
 from divmix.progress import TraceRow
+from divmix.report.colours import colour
+from divmix.report.plane import plane_of
 from divmix.tables.writing import atomic_file
 
 if TYPE_CHECKING:
@@ -16,45 +19,53 @@ if TYPE_CHECKING:
 MOST_POINTS = 20_000  # more only cover each other
 
 
-def check_available() -> None:
-    """Raises MissingExtraError where figures cannot be drawn."""
-    extra("matplotlib", "report", "--figures")
+def check_available(wanted: str = "--figures") -> None:
+    """Raises MissingExtraError where figures cannot be drawn, as `wanted` asks."""
+    extra("matplotlib", "report", wanted)
 
 
-def clusters_figure(X: np.ndarray, clusters: np.ndarray, path: Path, *, overwrite: bool) -> None:
-    """Draw rows X (n, d) on their two principal components, coloured by cluster (n,), -1 in grey.
+def clusters_figure(
+    mixture: Mixture, X: np.ndarray, clusters: np.ndarray, path: Path, *, overwrite: bool
+) -> None:
+    """Draw rows X (n, d) and components in the plane of the clusters, as the page of a run does.
 
-    The suffix of `path` decides: .png or .svg. Raises MissingExtraError, OutputError.
+    clusters (n,), -1 in grey. The suffix of `path` decides: .png, .svg or .pdf. Raises
+    MissingExtraError, OutputError.
     """
     check_available()
     from matplotlib.figure import Figure
-    from sklearn.decomposition import PCA
+    from matplotlib.patches import Ellipse
 
     shown = np.linspace(0, len(X) - 1, min(len(X), MOST_POINTS)).astype(int)
-    points, labels = X[shown], clusters[shown]
-    plane = PCA(min(2, *points.shape)).fit(points)
-    places = plane.transform(points)
-    if places.shape[1] < 2:  # one column: along a line
-        places = np.column_stack([places, np.zeros(len(places))])
+    plane, labels = plane_of(mixture), clusters[shown]
+    places = plane.places(X[shown])
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()
-    k = int(labels.max(initial=0)) + 1
-    colours = _colours(k)
-    for cluster in range(-1 if (labels < 0).any() else 0, k):
-        own = labels == cluster
-        colour = "0.7" if cluster < 0 else colours[cluster]
+    for cluster in range(-1 if (labels < 0).any() else 0, mixture.n_clusters):
+        own = labels == cluster if cluster >= 0 else labels < 0
         axes.scatter(
             places[own, 0],
             places[own, 1],
             s=4,
-            color=[colour],
+            color=colour(cluster),
             linewidths=0,
             label="none" if cluster < 0 else f"{cluster}",
         )
-    shares = [*plane.explained_variance_ratio_, 0.0]
-    axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
-    axes.set_ylabel(f"second ({shares[1]:.0%})")
-    if k <= 20:
+    ellipses = plane.ellipses(mixture.family, mixture.components)
+    for cluster, (x, y, major, minor, angle) in zip(mixture.clusters, ellipses):
+        axes.add_patch(
+            Ellipse(
+                (x, y),
+                2 * major,
+                2 * minor,
+                angle=np.degrees(angle),
+                fill=False,
+                color=colour(int(cluster)),
+            )
+        )
+    axes.set_xlabel(f"mostly {plane.names[0]}")
+    axes.set_ylabel(f"mostly {plane.names[1]}")
+    if mixture.n_clusters <= 20:
         axes.legend(title="cluster", markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
     _save(figure, path, overwrite)
 
@@ -63,7 +74,7 @@ def trace_figure(trace: Sequence[TraceRow], path: Path, *, overwrite: bool) -> N
     """Draw the objective by iteration, a colour for each phase.
 
     A phase has several climbs of J, each under a prior of its own: a line for each, which begins at
-    a step of 0. The suffix of `path` decides: .png or .svg. Raises MissingExtraError, OutputError.
+    a step of 0. The suffix of `path` decides: .png, .svg or .pdf. Raises MissingExtraError, OutputError.
     """
     check_available()
     from matplotlib.figure import Figure
@@ -71,7 +82,6 @@ def trace_figure(trace: Sequence[TraceRow], path: Path, *, overwrite: bool) -> N
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     phases = list(dict.fromkeys(row.phase for row in trace))
-    colours = _colours(len(phases))
     drawn: set[int] = set()
     for climb in climbs(trace):
         number = phases.index(climb[0].phase)
@@ -84,7 +94,7 @@ def trace_figure(trace: Sequence[TraceRow], path: Path, *, overwrite: bool) -> N
             ".-",
             markersize=3,
             linewidth=1,
-            color=colours[number],
+            color=colour(number),
             label=label,
         )
     axes.legend()
@@ -108,15 +118,7 @@ def _save(figure: "Figure", path: Path, overwrite: bool) -> None:
 
     kind = path.suffix.removeprefix(".")
     # No date in the file: the same run draws the same bytes.
-    metadata = {"Software": None} if kind == "png" else {"Date": None}
+    dates = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}
+    metadata = {dates[kind]: None}
     with atomic_file(path, overwrite=overwrite) as file, rc_context({"svg.hashsalt": "divmix"}):
         figure.savefig(file, format=kind, dpi=150, metadata=metadata)
-
-
-def _colours(k: int) -> np.ndarray:
-    """A colour for each cluster, (k, 4): from a list of distinct ones while it reaches."""
-    from matplotlib import colormaps
-
-    if k <= 20:
-        return colormaps["tab10" if k <= 10 else "tab20"](np.arange(k))
-    return colormaps["turbo"](np.linspace(0, 1, k))

@@ -1,0 +1,395 @@
+"""The diversified mixture as a scikit-learn estimator."""
+
+import warnings
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from divmix.errors import UsageError
+from divmix.estimators import frames, parameters
+from divmix.estimators.callbacks import CallbackSupportMixin, Listening, with_callbacks
+from divmix.estimators.validation import seed_of, table_of, weighted, with_value_errors
+from divmix.model.mixture import Mixture
+from divmix.model.scores import Scores, joined
+from divmix.settings import FitSettings, TableSettings, fit_settings
+from divmix.tables.batches import BATCH_ROWS
+from divmix.workflows.fit import Fit, fit_table
+from divmix.workflows.resources import single_blas_thread
+
+
+class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, BaseEstimator):
+    """A mixture whose components cover the data and differ from each other (Wang and Liu 2019).
+
+    It maximises J = F + alpha H, the mean log-likelihood F of the rows in nats and the entropy H
+    of the components. Same table, settings and seed: the labels and the bits of `divmix fit`.
+
+    Parameters
+    ----------
+    n_components : int or None, default None
+        As in `GaussianMixture` the components, each a cluster of its own; None is 1. With
+        `n_clusters` the components of the mixture that is reduced to clusters, as many as these at
+        least; None for a number that suits the table.
+    n_clusters : int, "auto" or None, default None
+        Clusters, each one component or a union of several, as `divmix fit -k`; "auto" takes the
+        number with the lowest BIC. None: `n_components` of them.
+    alpha : float >= 0, "auto" or None, default None
+        Weight of the entropy. None: the method's default, .03 for "diversified".
+    prior : float >= 0, "auto" or None, default None
+        Smoothing of covariances: `prior` (d + 1) rows for each component. None: 0.
+    covariance_type : {"auto", "full", "tied", "diag", "spherical"}, default "auto"
+        Shape of a component; "auto" chooses by held-out rows, `covariance_type_` tells what.
+    family : {"auto", "gaussian", "student"}, default "auto"
+        Density of a component.
+    merge : {"auto", "kl", "overlap"} or None, default None
+        What a cluster is where `n_clusters` is given: one component, a union, or chosen by BIC.
+    noise : bool, default False
+        A broad component for scattered rows; their cluster is -1.
+    method : {"diversified", "nsvgd", "em"}, default "diversified"
+        The search.
+    init_params : {"kmeans++", "random", "centre"}, default "kmeans++"
+        Where components start.
+    max_iter : int or None, default None
+        Most iterations of the last phase. None: the method's default, 500 for "diversified".
+    tol : float >= 0, default 1e-5
+        Stop when J changes by less, nats per row.
+    n_init : int, default 1
+        Starts, of which the best is kept.
+    scale : {"standard", "robust", "minmax", "none"}, default "standard"
+        How columns are brought to one scale before the fit; results are in their own units.
+    log, categorical : sequences of str, default ()
+        Columns to take log(1 + x) of, and columns of numbers that are codes of categories. Text
+        columns of a frame are categories anyway.
+    missing : {"error", "drop", "mean"}, default "error"
+        Empty cells: refused, the row left out (its cluster is then -2), or the column's mean.
+    handle_unknown : {"error", "ignore"}, default "error"
+        A category that the fit did not see: refused, or the row judged by its other columns.
+    random_state : int, RandomState instance or None, default None
+        An int is the seed of `divmix fit --seed`.
+    n_jobs : int or None, default None
+        Threads; the result does not depend on it. None: the cores this process may use.
+    output : {"array", "same"}, default "array"
+        What methods return where X is a frame: arrays, as everywhere in scikit-learn, or a column
+        or frame of the same library with the index of X.
+
+    Attributes
+    ----------
+    weights_ : (m,) mixing weights; they sum to 1, to less beside noise.
+    means_ : (m, f), covariances_ : in the shape of `covariance_type_`, both in the units of X.
+    precisions_, precisions_cholesky_ : as of `GaussianMixture`.
+    covariance_type_ : the shape of `covariances_`: full (m, f, f), tied (f, f), diag (m, f) or
+        spherical (m,). Spherical components of columns that were scaled apart are diag.
+    component_features_ : names of the f features: columns, and `column=category`.
+    clusters_ : (m,) the cluster of each component; n_clusters_ : their number.
+    labels_ : (n,) clusters of the training rows, the largest first; -1 noise, -2 incomplete.
+    converged_, n_iter_ : whether the fit converged, and its iterations over all phases.
+    lower_bound_ : J at the end, nats per row; lower_bounds_ : J over the last phase.
+    trace_ : the iterations, `divmix.progress.TraceRow` each; notes_ : what was chosen, in sentences.
+    mixture_ : the `divmix.model.mixture.Mixture` itself.
+    n_features_in_, feature_names_in_ : of X.
+
+    Raises
+    ------
+    ValueError for input or parameters that cannot be used, with what to do in brackets;
+    `divmix.errors.FitError` for a fit that could not be carried to its end. Warns
+    (`sklearn.exceptions.ConvergenceWarning`) of one that stopped before it converged.
+    """
+
+    # Of a fit, and untold by a model file.
+    labels_: np.ndarray
+    n_iter_: int
+    converged_: bool
+    lower_bound_: float
+
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        n_clusters: int | str | None = None,
+        alpha: float | str | None = None,
+        prior: float | str | None = None,
+        covariance_type: str = "auto",
+        family: str = "auto",
+        merge: str | None = None,
+        noise: bool = False,
+        method: str = "diversified",
+        init_params: str = "kmeans++",
+        max_iter: int | None = None,
+        tol: float = 1e-5,
+        n_init: int = 1,
+        scale: str = "standard",
+        log: Any = (),
+        categorical: Any = (),
+        missing: str = "error",
+        handle_unknown: str = "error",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        output: str = "array",
+    ) -> None:
+        self.n_components = n_components
+        self.n_clusters = n_clusters
+        self.alpha = alpha
+        self.prior = prior
+        self.covariance_type = covariance_type
+        self.family = family
+        self.merge = merge
+        self.noise = noise
+        self.method = method
+        self.init_params = init_params
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_init = n_init
+        self.scale = scale
+        self.log = log
+        self.categorical = categorical
+        self.missing = missing
+        self.handle_unknown = handle_unknown
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.output = output
+
+    @with_callbacks
+    @with_value_errors
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the mixture to X, an array (n, d) or a frame; y is ignored.
+
+        sample_weight (n,), at least 0: a whole number equals a repeated row, 0 leaves a row out.
+        """
+        settings, tables = self._settings(), self._tables()
+        table = table_of(self, X, training=True, may_lack=self.missing != "error")
+        self._column_names = table.column_names
+        self._kind = frames.kind_of(X) if frames.is_frame(X) else None
+        table, weight = weighted(table, sample_weight)
+        listening = Listening(self, X)
+        found = fit_table(table, settings, replace(tables, weight=weight), progress=listening)
+        listening.close()
+        self._take(found.mixture)
+        self._tell(found)
+        if not self.converged_:
+            warnings.warn(
+                f"the fit did not converge ({found.stop_reason}): raise max_iter or tol",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return self
+
+    def _settings(self) -> FitSettings:
+        own: dict[str, Any] = {
+            "clusters": self.n_clusters,
+            "components": self.n_components,
+            "alpha": self.alpha,
+            "prior": self.prior,
+            "merge": self.merge,
+            "noise": self.noise or None,
+            "init": self.init_params if self.init_params != "kmeans++" else None,
+            "max_iter": self.max_iter,
+        }
+        if self.n_components is not None and isinstance(self.n_clusters, int):
+            own |= {"components": max(self.n_components, self.n_clusters)}
+        if self.n_clusters is None:
+            own |= {"clusters": 1 if self.n_components is None else self.n_components}
+            own |= {"components": None}
+            if self.method == "diversified" and self.merge is None:
+                own |= {"merge": "kl"}
+        return fit_settings(
+            self.method,
+            **{name: value for name, value in own.items() if value is not None},
+            covariance=self.covariance_type,
+            family=self.family,
+            tol=self.tol,
+            restarts=self.n_init,
+            seed=seed_of(self.random_state),
+            threads=self.n_jobs if self.n_jobs != -1 else None,
+        )
+
+    def _tables(self) -> TableSettings:
+        if self.output not in ("array", "same"):
+            raise UsageError(f"output={self.output!r}", hint="choose 'array' or 'same'")
+        return TableSettings.from_dict(
+            {name: getattr(self, name) for name in ("scale", "log", "categorical", "missing")}
+        )
+
+    def _take(self, mixture: Mixture) -> None:
+        """The attributes that a mixture alone tells."""
+        found = parameters.parameters(mixture)
+        self.mixture_ = mixture
+        self.weights_ = mixture.components.weights
+        self.means_, self.covariances_, self.covariance_type_ = found
+        self.component_features_ = np.array(mixture.design.feature_names, dtype=object)
+        self.clusters_, self.n_clusters_ = mixture.clusters, mixture.n_clusters
+
+    def _tell(self, found: Fit) -> None:
+        """The attributes that are those of a fit."""
+        self.labels_ = found.scores.cluster
+        self.converged_ = found.stop_reason == "converged"
+        self.trace_, self.n_iter_ = found.trace, len(found.trace)
+        self.lower_bounds_ = [
+            row.objective for row in found.trace if row.phase == found.trace[-1].phase
+        ]
+        self.lower_bound_ = self.lower_bounds_[-1]
+        self.notes_ = found.notes
+
+    @property
+    def precisions_cholesky_(self) -> np.ndarray:
+        """Factors P of the inverse covariances, P P^T, in the shape of `covariances_`."""
+        return parameters.precisions_cholesky(self._parameters())
+
+    @property
+    def precisions_(self) -> np.ndarray:
+        """The inverse covariances, in the shape of `covariances_`."""
+        return parameters.precisions(self._parameters())
+
+    def _parameters(self) -> parameters.Parameters:
+        return parameters.Parameters(self.means_, self.covariances_, self.covariance_type_)
+
+    def predict(self, X: Any) -> Any:
+        """Cluster of each row of X, (n,) int; -1 for noise, -2 for a row left out."""
+        return self._like(X, "cluster", self._scores(X).cluster)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probability of each cluster given a row, (n, k); beside noise a row sums to less than 1."""
+        posterior = self._posterior(X)
+        if not self._same(X):
+            return posterior
+        return frames.frame_like(X, dict(zip(self.get_feature_names_out(), posterior.T)))
+
+    def transform(self, X: Any) -> np.ndarray:
+        """As `predict_proba`, as features for the next step of a pipeline; see `set_output`."""
+        return self._posterior(X)
+
+    def _posterior(self, X: Any) -> np.ndarray:
+        posterior = self._scores(X, posterior=True).posterior
+        assert posterior is not None  # it was asked for
+        return posterior
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of what `transform` returns: probability_0, probability_1, ..., (k,)."""
+        check_is_fitted(self)
+        return np.array([f"probability_{c}" for c in range(self.n_clusters_)], dtype=object)
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit, and tell the cluster of each row of X, (n,) int."""
+        return self._like(X, "cluster", self.fit(X, y, sample_weight).labels_)
+
+    def score_samples(self, X: Any) -> Any:
+        """Log-density of each row, (n,), in nats and the units of X."""
+        return self._like(X, "log_density", self._scores(X).log_density)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log-density of the rows, nats; y is ignored."""
+        density = self._scores(X).log_density
+        weights = _check_sample_weight(sample_weight, density[:, None])
+        known = ~np.isnan(density)
+        return float(np.average(density[known], weights=weights[known]))
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion on X (n rows): -2 log L + parameters log n; the lower the better."""
+        density = self._scores(X).log_density
+        return float(-2 * np.nansum(density) + self._n_parameters() * np.log(len(density)))
+
+    def aic(self, X: Any) -> float:
+        """Akaike information criterion on X: -2 log L + 2 parameters; the lower the better."""
+        return float(-2 * np.nansum(self._scores(X).log_density) + 2 * self._n_parameters())
+
+    def _n_parameters(self) -> int:
+        mixture = self.mixture_
+        own = mixture.family.n_parameters(*mixture.components.means.shape)
+        return own + (mixture.noise is not None)
+
+    @with_value_errors
+    def sample(self, n_samples: int = 1) -> tuple[Any, np.ndarray]:
+        """n_samples rows drawn from the mixture, and the cluster of each (n_samples,).
+
+        The rows are an array, of objects where there are text columns, or with output="same" a
+        frame of the kind that was fitted. ValueError for a model of an embedding.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"n_samples={n_samples}: at least one row can be drawn")
+        generator = np.random.default_rng(seed_of(self.random_state))
+        X, clusters = self.mixture_.draw(n_samples, generator)
+        table = self.mixture_.design.inverse(X)
+        if self.output == "same" and self._kind is not None:
+            return frames.of_kind(table, self._kind), clusters
+        columns = [np.asarray(column) for column in table.columns]
+        return np.column_stack(columns), clusters
+
+    @with_value_errors
+    def cut(self, k: int) -> "DiversifiedMixture":
+        """The same model at k clusters, by its merge tree and without a fit.
+
+        ValueError where k is not between 1 and the components of the tree, or there is none.
+        """
+        check_is_fitted(self)
+        made = copy(self)
+        made._take(self.mixture_.cut(k))
+        made.n_clusters = k
+        for name in ("labels_", "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "trace_"):
+            made.__dict__.pop(name, None)  # those of the fit
+        return made
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model file, which `divmix.load` and every command take. Raises OutputError."""
+        check_is_fitted(self)
+        self.mixture_.save(path, overwrite=overwrite)
+
+    @with_value_errors
+    def report(self, path: str | Path, X: Any, *, overwrite: bool = False) -> None:
+        """Write a page of the model and the rows of X, as `divmix report` does of a run: one HTML
+        file that needs nothing else. Raises OutputError.
+        """
+        from divmix.workflows.report import contents_of_fit, write_page
+
+        table = table_of(self, X, training=False, may_lack=self.missing != "error")
+        scores = self._scores(X)
+        result: dict[str, Any] = {}
+        if hasattr(self, "trace_"):
+            ended = "converged" if self.converged_ else "max_iter"
+            result = {"converged": self.converged_, "iterations": self.n_iter_}
+            result |= {"stop_reason": ended}
+        contents = contents_of_fit(
+            Path(path).stem,
+            self.mixture_,
+            table,
+            scores,
+            trace=getattr(self, "trace_", []),
+            result=result,
+            notes=getattr(self, "notes_", []),
+        )
+        write_page(contents, path, overwrite=overwrite)
+
+    @with_value_errors
+    def _scores(self, X: Any, *, posterior: bool = False) -> Scores:
+        check_is_fitted(self)
+        table = table_of(self, X, training=False, may_lack=self.missing != "error")
+        return scores_of(self.mixture_, table, unknown=self.handle_unknown, posterior=posterior)
+
+    def _same(self, X: Any) -> bool:
+        return self.output == "same" and frames.is_frame(X)
+
+    def _like(self, X: Any, name: str, values: np.ndarray) -> Any:
+        return frames.series_like(X, name, values) if self._same(X) else values
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "error"
+        tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+
+def scores_of(mixture: Mixture, table: pa.Table, *, unknown: str, posterior: bool) -> Scores:
+    """What a mixture says of the rows of a table, with the bits of `divmix predict`."""
+    parts = []
+    with single_blas_thread():
+        for start in range(0, table.num_rows, BATCH_ROWS):
+            part = table.slice(start, BATCH_ROWS)
+            parts.append(
+                mixture.score_batch(part, unknown=unknown, posterior=posterior, first_row=start)
+            )
+    return joined(parts)

@@ -1,0 +1,233 @@
+"""The anomaly detector as a scikit-learn estimator, with PyOD's fitted attributes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from divmix.anomaly.detector import Scored, calibration_of, detect, fit_density, score_rows
+from divmix.errors import UsageError
+from divmix.estimators import frames
+from divmix.estimators.validation import seed_of, table_of, weighted, with_value_errors
+from divmix.model.calibration import HELD_OUT
+from divmix.model.mixture import Mixture
+from divmix.progress import Progress
+from divmix.settings import DetectSettings, DetectTableSettings
+from divmix.tables.batches import BATCH_ROWS
+from divmix.workflows.resources import limited_threads
+
+# Rules of `score_rows`: every row is kept to tell why, or hardly any where only scores are wanted.
+EVERY_ROW, SCORES_ALONE = ("contamination", 1.0), ("threshold", 1.0)
+
+
+class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
+    """Rows that a mixture finds improbable, with p-values and the columns that make them so.
+
+    Same table, settings and seed: the scores of `divmix detect`.
+
+    Parameters
+    ----------
+    contamination : float in (0, .5] or "auto", default "auto"
+        Share of the training rows that are outliers. "auto": those with a p-value up to
+        `alpha_level`.
+    alpha_level : float in (0, 1], default .01
+        Share of normal rows that may be taken for outliers; only where contamination is "auto".
+    training : {"mixed", "clean"}, default "mixed"
+        What the training rows are: with outliers among them, or normal ones (novelty detection).
+    n_components : int or None, default None
+        Most components of the density. None: 4 for mixed rows, 64 for clean ones.
+    scale : {"standard", "robust", "minmax", "none"}, default "minmax"
+        How columns are brought to one scale.
+    log, categorical, missing : as of `DiversifiedMixture`
+        By default log("auto") is taken of non-negative columns with a heavy tail. Scores of rows
+        that missing="drop" leaves out are NaN; they count as inliers.
+    random_state : int, RandomState instance or None, default None
+        An int is the seed of `divmix detect --seed`.
+    n_jobs : int or None, default None
+        Threads; the result does not depend on it.
+    output : {"array", "same"}, default "array"
+        As of `DiversifiedMixture`.
+
+    Attributes
+    ----------
+    offset_ : float, `decision_function` = `score_samples` - offset_.
+    decision_scores_ : (n,) score of the training rows, nats, high for outliers (as in PyOD).
+    labels_ : (n,) 1 for outliers among the training rows, 0 for the others (as in PyOD).
+    threshold_ : float, the score above which a row is an outlier.
+    mixture_ : the `divmix.model.mixture.Mixture` with the scores that calibrate.
+    n_features_in_, feature_names_in_ : of X.
+
+    Raises
+    ------
+    ValueError for input or parameters that cannot be used, with what to do in brackets;
+    `divmix.errors.FitError` for a fit that could not be carried to its end.
+    """
+
+    decision_scores_: np.ndarray
+    labels_: np.ndarray
+
+    def __init__(
+        self,
+        contamination: float | str = "auto",
+        *,
+        alpha_level: float = 0.01,
+        training: str = "mixed",
+        n_components: int | None = None,
+        scale: str = "minmax",
+        log: Any = ("auto",),
+        categorical: Any = (),
+        missing: str = "error",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        output: str = "array",
+    ) -> None:
+        self.contamination = contamination
+        self.alpha_level = alpha_level
+        self.training = training
+        self.n_components = n_components
+        self.scale = scale
+        self.log = log
+        self.categorical = categorical
+        self.missing = missing
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.output = output
+
+    @with_value_errors
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the density to X, an array (n, d) or a frame; y is ignored.
+
+        sample_weight (n,), at least 0, counts in the density; 0 leaves a row out. The scores that
+        calibrate count once each.
+        """
+        settings, tables = self._settings()
+        table = table_of(self, X, training=True, may_lack=self.missing != "error")
+        self._column_names = table.column_names
+        columns, weight = weighted(table, sample_weight)
+        with limited_threads(settings.threads, Progress()):
+            self.mixture_ = fit_density(
+                columns, settings, replace(tables, weight=weight), itself=self.training == "mixed"
+            )
+            self._settle(self._scored(table, SCORES_ALONE))
+        return self
+
+    def _settings(self) -> tuple[DetectSettings, DetectTableSettings]:
+        share = self.contamination
+        if share != "auto" and not (isinstance(share, int | float) and 0 < share <= 0.5):
+            raise UsageError(f"contamination={share!r}", hint="give 'auto' or a share up to 0.5")
+        if self.training not in ("mixed", "clean"):
+            raise UsageError(f"training={self.training!r}", hint="choose 'mixed' or 'clean'")
+        settings = DetectSettings.from_dict(
+            {
+                "alpha_level": self.alpha_level,
+                "training": self.training,
+                "components": self.n_components,
+                "seed": seed_of(self.random_state),
+                "threads": self.n_jobs if self.n_jobs != -1 else None,
+            }
+        )
+        names = ("scale", "log", "categorical", "missing")
+        tables = DetectTableSettings.from_dict({name: getattr(self, name) for name in names})
+        return settings, tables
+
+    def _settle(self, scored: Scored) -> None:
+        """The threshold that the training rows give, and what it makes of them."""
+        scores = scored.score
+        known = scores[~np.isnan(scores)]
+        if self.contamination != "auto":
+            self.threshold_ = float(np.quantile(known, 1 - float(self.contamination)))
+        else:
+            flagged = scored.p_value <= self.alpha_level
+            highest = np.nanmax(np.where(flagged, np.nan, scores))
+            lowest = np.nanmin(np.where(flagged, scores, np.inf))
+            self.threshold_ = float((highest + lowest) / 2 if flagged.any() else highest)
+        self.offset_ = -self.threshold_
+        self.mixture_.about["threshold"] = self.threshold_  # for `load`
+        self.decision_scores_ = scores
+        self.labels_ = (scores > self.threshold_).astype(int)
+
+    @classmethod
+    def of_model(cls, mixture: Mixture) -> Self:
+        """A detector from the model of `divmix detect`; `alpha_level` flags."""
+        made = cls(missing=mixture.design.preprocessing.missing, output="same")
+        calibration = calibration_of(mixture)
+        made.training = "clean" if calibration.source == HELD_OUT else "mixed"
+        made.mixture_ = mixture
+        of_known = np.quantile(calibration.scores, 1 - made.alpha_level)
+        made.threshold_ = float(mixture.about.get("threshold", of_known))
+        made.offset_ = -made.threshold_
+        return made
+
+    def predict(self, X: Any) -> Any:
+        """1 for inliers and -1 for outliers, (n,) int."""
+        found = np.where(self._score(X) > self.threshold_, -1, 1)
+        return self._like(X, "inlier", found)
+
+    def score_samples(self, X: Any) -> Any:
+        """Log-density of each row, (n,) nats, in the units of the prepared columns: low for outliers."""
+        return self._like(X, "log_density", -self._score(X))
+
+    def decision_function(self, X: Any) -> Any:
+        """score_samples - offset_, (n,) nats: negative for outliers."""
+        return self._like(X, "decision", -self._score(X) - self.offset_)
+
+    @with_value_errors
+    def p_values(self, X: Any) -> Any:
+        """How likely a normal row is at least as improbable, (n,).
+
+        With training="clean" a rank among rows that the density has not seen (split conformal;
+        Vovk et al. 2005), which is valid whatever the density. With "mixed" an estimate: a rank
+        among the training rows, in their upper tenth a generalised Pareto tail (Pickands 1975).
+        """
+        check_is_fitted(self)
+        return self._like(X, "p_value", self._scored(self._table(X), SCORES_ALONE).p_value)
+
+    @with_value_errors
+    def explain(self, X: Any) -> Any:
+        """The columns that make each row improbable and their shares, (n,) str: `price 62%, age 21%`."""
+        check_is_fitted(self)
+        scored = self._scored(self._table(X), EVERY_ROW)
+        reasons = np.array(detect(self.mixture_, scored, EVERY_ROW).because, dtype=object)
+        return self._like(X, "because", reasons)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model file, which `divmix.load` and `divmix detect --model` take.
+
+        Raises OutputError.
+        """
+        check_is_fitted(self)
+        self.mixture_.save(path, overwrite=overwrite)
+
+    @with_value_errors
+    def _score(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return self._scored(self._table(X), SCORES_ALONE).score
+
+    def _table(self, X: Any) -> pa.Table:
+        return table_of(self, X, training=False, may_lack=self.missing != "error")
+
+    def _scored(self, table: pa.Table, rule: tuple[str, float]) -> Scored:
+        with limited_threads(self.n_jobs, Progress()):
+            itself = self.training == "mixed"
+            return score_rows(self.mixture_, _batches(table), rule, itself=itself)
+
+    def _like(self, X: Any, name: str, values: np.ndarray) -> Any:
+        if self.output == "same" and frames.is_frame(X):
+            return frames.series_like(X, name, values)
+        return values
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "error"
+        tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+
+def _batches(table: pa.Table) -> Iterator[pa.Table]:
+    for start in range(0, max(table.num_rows, 1), BATCH_ROWS):
+        yield table.slice(start, BATCH_ROWS)

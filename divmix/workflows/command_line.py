@@ -1,0 +1,29 @@
+"""The line that repeats a run."""
+
+from dataclasses import fields
+from shlex import quote
+from typing import Any
+
+from divmix.settings import METHODS, DetectSettings, DetectTableSettings, TableSettings, flag
+
+
+def command_of(document: dict[str, Any]) -> str:
+    """The line that repeats a run: its input, and every setting that is not the default."""
+    command, settings = document["command"], document["settings"]
+    if command == "cut":
+        return f"divmix cut {quote(document['model'])} -k {document['n_clusters']} -o DIR"
+    owners: tuple[Any, ...] = (DetectSettings, DetectTableSettings)
+    if command != "detect":
+        owners = (METHODS[settings["method"]], TableSettings)
+    words = ["divmix", command, *document.get("input", {}).get("names", ["TABLE"])]
+    if settings.get("method", "diversified") != "diversified":
+        words += ["--method", settings["method"]]
+    for setting in (one for owner in owners for one in fields(owner)):
+        value = settings.get(setting.name)
+        default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+        if value is None or value == default or setting.name == "method":
+            continue
+        words.append(flag(setting))
+        if not isinstance(value, bool):
+            words.append(",".join(value) if isinstance(value, list) else str(value))
+    return " ".join(quote(word) for word in words)
