@@ -8,6 +8,7 @@ import numpy as np
 from divmix.families.components import Components
 from divmix.families.family import Array, Prior
 from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.kernels import matrices
 
 # Share of a covariance that a push by the entropy leaves.
 LEAST_LEFT = 0.1
@@ -149,36 +150,41 @@ def diagonal_scatter(sums, means: np.ndarray) -> np.ndarray:
     return np.maximum(scatter, 0.0)
 
 
-def full_scatter(sums, means: np.ndarray) -> np.ndarray:
-    """S_j, (m, d, d)."""
-    cross = means[:, :, None] * sums.first[:, None, :]
-    outer = means[:, :, None] * means[:, None, :]
-    scatter = sums.second - cross - cross.transpose(0, 2, 1)
-    return scatter + sums.scaled_mass[:, None, None] * outer
+def full_scatter(sums, means: np.ndarray, extra: np.ndarray | None = None) -> np.ndarray:
+    """S_j, (m, d, d), and extra (d, d) to each."""
+    if extra is None:
+        extra = np.zeros(sums.second.shape[1:])
+    return matrices.scatters(sums.second, sums.first, sums.scaled_mass, means, extra)
 
 
 def floor_eigenvalues(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray:
     """Covariances (c, d, d) raised where a direction is narrower than the floor (d,).
 
-    In units in which the floor is 1 every eigenvalue becomes at least 1. Matrices are decomposed
-    only where one of them needs it.
+    In units in which the floor is 1 every eigenvalue becomes at least 1. Only those matrices are
+    decomposed that need it, which a Cholesky factorisation tells.
     """
+    narrow = np.flatnonzero(~matrices.are_wide(covariances, floor))
+    if not len(narrow):
+        return covariances
     units = np.sqrt(np.outer(floor, floor))
-    scaled = covariances / units
-    try:
-        np.linalg.cholesky(scaled - np.eye(len(floor)))
-        return covariances.copy()
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(scaled)
-    narrow = values[:, 0] < 1
-    values, vectors = np.maximum(values[narrow], 1.0), vectors[narrow]
-    raised = (vectors * values[:, None, :]) @ vectors.transpose(0, 2, 1)
+    values, vectors = np.linalg.eigh(covariances[narrow] / units)
+    raised = (vectors * np.maximum(values, 1.0)[:, None, :]) @ vectors.transpose(0, 2, 1)
     result = covariances.copy()
     result[narrow] = 0.5 * (raised + raised.transpose(0, 2, 1)) * units
     return result
 
 
+def factorised(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """W (c, d, d), lower triangular, with W cov W^T = I, and 1/2 log|cov| (c,).
+
+    Raises LinAlgError where a matrix is not positive definite.
+    """
+    factors, half_logs, fine = matrices.inverse_factors(covariances)
+    if not fine.all():
+        raise np.linalg.LinAlgError("a covariance is not positive definite")
+    return factors, half_logs
+
+
 def inverse_cholesky(covariances: np.ndarray) -> np.ndarray:
     """W (c, d, d), lower triangular, with W cov W^T = I."""
-    factors = np.linalg.cholesky(covariances)
-    return np.ascontiguousarray(np.tril(np.linalg.inv(factors)))
+    return factorised(covariances)[0]

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from divmix.kernels.chunks import map_in_order
 from divmix.kernels.compile import kernel as compiled
 from divmix.kernels.elementary import exp
+from divmix.kernels.matrices import inverse_factors, products
 from divmix.kernels.registers import WIDE, subtract_lane_products
 
 Floats = NDArray[np.float64]
@@ -212,8 +213,7 @@ class _Full:
         self.means, self.covariances = means, covariances
         self.triangle = np.tril_indices(means.shape[1])
         self.packed = np.ascontiguousarray(covariances[:, *self.triangle])
-        factors = np.linalg.cholesky(covariances)
-        self.half_logs = np.log(np.einsum("mkk->mk", factors)).sum(axis=1)
+        self.inverse_factors, self.half_logs, _ = inverse_factors(covariances)
 
     def similarities(self, start: int, stop: int) -> Floats:
         """k (stop - start, m): rows start .. stop."""
@@ -243,7 +243,7 @@ class _Full:
     def completed(self, by_packed: Floats, totals: Floats) -> Floats:
         """With the sum of c_ij 1/4 S_i^-1, and both triangles."""
         rows, columns = self.triangle
-        inverses = np.linalg.inv(self.covariances)[:, rows, columns]
+        inverses = products(self.inverse_factors)[:, rows, columns]
         result = np.empty_like(self.covariances)
         result[:, rows, columns] = by_packed + 0.25 * totals[:, None] * inverses
         result[:, columns, rows] = result[:, rows, columns]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.family import Array
-from divmix.families.moments import entropy_of
 from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.kernels.merges import divergences
 
 # Clusters that share no row in double precision (-log of the smallest double is 745) come after
 # all that do, in the order of their `kl` cost.
@@ -48,21 +48,17 @@ def kl_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:
     entropy that joining adds; categories add theirs, (w_a + w_b) h(P_ab) - w_a h(P_a) - w_b h(P_b)
     with h = -sum P log P over their columns.
     """
-    weights, log_dets = clusters.weights, clusters.log_dets
-    total = weights[a] + weights[b]
-    part = weights[a] / np.maximum(total, SMALLEST_WEIGHT)
-    share = part[:, None, None]
-    gap = clusters.means[a] - clusters.means[b]
-    joined = share * clusters.covariances[a] + (1 - share) * clusters.covariances[b]
-    joined += share * (1 - share) * gap[:, :, None] * gap[:, None, :]
-    own = weights[a] * log_dets[a] + weights[b] * log_dets[b]
-    cost = 0.5 * (total * np.linalg.slogdet(joined)[1] - own)
-    if clusters.probabilities is not None:
-        one, other = clusters.probabilities[a], clusters.probabilities[b]
-        both = part[:, None] * one + (1 - part[:, None]) * other
-        own = weights[a] * entropy_of(one) + weights[b] * entropy_of(other)
-        cost += total * entropy_of(both) - own
-    return cost
+    weights, means, covariances, log_dets, _, probabilities = clusters[:6]
+    return divergences(
+        a,
+        b,
+        weights,
+        means,
+        covariances,
+        log_dets,
+        np.zeros((len(weights), 0)) if probabilities is None else probabilities,
+        SMALLEST_WEIGHT,
+    )
 
 
 def overlap_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:
