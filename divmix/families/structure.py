@@ -33,11 +33,13 @@ class CovarianceStructure:
         raise NotImplementedError
 
     def repeat(self, covariance: np.ndarray, m: int) -> np.ndarray:
-        """Covariances of m components that all resemble one full matrix (d, d)."""
+        """Covariances of m components that all resemble one full matrix (d, d); or, where they are
+        axis-aligned, variances (d,)."""
         return self.from_full(np.repeat(covariance[None], m, axis=0))
 
     def from_full(self, covariances: np.ndarray) -> np.ndarray:
-        """The covariances of this structure that match full ones (m, d, d) best."""
+        """The covariances of this structure that match full ones (m, d, d) best; or, where they
+        are axis-aligned, variances (m, d)."""
         raise NotImplementedError
 
     def as_full(self, covariances: np.ndarray, m: int, d: int) -> np.ndarray:
@@ -115,6 +117,18 @@ class CovarianceStructure:
         return np.einsum("nij,nj->ni", factors[labels], noise)
 
 
+def diagonal_of(covariance: np.ndarray) -> np.ndarray:
+    """Variances (d,) of a covariance (d, d), or of variances themselves."""
+    return covariance if covariance.ndim == 1 else np.diagonal(covariance)
+
+
+def diagonals_of(covariances: np.ndarray) -> np.ndarray:
+    """Variances (m, d) of covariances (m, d, d), or of variances themselves."""
+    if covariances.ndim == 2:
+        return covariances
+    return np.diagonal(covariances, axis1=1, axis2=2)
+
+
 def is_empty(mass: np.ndarray) -> np.ndarray:
     """Which components (m,) hold no rows to speak of."""
     return mass <= EMPTY * max(mass.sum(), SMALLEST_WEIGHT)
@@ -124,6 +138,8 @@ def per_mass(total: np.ndarray, mass: np.ndarray, previous: np.ndarray) -> np.nd
     """total_j / mass_j, and `previous` for empty components. total (m, ...), mass (m,)."""
     column = (-1, *[1] * (total.ndim - 1))
     empty = is_empty(mass)
+    if not empty.any():
+        return total / mass.reshape(column)
     divided = total / np.where(empty, 1.0, mass).reshape(column)
     return np.where(empty.reshape(column), previous, divided)
 
@@ -133,7 +149,7 @@ def add_prior(
 ) -> tuple[Array, Array]:
     """Scatter (m, ...) and mass (m,) with the rows of the prior added to each component.
 
-    own_shape brings the prior's covariance (d, d) into the shape of one scatter.
+    own_shape brings the prior's covariance, (d, d) or (d,), into the shape of one scatter.
     """
     if prior is None:
         return scatter, mass

@@ -67,16 +67,22 @@ def traces_of_solved(inverses, matrix):
 
 
 @kernel
-def products(inverses):
-    """S_j^-1 = W_j' W_j, (m, d, d), of lower triangular W_j (m, d, d)."""
+def with_inverses(packed, shares, inverses):
+    """P_j + share_j S_j^-1, (m, d, d): lower triangles P packed by rows (m, d (d + 1) / 2), shares
+    (m,), S_j^-1 = W_j' W_j of lower triangular W_j (m, d, d)."""
     m, d = inverses.shape[:2]
-    solved = np.zeros((m, d, d))
+    result = np.zeros((m, d, d))
     for j in range(m):
         for k in range(d):
             for a in range(k + 1):
-                for b in range(k + 1):
-                    solved[j, a, b] += inverses[j, k, a] * inverses[j, k, b]
-    return solved
+                for b in range(a + 1):
+                    result[j, a, b] += inverses[j, k, a] * inverses[j, k, b]
+        for a in range(d):
+            for b in range(a + 1):
+                value = packed[j, a * (a + 1) // 2 + b] + shares[j] * result[j, a, b]
+                result[j, a, b] = value
+                result[j, b, a] = value
+    return result
 
 
 @kernel

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from divmix.errors import UsageError
 from divmix.families.family import Array, Moments
+from divmix.families.moments import log_dets, moment_match
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.kernels.merges import unite
 from divmix.merging.criteria import CRITERIA, NEEDS_SHARED_MASS, Clusters
@@ -130,7 +131,7 @@ def _as_clusters(moments: Moments, shared: Array | None) -> Clusters:
         np.array(moments.weights, float),
         np.array(moments.means, float, order="C"),
         np.array(moments.covariances, float, order="C"),
-        np.linalg.slogdet(moments.covariances)[1],
+        log_dets(moments.covariances),
         None if shared is None else np.array(shared, float),
         None
         if moments.probabilities is None
@@ -140,11 +141,11 @@ def _as_clusters(moments: Moments, shared: Array | None) -> Clusters:
 
 def _all_costs(cost: Cost, clusters: Clusters) -> Array:
     """Costs of all pairs (m, m), symmetric with inf on the diagonal; in blocks to bound memory."""
-    m, d = clusters.means.shape
+    m = len(clusters.means)
     costs = np.full((m, m), np.inf)
     a, b = np.tril_indices(m, -1)
     levels = 0 if clusters.probabilities is None else clusters.probabilities.shape[1]
-    block = max(BLOCK_NUMBERS // (d**2 + levels), 1)
+    block = max(BLOCK_NUMBERS // (clusters.covariances[0].size + levels), 1)
     for start in range(0, len(a), block):
         one, other = a[start : start + block], b[start : start + block]
         costs[one, other] = costs[other, one] = cost(clusters, one, other)
@@ -164,10 +165,17 @@ def _next_pair(
 
 def _join(clusters: Clusters, a: int, b: int) -> None:
     """Put the union of a and b into slot a."""
-    weights, means, covariances, log_dets, _, probabilities = clusters[:6]
+    weights, means, covariances, logs, _, probabilities = clusters[:6]
     if probabilities is None:
         probabilities = np.zeros((len(weights), 0))
-    unite(a, b, weights, means, covariances, log_dets, probabilities, SMALLEST_WEIGHT)
+    if covariances.ndim == 2:
+        pair = Moments(weights[[a, b]], means[[a, b]], covariances[[a, b]], probabilities[[a, b]])
+        united = moment_match(pair, np.zeros(2, int))
+        for own, made in zip((weights, means, covariances, probabilities), united, strict=True):
+            own[a] = made[0]
+        logs[a] = log_dets(united.covariances)[0]
+    else:
+        unite(a, b, weights, means, covariances, logs, probabilities, SMALLEST_WEIGHT)
     if clusters.shared is not None:
         clusters.shared[a] += clusters.shared[b]
         clusters.shared[:, a] += clusters.shared[:, b]

@@ -19,7 +19,10 @@ def test_factors_logarithms_and_traces(d):
     assert fine.all() and (np.triu(inverses, 1) == 0).all()
     np.testing.assert_allclose(inverses, np.linalg.inv(np.linalg.cholesky(S)), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(2 * half_logs, np.linalg.slogdet(S)[1], rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(matrices.products(inverses), np.linalg.inv(S), rtol=1e-7, atol=1e-7)
+    packed, shares = P[np.tril_indices(d)] * np.ones((4, 1)), np.arange(4.0)
+    wanted = P + shares[:, None, None] * np.linalg.inv(S)
+    found = matrices.with_inverses(packed, shares, inverses)
+    np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-7)
     traces = np.trace(np.linalg.solve(S, P[None]), axis1=1, axis2=2)
     np.testing.assert_allclose(matrices.traces_of_solved(inverses, P), traces, rtol=1e-8)
 
