@@ -72,6 +72,8 @@ class Bernoulli:
     def __init__(self, d):
         self.name, self.floor = "bernoulli", np.full(d, 1e-4)
 
+    diagonal_only = False
+
     def made(self, weights, means):
         return Components(weights, p := np.clip(means, 1e-3, 1 - 1e-3), p * (1 - p))
 

@@ -104,8 +104,11 @@ def starts_at_rows(
     possible = min(rows - len(rare), len(others))
     drawn = generator.choice(others, possible, replace=False, p=share)
     means = X[np.concatenate([rare, drawn])]
-    covariance = np.cov(X[present].T, aweights=row_weights[present], ddof=0).reshape(X.shape[1], -1)
-    narrowest = min(float(np.min(family.floor / np.maximum(np.diag(covariance), family.floor))), 1)
+    weights = row_weights[present] / row_weights[present].sum()
+    apart = X[present] - weights @ X[present]
+    variances = weights @ apart**2
+    covariance = variances if family.diagonal_only else (apart * weights[:, None]).T @ apart
+    narrowest = min(float(np.min(family.floor / np.maximum(variances, family.floor))), 1)
     each = [
         family.start(np.full(len(means), 1 / (scales * len(means))), means, size * covariance)
         for size in np.geomspace(1, narrowest, scales)

@@ -55,9 +55,9 @@ def choose_shape(
         for i, (covariance, prior) in enumerate(shapes):
             made = make_family(family, covariance, floor, categories)
             if start is None:
-                wide = make_family("gaussian", "full", floor, categories)
-                clusters = k_means(wide, own, k, generator)
-                start = wide.moments(from_clusters(wide, own, clusters, k))
+                richest = make_family("gaussian", _richest(shapes), floor, categories)
+                clusters = k_means(richest, own, k, generator)
+                start = richest.moments(from_clusters(richest, own, clusters, k))
             searching = Searching(own, made, None, monitor)
             components = made.from_moments(smoothed(start))
             weak = searching.weak(components, prior) if prior else None
@@ -85,9 +85,14 @@ def _best(densities: Array, shares: Array, shapes: Sequence[tuple[str, float]]) 
     return best if means[best] - means[own] > SCHEDULE.alike * chance else own
 
 
+def _richest(shapes: Sequence[tuple[str, float]]) -> str:
+    """Of which all shapes are special: full, unless all are axis-aligned."""
+    return "full" if {covariance for covariance, _ in shapes} - {"spherical", "diag"} else "diag"
+
+
 def smoothed(moments: Moments) -> Moments:
     """The moments with covariances half those of all components, so that none starts singular."""
-    pooled = np.einsum("m,mab->ab", moments.weights, moments.covariances)
+    pooled = np.tensordot(moments.weights, moments.covariances, 1)
     return moments._replace(covariances=0.5 * (moments.covariances + pooled))
 
 

@@ -1,5 +1,6 @@
 """The trace of a fit, and when to stop: everything about a fit that is not mathematics."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -38,7 +39,7 @@ class Monitor:
         Raises FitError where the log-likelihood is no number.
         """
         iteration = len(self.trace)
-        if not np.isfinite(value.log_likelihood):
+        if not math.isfinite(value.log_likelihood):
             raise FitError(
                 f"the log-likelihood is {value.log_likelihood} at iteration {iteration} ({phase})",
                 hint="use a smaller --step, a larger --floor, or another --scale",
@@ -54,7 +55,7 @@ class Monitor:
             time.monotonic() - self.started,
             value.alpha,
             value.log_prior,
-            float(np.exp(value.entropy)),
+            math.exp(value.entropy),
             rows,
         )
         self.trace.append(row)

@@ -7,7 +7,9 @@ from divmix.families.structure import (
     LEAST_LEFT,
     CovarianceStructure,
     add_prior,
+    diagonal_of,
     diagonal_scatter,
+    diagonals_of,
     per_mass,
 )
 
@@ -28,7 +30,7 @@ class AxisAligned(CovarianceStructure):
 
     def log_prior(self, covariances, m, d, prior):
         variances = self.variances(covariances, m, d)
-        ratios = np.diagonal(prior.covariance) / variances
+        ratios = diagonal_of(prior.covariance) / variances
         return -0.5 * prior.rows * float((np.log(variances) + ratios).sum())
 
     def pushed(self, target, covariances, gradient, relative, floor):
@@ -67,7 +69,7 @@ class Spherical(AxisAligned):
         return m
 
     def from_full(self, covariances):
-        return np.diagonal(covariances, axis1=1, axis2=2).mean(axis=1)
+        return diagonals_of(covariances).mean(axis=1)
 
     def marginal(self, covariances, columns):
         return covariances
@@ -77,7 +79,7 @@ class Spherical(AxisAligned):
 
     def estimate(self, sums, means, previous, floor, prior=None):
         scatter = diagonal_scatter(sums, means).mean(axis=1)
-        scatter, mass = add_prior(scatter, sums.mass, prior, lambda full: np.diagonal(full).mean())
+        scatter, mass = add_prior(scatter, sums.mass, prior, lambda own: diagonal_of(own).mean())
         return np.maximum(per_mass(scatter, mass, previous), floor.mean())
 
     def coordinates(self, covariances, m):
@@ -101,7 +103,7 @@ class Diag(AxisAligned):
         return m * d
 
     def from_full(self, covariances):
-        return np.diagonal(covariances, axis1=1, axis2=2).copy()
+        return diagonals_of(covariances).copy()
 
     def marginal(self, covariances, columns):
         return covariances[:, columns]
@@ -110,7 +112,7 @@ class Diag(AxisAligned):
         return covariances
 
     def estimate(self, sums, means, previous, floor, prior=None):
-        scatter, mass = add_prior(diagonal_scatter(sums, means), sums.mass, prior, np.diagonal)
+        scatter, mass = add_prior(diagonal_scatter(sums, means), sums.mass, prior, diagonal_of)
         return np.maximum(per_mass(scatter, mass, previous), floor)
 
     def coordinates(self, covariances, m):

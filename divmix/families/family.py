@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 class Moments(NamedTuple):
     """Weights (m,), means (m, d) and covariances (m, d, d) of components.
 
+    Axis-aligned components of a wide table have variances (m, d) for covariances.
+
     probabilities (m, L) of the levels of their categories, or None; means and covariances are
     then those of the numbers.
     """
@@ -28,7 +30,7 @@ class Moments(NamedTuple):
 class Prior(NamedTuple):
     """A conjugate prior on covariances, as rows that each component has seen beforehand.
 
-    `rows` of them, scattered like `covariance` (d, d), or, where that is None, like the rows of
+    `rows` of them, scattered like `covariance`, (d, d) or variances (d,), or, where that is None, like the rows of
     the table within their components: the pooled covariance (Fraley and Raftery 2007).
     """
 
@@ -49,8 +51,14 @@ class Family(Protocol):
     @property
     def floor(self) -> Array: ...
 
+    @property
+    def diagonal_only(self) -> bool:
+        """Whether it asks for variances (d,) of the columns and never for covariances (d, d)."""
+        ...
+
     def start(self, weights: Array, means: Array, covariance: Array) -> Components:
-        """Components at `means` (m, d), all as scattered as `covariance` (d, d) tells."""
+        """Components at `means` (m, d), all as scattered as `covariance` tells: (d, d), or
+        variances (d,) where the family is `diagonal_only`."""
         ...
 
     def n_parameters(self, m: int, d: int) -> int:
@@ -101,7 +109,7 @@ class Family(Protocol):
         ...
 
     def pooled(self, components: Components) -> Array:
-        """Covariance within the components, (d, d)."""
+        """Covariance within the components, (d, d), or variances (d,)."""
         ...
 
     def diversified(

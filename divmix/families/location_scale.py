@@ -16,6 +16,7 @@ from divmix.kernels.components import Gradient, Overlap, overlap
 from divmix.kernels.sums import Sums
 
 LOG_2PI = np.log(2 * np.pi)
+WIDE_COLUMNS = 100  # more than these make a table wide
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class LocationScale:
     name: ClassVar[str]
 
     def start(self, weights: Array, means: Array, covariance: Array) -> Components:
-        """Components at `means` (m, d) that all have the covariance (d, d), floored."""
-        covariance = covariance + np.diag(self.floor)
+        """Components at `means` (m, d) that all have the covariance (d, d), or variances (d,)
+        where they are axis-aligned, floored."""
+        covariance = covariance + (self.floor if covariance.ndim == 1 else np.diag(self.floor))
         return Components(weights, means, self.structure.repeat(covariance, len(means)))
 
     def n_parameters(self, m: int, d: int) -> int:
@@ -75,16 +77,25 @@ class LocationScale:
         """Whether the scale matrices are diagonal."""
         return isinstance(self.structure, AxisAligned)
 
+    @property
+    def diagonal_only(self) -> bool:
+        """Whether moments are those of single columns: of axis-aligned components in so many that
+        products of columns would cost more than all else."""
+        return self.axis_aligned and len(self.floor) > WIDE_COLUMNS
+
     def moments(self, components: Components) -> Moments:
         """Weights, locations and scale matrices, as the merge tree sees them."""
         m, d = components.means.shape
+        if self.diagonal_only:
+            variances = self.structure.variances(components.covariances, m, d)
+            return Moments(components.weights, components.means, variances)
         full = self.structure.as_full(components.covariances, m, d)
         return Moments(components.weights, components.means, full)
 
     def from_moments(self, moments: Moments) -> Components:
         """Components of these locations and scale matrices."""
         weights, means, full, _ = moments
-        made = self.start(weights, means, np.eye(means.shape[1]))
+        made = self.start(weights, means, np.zeros(full.shape[1:]))
         return made._replace(covariances=self.structure.from_full(full))
 
     def joined(self, components: Components, labels: NDArray[np.int64]) -> Components:
@@ -107,9 +118,9 @@ class LocationScale:
         return self.structure.log_prior(components.covariances, m, d, prior)
 
     def pooled(self, components: Components) -> Array:
-        """Covariance within the components, (d, d): sum_j w_j S_j."""
-        weights, _, full, _ = self.moments(components)
-        return np.einsum("m,mab->ab", weights / weights.sum(), full)
+        """Covariance within the components, (d, d) or (d,): sum_j w_j S_j."""
+        weights, _, covariances, _ = self.moments(components)
+        return np.tensordot(weights / weights.sum(), covariances, 1)
 
     def diversified(
         self,

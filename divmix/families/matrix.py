@@ -11,12 +11,14 @@ from divmix.families.structure import (
     LEAST_LEFT,
     CovarianceStructure,
     add_prior,
+    factorised,
     floor_eigenvalues,
     full_scatter,
     inverse_cholesky,
     is_empty,
     per_mass,
 )
+from divmix.kernels import matrices
 
 
 class Full(CovarianceStructure):
@@ -34,26 +36,30 @@ class Full(CovarianceStructure):
         return covariances
 
     def log_prior(self, covariances, m, d, prior):
-        inverse = np.linalg.inv(covariances)
-        traces = np.einsum("mab,ba->m", inverse, prior.covariance)
-        return -0.5 * prior.rows * float((np.linalg.slogdet(covariances)[1] + traces).sum())
+        factors, half_logs = factorised(covariances)
+        traces = matrices.traces_of_solved(factors, prior.covariance)
+        return -0.5 * prior.rows * float((2 * half_logs + traces).sum())
 
     def pushed(self, target, covariances, gradient, relative, floor):
-        shift = 2 * relative[:, None, None] * (covariances @ gradient @ covariances)
+        shift = matrices.between(covariances, gradient, relative)
         return floor_eigenvalues(_bounded(target, shift), floor)
 
     def variances(self, covariances, m, d):
         return np.diagonal(covariances, axis1=1, axis2=2)
 
     def log_factor(self, covariances, m, d):
-        return -np.log(np.diagonal(np.linalg.cholesky(covariances), axis1=1, axis2=2)).sum(axis=1)
+        return -factorised(covariances)[1]
 
     def sums(self, kernels, X, row_weights, offsets, components, shape=()):
         factors = inverse_cholesky(components.covariances)
         return kernels.full_sums(X, row_weights, offsets, components.means, factors, *shape)
 
     def estimate(self, sums, means, previous, floor, prior=None):
-        scatter, mass = add_prior(full_scatter(sums, means), sums.mass, prior, lambda full: full)
+        if prior is None or prior.covariance is None:
+            scatter, mass = add_prior(full_scatter(sums, means), sums.mass, prior, np.asarray)
+        else:
+            scatter = full_scatter(sums, means, prior.rows * prior.covariance)
+            mass = sums.mass + prior.rows
         return floor_eigenvalues(per_mass(scatter, mass, previous), floor)
 
     def coordinates(self, covariances, m):
@@ -113,14 +119,14 @@ class Tied(CovarianceStructure):
 
     def pushed(self, target, covariances, gradient, relative, floor):
         alpha = 1 / (1 / relative).sum()  # of shares that sum to 1: the matrix belongs to all
-        shift = 2 * alpha * (covariances @ gradient @ covariances)
+        shift = matrices.between(covariances, gradient, np.full(1, alpha))
         return floor_eigenvalues(_bounded(target, shift), floor)
 
     def variances(self, covariances, m, d):
         return np.broadcast_to(np.diagonal(covariances[0]), (m, d))
 
     def log_factor(self, covariances, m, d):
-        return np.full(m, -np.log(np.diagonal(np.linalg.cholesky(covariances[0]))).sum())
+        return np.full(m, -factorised(covariances)[1][0])
 
     def sums(self, kernels, X, row_weights, offsets, components, shape=()):
         """As for the others, but `second` is the pooled sum of w x x^T, (d, d)."""
@@ -157,8 +163,12 @@ class Tied(CovarianceStructure):
 
 def _bounded(target, shift):
     """target + shift (c, d, d), the shift shortened where less than LEAST_LEFT would be left."""
-    whitening = np.linalg.inv(np.linalg.cholesky(target))
-    lowest = np.linalg.eigvalsh(whitening @ shift @ whitening.transpose(0, 2, 1))[:, 0]
     most = 1 - LEAST_LEFT
-    shares = np.where(lowest < -most, most / np.maximum(-lowest, most), 1.0)
-    return target + shares[:, None, None] * shift
+    result = target + shift
+    far = np.flatnonzero(~matrices.leave_enough(result, target, LEAST_LEFT))
+    if len(far):
+        whitening = inverse_cholesky(target[far])
+        lowest = np.linalg.eigvalsh(whitening @ shift[far] @ whitening.transpose(0, 2, 1))[:, 0]
+        shares = np.where(lowest < -most, most / np.maximum(-lowest, most), 1.0)
+        result[far] = target[far] + shares[:, None, None] * shift[far]
+    return result

@@ -72,6 +72,11 @@ class Mixed:
         """Whether the scale matrices of the numbers are diagonal."""
         return self.numbers.axis_aligned
 
+    @property
+    def diagonal_only(self) -> bool:
+        """Whether the rows' covariances are never asked for: those of features are."""
+        return False
+
     # components in parts
 
     def of_numbers(self, components: Components) -> Components:
@@ -295,7 +300,8 @@ class Mixed:
         numeric = self.categories.numeric
         shares = components.weights / components.weights.sum()
         result = np.diag(shares @ self.variances(components))
-        result[np.ix_(numeric, numeric)] = self.numbers.pooled(self.of_numbers(components))
+        pooled = self.numbers.pooled(self.of_numbers(components))
+        result[np.ix_(numeric, numeric)] = np.diag(pooled) if pooled.ndim == 1 else pooled
         return result
 
     def overlap(

@@ -17,16 +17,24 @@ def moment_match(moments: Moments, labels: NDArray[np.int64]) -> Moments:
     shares = np.where(total > SMALLEST_WEIGHT, shares, members / members.sum(axis=0))
     centres = shares.T @ means
     gaps = means - centres[labels]
-    spread = covariances + gaps[:, :, None] * gaps[:, None, :]
+    apart = gaps**2 if covariances.ndim == 2 else gaps[:, :, None] * gaps[:, None, :]
+    united = np.tensordot(shares.T, covariances + apart, 1)
     if probabilities is not None:
         probabilities = shares.T @ probabilities
-    return Moments(total, centres, np.einsum("mk,mab->kab", shares, spread), probabilities)
+    return Moments(total, centres, united, probabilities)
+
+
+def log_dets(covariances: Array) -> Array:
+    """log|S| (m,) of covariances (m, d, d) or variances (m, d)."""
+    if covariances.ndim == 2:
+        return np.log(covariances).sum(axis=1)
+    return np.linalg.slogdet(covariances)[1]
 
 
 def entropies(moments: Moments) -> Array:
     """Entropy of each component by its moments (m,), nats, but for a constant: 1/2 log|S|, and
     -sum P log P of its categories."""
-    found = 0.5 * np.linalg.slogdet(moments.covariances)[1]
+    found = 0.5 * log_dets(moments.covariances)
     return found + entropy_of(moments.probabilities)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from divmix.families.components import Components
 from divmix.families.family import Array, Prior
 from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.kernels import matrices
 
 # Share of a covariance that a push by the entropy leaves.
 LEAST_LEFT = 0.1
@@ -32,11 +33,13 @@ class CovarianceStructure:
         raise NotImplementedError
 
     def repeat(self, covariance: np.ndarray, m: int) -> np.ndarray:
-        """Covariances of m components that all resemble one full matrix (d, d)."""
+        """Covariances of m components that all resemble one full matrix (d, d); or, where they are
+        axis-aligned, variances (d,)."""
         return self.from_full(np.repeat(covariance[None], m, axis=0))
 
     def from_full(self, covariances: np.ndarray) -> np.ndarray:
-        """The covariances of this structure that match full ones (m, d, d) best."""
+        """The covariances of this structure that match full ones (m, d, d) best; or, where they
+        are axis-aligned, variances (m, d)."""
         raise NotImplementedError
 
     def as_full(self, covariances: np.ndarray, m: int, d: int) -> np.ndarray:
@@ -114,6 +117,18 @@ class CovarianceStructure:
         return np.einsum("nij,nj->ni", factors[labels], noise)
 
 
+def diagonal_of(covariance: np.ndarray) -> np.ndarray:
+    """Variances (d,) of a covariance (d, d), or of variances themselves."""
+    return covariance if covariance.ndim == 1 else np.diagonal(covariance)
+
+
+def diagonals_of(covariances: np.ndarray) -> np.ndarray:
+    """Variances (m, d) of covariances (m, d, d), or of variances themselves."""
+    if covariances.ndim == 2:
+        return covariances
+    return np.diagonal(covariances, axis1=1, axis2=2)
+
+
 def is_empty(mass: np.ndarray) -> np.ndarray:
     """Which components (m,) hold no rows to speak of."""
     return mass <= EMPTY * max(mass.sum(), SMALLEST_WEIGHT)
@@ -123,6 +138,8 @@ def per_mass(total: np.ndarray, mass: np.ndarray, previous: np.ndarray) -> np.nd
     """total_j / mass_j, and `previous` for empty components. total (m, ...), mass (m,)."""
     column = (-1, *[1] * (total.ndim - 1))
     empty = is_empty(mass)
+    if not empty.any():
+        return total / mass.reshape(column)
     divided = total / np.where(empty, 1.0, mass).reshape(column)
     return np.where(empty.reshape(column), previous, divided)
 
@@ -132,7 +149,7 @@ def add_prior(
 ) -> tuple[Array, Array]:
     """Scatter (m, ...) and mass (m,) with the rows of the prior added to each component.
 
-    own_shape brings the prior's covariance (d, d) into the shape of one scatter.
+    own_shape brings the prior's covariance, (d, d) or (d,), into the shape of one scatter.
     """
     if prior is None:
         return scatter, mass
@@ -149,36 +166,41 @@ def diagonal_scatter(sums, means: np.ndarray) -> np.ndarray:
     return np.maximum(scatter, 0.0)
 
 
-def full_scatter(sums, means: np.ndarray) -> np.ndarray:
-    """S_j, (m, d, d)."""
-    cross = means[:, :, None] * sums.first[:, None, :]
-    outer = means[:, :, None] * means[:, None, :]
-    scatter = sums.second - cross - cross.transpose(0, 2, 1)
-    return scatter + sums.scaled_mass[:, None, None] * outer
+def full_scatter(sums, means: np.ndarray, extra: np.ndarray | None = None) -> np.ndarray:
+    """S_j, (m, d, d), and extra (d, d) to each."""
+    if extra is None:
+        extra = np.zeros(sums.second.shape[1:])
+    return matrices.scatters(sums.second, sums.first, sums.scaled_mass, means, extra)
 
 
 def floor_eigenvalues(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray:
     """Covariances (c, d, d) raised where a direction is narrower than the floor (d,).
 
-    In units in which the floor is 1 every eigenvalue becomes at least 1. Matrices are decomposed
-    only where one of them needs it.
+    In units in which the floor is 1 every eigenvalue becomes at least 1. Only those matrices are
+    decomposed that need it, which a Cholesky factorisation tells.
     """
+    narrow = np.flatnonzero(~matrices.are_wide(covariances, floor))
+    if not len(narrow):
+        return covariances
     units = np.sqrt(np.outer(floor, floor))
-    scaled = covariances / units
-    try:
-        np.linalg.cholesky(scaled - np.eye(len(floor)))
-        return covariances.copy()
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(scaled)
-    narrow = values[:, 0] < 1
-    values, vectors = np.maximum(values[narrow], 1.0), vectors[narrow]
-    raised = (vectors * values[:, None, :]) @ vectors.transpose(0, 2, 1)
+    values, vectors = np.linalg.eigh(covariances[narrow] / units)
+    raised = (vectors * np.maximum(values, 1.0)[:, None, :]) @ vectors.transpose(0, 2, 1)
     result = covariances.copy()
     result[narrow] = 0.5 * (raised + raised.transpose(0, 2, 1)) * units
     return result
 
 
+def factorised(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """W (c, d, d), lower triangular, with W cov W^T = I, and 1/2 log|cov| (c,).
+
+    Raises LinAlgError where a matrix is not positive definite.
+    """
+    factors, half_logs, fine = matrices.inverse_factors(covariances)
+    if not fine.all():
+        raise np.linalg.LinAlgError("a covariance is not positive definite")
+    return factors, half_logs
+
+
 def inverse_cholesky(covariances: np.ndarray) -> np.ndarray:
     """W (c, d, d), lower triangular, with W cov W^T = I."""
-    factors = np.linalg.cholesky(covariances)
-    return np.ascontiguousarray(np.tril(np.linalg.inv(factors)))
+    return factorised(covariances)[0]

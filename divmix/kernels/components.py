@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from divmix.kernels.chunks import map_in_order
 from divmix.kernels.compile import kernel as compiled
 from divmix.kernels.elementary import exp
+from divmix.kernels.matrices import inverse_factors, with_inverses
+from divmix.kernels.padding import triangle
 from divmix.kernels.registers import WIDE, subtract_lane_products
 
 Floats = NDArray[np.float64]
@@ -133,9 +135,10 @@ def _all_pairs(
         k = shape.similarities(start, stop)
         return k if factor is None else k * factor[start:stop]
 
+    ones = np.ones(m)
     for start, stop in strips:
         k = similarities(start, stop)
-        sums[0, start:stop] = _row_sums(k, np.ones(m))
+        sums[0, start:stop] = _row_sums(k, ones)
         sums[1, start:stop] = _row_sums(k, weights)
         shared[start:stop] = k @ values
     row_sums, weighted = sums
@@ -162,6 +165,8 @@ def _in_groups(
 ) -> list[tuple[Floats, ...]]:
     """visit(first, step), which takes rows first, first + step, ..., of all groups, in order."""
     groups = max(1, min(GROUPS, rows, work // LEAST_WORK))
+    if groups == 1:
+        return [visit(0, 1)]
     return list(map_in_order(visit, [(group, groups) for group in range(groups)]))
 
 
@@ -210,10 +215,9 @@ class _Full:
 
     def __init__(self, means: Floats, covariances: Floats) -> None:
         self.means, self.covariances = means, covariances
-        self.triangle = np.tril_indices(means.shape[1])
-        self.packed = np.ascontiguousarray(covariances[:, *self.triangle])
-        factors = np.linalg.cholesky(covariances)
-        self.half_logs = np.log(np.einsum("mkk->mk", factors)).sum(axis=1)
+        rows, columns = triangle(means.shape[1])
+        self.packed = np.ascontiguousarray(covariances[:, rows, columns])
+        self.inverse_factors, self.half_logs, _ = inverse_factors(covariances)
 
     def similarities(self, start: int, stop: int) -> Floats:
         """k (stop - start, m): rows start .. stop."""
@@ -242,12 +246,7 @@ class _Full:
 
     def completed(self, by_packed: Floats, totals: Floats) -> Floats:
         """With the sum of c_ij 1/4 S_i^-1, and both triangles."""
-        rows, columns = self.triangle
-        inverses = np.linalg.inv(self.covariances)[:, rows, columns]
-        result = np.empty_like(self.covariances)
-        result[:, rows, columns] = by_packed + 0.25 * totals[:, None] * inverses
-        result[:, columns, rows] = result[:, rows, columns]
-        return result
+        return with_inverses(by_packed, 0.25 * totals, self.inverse_factors)
 
 
 @compiled

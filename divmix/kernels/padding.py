@@ -1,10 +1,18 @@
 """Arrays as the compiled loops want them: whole blocks, at a cache line."""
 
+import functools
+
 import numpy as np
 
 from divmix.kernels.tiles import TILE_ROWS
 
 CACHE_LINE = 64
+
+
+@functools.cache
+def triangle(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the lower triangle of a matrix (d, d), row by row."""
+    return np.tril_indices(d)
 
 
 def round_up(count: int, block: int) -> int:
@@ -22,5 +30,5 @@ def aligned_zeros(rows: int, dtype: np.dtype) -> np.ndarray:
     """Zeros (rows, 256) that begin at a cache line, so that no 512-bit load crosses one."""
     size = rows * TILE_ROWS * dtype.itemsize
     memory = np.zeros(size + CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
+    start = -memory.__array_interface__["data"][0] % CACHE_LINE
     return memory[start : start + size].view(dtype).reshape(rows, TILE_ROWS)

@@ -11,7 +11,7 @@ import numpy as np
 from divmix.kernels import tiles
 from divmix.kernels.chunks import map_in_order, row_chunks
 from divmix.kernels.compile import kernel
-from divmix.kernels.padding import aligned_zeros, padded, round_up
+from divmix.kernels.padding import aligned_zeros, padded, round_up, triangle
 from divmix.kernels.sums import Sums
 from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 
@@ -19,6 +19,7 @@ from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 # of the spread: 6e-5 at worst. Components that are further out or flatter get float64 tiles.
 LARGEST_RATIO_32 = 32.0
 
+AT_ONCE = 16  # products of two columns that are made before their moments are taken
 N_MASSES = 3  # sums of a component begin with mass, scaled mass, log scale
 
 
@@ -54,16 +55,15 @@ def full(X, row_weights, offsets, means, factors, dof=None) -> Sums:
         padded(factors, (m, d_padded, d_padded), tile_type),
         padded(shifts, (m, d_padded), tile_type),
     )
-    lengths = [round_up(k + 1, COLUMN_BLOCK) for k in range(d_padded)]
+    rows, columns = triangle(d)
+    width = round_up(d + len(rows), COLUMN_BLOCK)
     log_likelihood, sums = _sum_chunks(
-        _full_chunk, X, row_weights, parameters, buffers=2 * d_padded, width=d_padded + sum(lengths)
+        _full_chunk, X, row_weights, parameters, buffers=d_padded + AT_ONCE, width=width
     )
     log_likelihood += _base(offsets) * row_weights.sum()
     first, second = sums[:m, N_MASSES : N_MASSES + d].copy(), np.empty((m, d, d))
-    at = N_MASSES + d_padded
-    for k in range(d):
-        second[:, k, : k + 1] = second[:, : k + 1, k] = sums[:m, at : at + k + 1]
-        at += lengths[k]
+    packed = sums[:m, N_MASSES + d : N_MASSES + d + len(rows)]
+    second[:, rows, columns] = second[:, columns, rows] = packed
     mass, scaled_mass, log_scale = sums[:m, :N_MASSES].T.copy()
     return Sums(log_likelihood, mass, scaled_mass, first, second, log_scale)
 
@@ -144,10 +144,10 @@ def _diag_chunk(X, w, offsets, dof, slopes, shifts, scratch, sums):
 def _full_chunk(X, w, offsets, dof, factors, shifts, scratch, sums):
     """Adds the rows of X to sums; returns their log-likelihood.
 
-    Sums hold masses, x, then for each k the columns x_k x_l, l <= k, in blocks of 4.
+    Sums hold masses, x, then for each k the products x_k x_l, l <= k, without a gap.
     """
-    m, d = len(offsets), factors.shape[1]
-    x, columns, rest = scratch[:d], scratch[d : 2 * d], scratch[2 * d :]
+    m, d, width = len(offsets), factors.shape[1], X.shape[1]
+    x, columns, rest = scratch[:d], scratch[d : d + AT_ONCE], scratch[d + AT_ONCE :]
     share, density = rest[0], rest[3 : 3 + m]
     total = 0.0
     for start in range(0, len(X), TILE_ROWS):
@@ -155,18 +155,21 @@ def _full_chunk(X, w, offsets, dof, factors, shifts, scratch, sums):
         tiles.load(X, start, rows, x)
         tiles.full_distances(x, factors, shifts, columns, density)
         total += _responsibilities(rest, offsets, dof, X.shape[1], w, start, rows, sums)
-        for k in range(d):
-            for i in range(TILE_ROWS):
-                columns[k, i] = x[k, i] * share[i]
-        tiles.moments(density, columns, d, sums, N_MASSES)
-        at = N_MASSES + d
-        for k in range(d):
-            count = (k // COLUMN_BLOCK + 1) * COLUMN_BLOCK
-            for l in range(count):  # noqa: E741
+        at, filled = N_MASSES, 0
+        for k in range(-1, width):
+            for l in range(width if k < 0 else k + 1):  # noqa: E741
                 for i in range(TILE_ROWS):
-                    columns[l, i] = share[i] * x[k, i] * x[l, i]
-            tiles.moments(density, columns, count, sums, at)
-            at += count
+                    columns[filled, i] = share[i] * x[l, i]
+                if k >= 0:
+                    for i in range(TILE_ROWS):
+                        columns[filled, i] *= x[k, i]
+                filled += 1
+                last = k == width - 1 and l == k
+                if filled == AT_ONCE or last:
+                    count = (filled + COLUMN_BLOCK - 1) // COLUMN_BLOCK * COLUMN_BLOCK
+                    columns[filled:count] = 0
+                    tiles.moments(density, columns, count, sums, at)
+                    at, filled = at + filled, 0
     return total
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from divmix.families.family import Array
 from divmix.families.moments import entropy_of
 from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.kernels.merges import divergences
 
 # Clusters that share no row in double precision (-log of the smallest double is 745) come after
 # all that do, in the order of their `kl` cost.
@@ -27,7 +28,7 @@ Indices = NDArray[np.int64]
 class Clusters(NamedTuple):
     """What a criterion sees of c clusters.
 
-    weights (c,), means (c, d), covariances (c, d, d) and their log determinants (c,); shared
+    weights (c,), means (c, d), covariances (c, d, d) or variances (c, d), and their log determinants (c,); shared
     (c, c) = mean over rows of r_a r_b, the responsibilities of two clusters (see `shared_mass`);
     probabilities (c, L) of the levels of categories, or None.
     """
@@ -48,21 +49,22 @@ def kl_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:
     entropy that joining adds; categories add theirs, (w_a + w_b) h(P_ab) - w_a h(P_a) - w_b h(P_b)
     with h = -sum P log P over their columns.
     """
-    weights, log_dets = clusters.weights, clusters.log_dets
+    weights, means, covariances, log_dets, _, probabilities = clusters[:6]
+    if probabilities is None:
+        probabilities = np.zeros((len(weights), 0))
+    if covariances.ndim == 3:
+        return divergences(
+            a, b, weights, means, covariances, log_dets, probabilities, SMALLEST_WEIGHT
+        )
     total = weights[a] + weights[b]
-    part = weights[a] / np.maximum(total, SMALLEST_WEIGHT)
-    share = part[:, None, None]
-    gap = clusters.means[a] - clusters.means[b]
-    joined = share * clusters.covariances[a] + (1 - share) * clusters.covariances[b]
-    joined += share * (1 - share) * gap[:, :, None] * gap[:, None, :]
+    share = (weights[a] / np.maximum(total, SMALLEST_WEIGHT))[:, None]
+    joined = share * covariances[a] + (1 - share) * covariances[b]
+    joined += share * (1 - share) * (means[a] - means[b]) ** 2
     own = weights[a] * log_dets[a] + weights[b] * log_dets[b]
-    cost = 0.5 * (total * np.linalg.slogdet(joined)[1] - own)
-    if clusters.probabilities is not None:
-        one, other = clusters.probabilities[a], clusters.probabilities[b]
-        both = part[:, None] * one + (1 - part[:, None]) * other
-        own = weights[a] * entropy_of(one) + weights[b] * entropy_of(other)
-        cost += total * entropy_of(both) - own
-    return cost
+    own += 2 * weights[a] * entropy_of(probabilities[a])
+    own += 2 * weights[b] * entropy_of(probabilities[b])
+    both = entropy_of(share * probabilities[a] + (1 - share) * probabilities[b])
+    return 0.5 * (total * (np.log(joined).sum(axis=1) + 2 * both) - own)
 
 
 def overlap_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from divmix.errors import UsageError
 from divmix.families.family import Array, Moments
-from divmix.families.moments import moment_match
+from divmix.families.moments import log_dets, moment_match
+from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.kernels.merges import unite
 from divmix.merging.criteria import CRITERIA, NEEDS_SHARED_MASS, Clusters
 
 BLOCK_NUMBERS = 1_000_000  # numbers in the matrices of the pairs compared at a time
@@ -77,7 +79,8 @@ def cut(tree: MergeTree, k: int) -> NDArray[np.int64]:
         raise UsageError(f"-k {k}: the model has {m} components", hint=f"choose 1 to {m}")
     cluster = np.arange(m)
     for step in range(m - k):
-        cluster[np.isin(cluster, tree.pairs[step])] = m + step
+        one, other = tree.pairs[step]
+        cluster[(cluster == one) | (cluster == other)] = m + step
     return in_order(cluster)
 
 
@@ -95,38 +98,54 @@ def medoid_partition(
     partitions are label arrays (n,) of the same rows, each counts as often as `votes` say, once by
     default; agreement is the adjusted Rand index (Hubert and Arabie 1985). Ties go to the first.
     """
-    from sklearn.metrics import adjusted_rand_score
-
     places: dict[bytes, int] = {}  # of the distinct ones
     which = [places.setdefault(in_order(labels).tobytes(), len(places)) for labels in partitions]
-    distinct = [partitions[which.index(place)] for place in places.values()]
+    distinct = [in_order(partitions[which.index(place)]) for place in places.values()]
     agreement = np.eye(len(distinct))
     for i, one in enumerate(distinct):
         for j in range(i):
-            agreement[i, j] = agreement[j, i] = adjusted_rand_score(one, distinct[j])
+            agreement[i, j] = agreement[j, i] = adjusted_rand_index(one, distinct[j])
     total = np.bincount(which, votes, minlength=len(distinct))
     return which.index(int((agreement @ total).argmax()))
+
+
+def adjusted_rand_index(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+    """Agreement of two partitions (n,) of labels 0 .. k - 1 (Hubert and Arabie 1985); that of
+    scikit-learn takes milliseconds to look at its arguments."""
+    shape = one.max() + 1, other.max() + 1
+    table = np.bincount(one * shape[1] + other, minlength=shape[0] * shape[1]).reshape(shape)
+    both = _pairs_within(table)
+    rows, columns = _pairs_within(table.sum(axis=1)), _pairs_within(table.sum(axis=0))
+    by_chance = rows * columns / max(_pairs_within(np.array([len(one)])), 1.0)
+    largest = 0.5 * (rows + columns)
+    return (both - by_chance) / (largest - by_chance) if largest != by_chance else 1.0
+
+
+def _pairs_within(counts: NDArray[np.int64]) -> float:
+    return float((counts * (counts - 1)).sum() / 2)
 
 
 def _as_clusters(moments: Moments, shared: Array | None) -> Clusters:
     """Copies that `_join` may write to."""
     return Clusters(
         np.array(moments.weights, float),
-        np.array(moments.means, float),
-        np.array(moments.covariances, float),
-        np.linalg.slogdet(moments.covariances)[1],
+        np.array(moments.means, float, order="C"),
+        np.array(moments.covariances, float, order="C"),
+        log_dets(moments.covariances),
         None if shared is None else np.array(shared, float),
-        None if moments.probabilities is None else np.array(moments.probabilities, float),
+        None
+        if moments.probabilities is None
+        else np.array(moments.probabilities, float, order="C"),
     )
 
 
 def _all_costs(cost: Cost, clusters: Clusters) -> Array:
     """Costs of all pairs (m, m), symmetric with inf on the diagonal; in blocks to bound memory."""
-    m, d = clusters.means.shape
+    m = len(clusters.means)
     costs = np.full((m, m), np.inf)
     a, b = np.tril_indices(m, -1)
     levels = 0 if clusters.probabilities is None else clusters.probabilities.shape[1]
-    block = max(BLOCK_NUMBERS // (d**2 + levels), 1)
+    block = max(BLOCK_NUMBERS // (clusters.covariances[0].size + levels), 1)
     for start in range(0, len(a), block):
         one, other = a[start : start + block], b[start : start + block]
         costs[one, other] = costs[other, one] = cost(clusters, one, other)
@@ -146,21 +165,17 @@ def _next_pair(
 
 def _join(clusters: Clusters, a: int, b: int) -> None:
     """Put the union of a and b into slot a."""
-    pair = [a, b]
-    probabilities = clusters.probabilities
-    own = Moments(
-        clusters.weights[pair],
-        clusters.means[pair],
-        clusters.covariances[pair],
-        None if probabilities is None else probabilities[pair],
-    )
-    total, mean, covariance, joined = moment_match(own, np.zeros(2, int))
-    clusters.weights[a] = total[0]
-    clusters.means[a] = mean[0]
-    clusters.covariances[a] = covariance[0]
-    clusters.log_dets[a] = np.linalg.slogdet(covariance[0])[1]
-    if probabilities is not None and joined is not None:
-        probabilities[a] = joined[0]
+    weights, means, covariances, logs, _, probabilities = clusters[:6]
+    if probabilities is None:
+        probabilities = np.zeros((len(weights), 0))
+    if covariances.ndim == 2:
+        pair = Moments(weights[[a, b]], means[[a, b]], covariances[[a, b]], probabilities[[a, b]])
+        united = moment_match(pair, np.zeros(2, int))
+        for own, made in zip((weights, means, covariances, probabilities), united, strict=True):
+            own[a] = made[0]
+        logs[a] = log_dets(united.covariances)[0]
+    else:
+        unite(a, b, weights, means, covariances, logs, probabilities, SMALLEST_WEIGHT)
     if clusters.shared is not None:
         clusters.shared[a] += clusters.shared[b]
         clusters.shared[:, a] += clusters.shared[:, b]

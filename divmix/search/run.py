@@ -106,7 +106,11 @@ class Searching(NamedTuple):
     def broad(self, count: int) -> Prior:
         """d + 2 rows as scattered as all rows, in m cells of space (Fraley and Raftery 2007)."""
         d = self.columns
-        return Prior(d + 2, weighted_covariance(self.sample) * count ** (-2 / d))
+        if self.family.diagonal_only:
+            spread = self.sample.summary().variances
+        else:
+            spread = weighted_covariance(self.sample)
+        return Prior(d + 2, spread * count ** (-2 / d))
 
     # what components say of the sample
 

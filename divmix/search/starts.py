@@ -61,7 +61,10 @@ def from_centers(family: Family, X: Array, row_weights: Array, centers: Array) -
     nearest = nearest_center(_comparable(family, X), _comparable(family, centers))
     shares = np.bincount(nearest, weights=row_weights, minlength=len(centers))
     apart = (X - centers[nearest]) * np.sqrt(row_weights)[:, None]
-    pooled = apart.T @ apart / row_weights.sum()
+    if family.diagonal_only:
+        pooled = (apart**2).sum(axis=0) / row_weights.sum()
+    else:
+        pooled = apart.T @ apart / row_weights.sum()
     # One row more each, so that no component starts with nothing.
     shares = shares + row_weights.mean()
     return family.start(shares / shares.sum(), centers.copy(), pooled)
@@ -104,7 +107,12 @@ def from_clusters(
     means = shares.T @ X
     numbers = family.categories.numeric if isinstance(family, Mixed) else slice(None)
     apart = X[:, numbers] - means[labels][:, numbers]
-    covariances = np.einsum("nm,nd,ne->mde", shares, apart, apart) + np.diag(family.floor[numbers])
+    floor = family.floor[numbers]
+    if family.diagonal_only:
+        covariances = shares.T @ apart**2 + floor
+    else:
+        scatter = [(apart * own[:, None]).T @ apart for own in shares.T]
+        covariances = np.stack(scatter) + np.diag(floor)
     return family.from_moments(Moments(weights / weights.sum(), means, covariances))
 
 

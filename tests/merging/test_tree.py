@@ -14,7 +14,7 @@ from divmix.errors import UsageError
 from divmix.families import Moments
 from divmix.families.moments import moment_match
 from divmix.merging.criteria import NO_OVERLAP, shared_mass
-from divmix.merging.tree import cut, medoid_partition, merge_tree
+from divmix.merging.tree import adjusted_rand_index, cut, medoid_partition, merge_tree
 
 SEEDS = range(3)
 TWO = Moments(np.full(2, 0.5), np.array([[0.0], [2.0]]), np.ones((2, 1, 1)))
@@ -213,3 +213,51 @@ def test_a_fifth_of_noise_makes_no_cluster(seed):
     found, weights = clusters_by("overlap", X, 40, 5, seed, smallest=0.03)
     assert adjusted_rand_score(truth, found[:800]) > 0.95
     assert weights.min() >= 0.03
+
+
+@pytest.mark.parametrize("criterion", ["kl", "overlap"])
+def test_a_tree_joins_the_cheapest_pair_of_all_each_time(criterion):
+    mixture, shared = random_mixture(9, 3, seed=4)
+    probabilities = np.random.default_rng(4).dirichlet(np.ones(3), 9)
+    mixture = mixture._replace(probabilities=probabilities)
+    tree = merge_tree(mixture, criterion=criterion, shared=shared)
+    for step in range(8):
+        labels = cut(tree, 9 - step)
+        merged, members = moment_match(mixture, labels), np.eye(9 - step)[labels]
+        costs = pair_costs(merged, criterion, members.T @ shared @ members)
+        np.testing.assert_allclose(tree.costs[step], costs.min(), rtol=1e-10)
+        a, b = np.unravel_index(costs.argmin(), costs.shape)
+        after = cut(tree, 8 - step)
+        assert after[labels.tolist().index(a)] == after[labels.tolist().index(b)]
+
+
+def pair_costs(mixture, criterion, shared):
+    """Costs of all pairs by the formulas, inf on the diagonal."""
+    m = len(mixture.weights)
+    costs = np.full((m, m), np.inf)
+
+    def entropy(moments):
+        categories = -(moments.probabilities * np.log(moments.probabilities)).sum()
+        return 0.5 * np.linalg.slogdet(moments.covariances[0])[1] + categories
+
+    for a in range(m):
+        for b in range(a):
+            if criterion == "overlap":
+                costs[a, b] = -np.log(shared[a, b] / mixture.weights[[a, b]].min())
+                continue
+            pair = Moments(*(array[[a, b]] for array in mixture))
+            parts = [Moments(*(array[[i]] for array in mixture)) for i in (a, b)]
+            joined = moment_match(pair, np.zeros(2, int))
+            costs[a, b] = joined.weights[0] * entropy(joined)
+            costs[a, b] -= sum(part.weights[0] * entropy(part) for part in parts)
+    return costs
+
+
+def test_the_adjusted_rand_index_is_that_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    for k in (1, 2, 5):
+        one, other = generator.integers(0, 5, 40), generator.integers(0, k, 40)
+        np.testing.assert_allclose(
+            adjusted_rand_index(one, other), adjusted_rand_score(one, other), atol=1e-12
+        )
+    assert adjusted_rand_index(np.zeros(3, int), np.zeros(3, int)) == 1.0
