@@ -311,7 +311,9 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         """
         check_is_fitted(self)
         if n_samples < 1:
-            raise ValueError(f"n_samples={n_samples}: at least one row can be drawn")
+            raise ValueError(
+                f"Invalid value for 'n_samples': {n_samples}, at least one row is drawn"
+            )
         generator = np.random.default_rng(seed_of(self.random_state))
         X, clusters = self.mixture_.draw(n_samples, generator)
         table = self.mixture_.design.inverse(X)
