@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from divmix.choosing.dip import is_unimodal
 from divmix.choosing.relevance import SIGNIFICANT, codes_of, p_value, pilot_clusters
+from divmix.choosing.two_normals import in_two_groups
 from divmix.families.family import Array
 from divmix.rows import Rows
 
@@ -26,7 +27,7 @@ def irrelevant_numbers(rows: Rows) -> NDArray[np.int64]:
 
     By Pearson's chi-squared tests of each pair of columns in bins from coarse to fine, Bonferroni
     over all, and of each column with clusters by k-means of the numbers that depend on something;
-    modes by the dip test. None where no number depends on anything or has several modes: then there
+    modes by the dip test, and small groups of values by two normal densities. None where no number depends on anything or has several modes: then there
     is nothing that the others are irrelevant to.
     """
     features = rows.features
@@ -45,6 +46,7 @@ def irrelevant_numbers(rows: Rows) -> NDArray[np.int64]:
     alone = _independent(numbers, texts, weights)
     for j in np.flatnonzero(alone):
         alone[j] = is_unimodal(numbers[:, j], row_weights)
+        alone[j] &= not in_two_groups(numbers[:, j], row_weights)
     varying = np.ptp(numbers, axis=0) > 0
     if not alone.any() or not (varying & ~alone).any():
         return nothing

@@ -1,9 +1,8 @@
 """What it costs to join two clusters.
 
 `kl` suits clusters that are ellipses: two components become one Gaussian, their categories one
-distribution. `overlap` suits clusters
-of any shape: two components that share rows belong to one cluster, which stays a union of
-components.
+distribution. `overlap` and `saddle` suit clusters of any shape, which stay unions of components: two
+that share rows, or two whose densities no valley parts, belong to one cluster.
 """
 
 from collections.abc import Callable
@@ -20,9 +19,24 @@ from divmix.kernels.merges import divergences
 # Clusters that share no row in double precision (-log of the smallest double is 745) come after
 # all that do, in the order of their `kl` cost.
 NO_OVERLAP = 1e3
+# The same for clusters without a saddle between them, beyond any depth of a valley in double precision.
+NO_SADDLE = 1e6
+# Share of a row below which a component is not there: outliers alone would be its saddles.
+PRESENT = 1e-12
 
 
 Indices = NDArray[np.int64]
+
+
+class Heights(NamedTuple):
+    """Log-densities of c clusters where they are densest and where one passes into another.
+
+    peaks    (c,)    largest log-density of each over the rows
+    saddles  (c, c)  the largest at which both of two are dense at one row; -inf where no row has both
+    """
+
+    peaks: Array
+    saddles: Array
 
 
 class Clusters(NamedTuple):
@@ -30,7 +44,7 @@ class Clusters(NamedTuple):
 
     weights (c,), means (c, d), covariances (c, d, d) or variances (c, d), and their log determinants (c,); shared
     (c, c) = mean over rows of r_a r_b, the responsibilities of two clusters (see `shared_mass`);
-    probabilities (c, L) of the levels of categories, or None.
+    probabilities (c, L) of the levels of categories, or None; heights, see `heights_of`.
     """
 
     weights: Array
@@ -39,6 +53,7 @@ class Clusters(NamedTuple):
     log_dets: Array
     shared: Array | None
     probabilities: Array | None = None
+    heights: Heights | None = None
 
 
 def kl_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:
@@ -84,11 +99,31 @@ def overlap_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:
     return costs
 
 
+def saddle_cost(clusters: Clusters, a: Indices, b: Indices) -> Array:
+    """How clearly a valley parts each of the pairs a, b (p,): (p,), times sqrt(rows) in standard errors.
+
+    The prominence of the lower peak over the saddle (Chazal, Guibas, Oudot and Skraba, Journal of
+    the ACM 60, 2013), a difference of log-densities, whose standard error goes with one over the
+    root of the rows that the lower cluster has: it is multiplied by the root of its weight. Broad
+    components between two clusters do not join them, for the saddle of a union is its highest one
+    and its peak the higher one.
+    """
+    assert clusters.heights is not None  # `merge_tree` has asked for it
+    peaks, saddles = clusters.heights
+    lower = np.where(peaks[a] < peaks[b], a, b)
+    saddle = saddles[a, b]
+    apart = ~np.isfinite(saddle)
+    depths = peaks[lower] - np.where(apart, 0.0, saddle)
+    costs = depths * np.sqrt(clusters.weights[lower])
+    costs[apart] = NO_SADDLE + kl_cost(clusters, a[apart], b[apart])
+    return costs
+
+
 CRITERIA: dict[str, Callable[[Clusters, Indices, Indices], Array]] = {
     "kl": kl_cost,
     "overlap": overlap_cost,
+    "saddle": saddle_cost,
 }
-NEEDS_SHARED_MASS = {"overlap"}
 
 
 def shared_mass(responsibilities: Array, row_weights: Array | None = None) -> Array:
@@ -96,3 +131,16 @@ def shared_mass(responsibilities: Array, row_weights: Array | None = None) -> Ar
     if row_weights is None:
         return responsibilities.T @ responsibilities / len(responsibilities)
     return (responsibilities * row_weights[:, None]).T @ responsibilities / row_weights.sum()
+
+
+def heights_of(log_joint: Array) -> Heights:
+    """Peaks and saddles of components over rows, from log w_j p(x|theta_j), (n, m)."""
+    m = log_joint.shape[1]
+    present = log_joint >= log_joint.max(axis=1, keepdims=True) + np.log(PRESENT)
+    saddles = np.full((m, m), -np.inf)
+    for a in range(m):
+        own = present[:, a]
+        both = np.where(present[own], np.minimum(log_joint[own, a, None], log_joint[own]), -np.inf)
+        saddles[a] = both.max(axis=0, initial=-np.inf)
+    np.fill_diagonal(saddles, -np.inf)
+    return Heights(log_joint.max(axis=0), saddles)

@@ -12,7 +12,7 @@ class Hierarchy(NamedTuple):
     """How the components of a rich mixture join, and by which criterion.
 
     With `kl` the rich mixture is `relaxed`, and clusters that join become one component. With
-    `overlap` it is the fitted mixture itself (relaxed is None) and clusters are unions.
+    `saddle` it is the fitted mixture itself (relaxed is None) and clusters are unions.
     """
 
     criterion: str

@@ -11,7 +11,7 @@ from divmix.families.family import Array, Moments
 from divmix.families.moments import log_dets, moment_match
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.kernels.merges import unite
-from divmix.merging.criteria import CRITERIA, NEEDS_SHARED_MASS, Clusters
+from divmix.merging.criteria import CRITERIA, Clusters, Heights
 
 BLOCK_NUMBERS = 1_000_000  # numbers in the matrices of the pairs compared at a time
 
@@ -35,23 +35,27 @@ def merge_tree(
     *,
     criterion: str = "kl",
     shared: Array | None = None,
+    heights: Heights | None = None,
     smallest: float = 0.0,
 ) -> MergeTree:
     """Join the cheapest pair of clusters until one is left.
 
-    Weights sum to 1, covariances are positive definite; `overlap` needs `shared` (m, m). Clusters of less weight than `smallest` are joined before all others, the
+    Weights sum to 1, covariances are positive definite; `overlap` needs `shared` (m, m), `saddle`
+    the `heights`. Clusters of less weight than `smallest` are joined before all others, the
     smallest first, each to its cheapest partner: a handful of outliers is no cluster.
 
-    Raises UsageError for an unknown criterion, ValueError where `shared` is missing.
+    Raises UsageError for an unknown criterion, ValueError where what it needs is missing.
     """
     if criterion not in CRITERIA:
         hint = "known: " + ", ".join(CRITERIA)
         raise UsageError(f"--merge {criterion}: no such criterion", hint=hint)
-    if criterion in NEEDS_SHARED_MASS and shared is None:
-        raise ValueError(f"criterion {criterion} needs the shared mass of the components")
+    if criterion == "overlap" and shared is None:
+        raise ValueError("criterion overlap needs the shared mass of the components")
+    if criterion == "saddle" and heights is None:
+        raise ValueError("criterion saddle needs the heights of the components")
     m = len(moments.weights)
     cost = CRITERIA[criterion]
-    clusters = _as_clusters(moments, shared)
+    clusters = _as_clusters(moments, shared, heights)
     costs = _all_costs(cost, clusters)
     alive = np.ones(m, bool)
     numbers = np.arange(m)  # in the tree, of the cluster that each slot holds
@@ -125,7 +129,7 @@ def _pairs_within(counts: NDArray[np.int64]) -> float:
     return float((counts * (counts - 1)).sum() / 2)
 
 
-def _as_clusters(moments: Moments, shared: Array | None) -> Clusters:
+def _as_clusters(moments: Moments, shared: Array | None, heights: Heights | None) -> Clusters:
     """Copies that `_join` may write to."""
     return Clusters(
         np.array(moments.weights, float),
@@ -136,6 +140,7 @@ def _as_clusters(moments: Moments, shared: Array | None) -> Clusters:
         None
         if moments.probabilities is None
         else np.array(moments.probabilities, float, order="C"),
+        None if heights is None else Heights(heights.peaks.copy(), heights.saddles.copy()),
     )
 
 
@@ -172,6 +177,7 @@ def _join(clusters: Clusters, a: int, b: int) -> None:
         pair = Moments(weights[[a, b]], means[[a, b]], covariances[[a, b]], probabilities[[a, b]])
         united = moment_match(pair, np.zeros(2, int))
         for own, made in zip((weights, means, covariances, probabilities), united, strict=True):
+            assert made is not None  # the pair has all four
             own[a] = made[0]
         logs[a] = log_dets(united.covariances)[0]
     else:
@@ -179,3 +185,7 @@ def _join(clusters: Clusters, a: int, b: int) -> None:
     if clusters.shared is not None:
         clusters.shared[a] += clusters.shared[b]
         clusters.shared[:, a] += clusters.shared[:, b]
+    if clusters.heights is not None:
+        peaks, saddles = clusters.heights
+        peaks[a] = max(peaks[a], peaks[b])
+        saddles[a] = saddles[:, a] = np.maximum(saddles[a], saddles[b])

@@ -1,4 +1,4 @@
-"""From many components to k clusters: ellipses, or unions of components that overlap."""
+"""From many components to k clusters: ellipses, or unions of components that no valley parts."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from divmix.families import Components
 from divmix.merging.hierarchy import Hierarchy
-from divmix.merging.tree import cut, medoid_partition, merge_tree
+from divmix.merging.tree import cut, merge_tree
 from divmix.search.compete import compete
-from divmix.search.run import Searching, partition
-from divmix.search.thinning import Level, level, overlaps, thin_out
+from divmix.search.run import Searching
+from divmix.search.thinning import Level, beside_scattered, level, saddles, thin_out
 
 
 class Reduced(NamedTuple):
@@ -29,32 +29,41 @@ class Reduced(NamedTuple):
 def reduce(searching: Searching, relaxed: Components, generator: np.random.Generator) -> Reduced:
     """k clusters from the components of the relaxed and diversified mixture.
 
-    Clusters are ellipses where k components describe the rows as well as any richer mixture on the
-    way, by BIC; else unions of components.
+    Clusters are ellipses where k components, alone or beside scattered rows, describe the rows as
+    well as any richer mixture on the way, by BIC; else unions of components.
     """
     tree = merge_tree(searching.family.moments(relaxed))
     levels = thin_out(searching, relaxed, tree)
     ellipses = compete(searching, levels, generator)
     levels[-1] = level(searching, ellipses)
-    best = min(levels, key=lambda level: level.bic)
-    margin = searching.schedule.margin
-    enough = best.components.count <= searching.k or levels[-1].bic <= best.bic + margin
-    if searching.merge == "kl" or (searching.merge == "auto" and enough):
+    if searching.merge == "kl" or (searching.merge == "auto" and enough(searching, levels)):
         return Reduced(ellipses, np.arange(ellipses.count), Hierarchy("kl", tree, relaxed))
-    rich = [level for level in levels if level.components.count >= best.components.count]
-    return consensus(searching, rich)
+    least = min(levels, key=lambda level: level.bic).components.count
+    rich = [level.components for level in levels if level.components.count >= least]
+    return unions(searching, rich)
 
 
-def consensus(searching: Searching, levels: list[Level]) -> Reduced:
-    """The unions at the level whose partition the other levels agree with most."""
-    found = []
-    for rich in levels:
-        tree = overlaps(searching, rich.components)
+def enough(searching: Searching, levels: list[Level]) -> bool:
+    """Whether no level has clearly a lower BIC than the last one, alone or beside scattered rows.
+
+    A mixture describes outliers by components of their own: they are no reason to take clusters
+    for unions.
+    """
+    clearly = searching.schedule.strong / (2 * searching.rows)
+    least = min(level.bic for level in levels) + clearly
+    return levels[-1].bic <= least or beside_scattered(searching, levels[-1].components) <= least
+
+
+def unions(searching: Searching, mixtures: list[Components]) -> Reduced:
+    """The unions of components in the mixture whose k clusters are parted most clearly.
+
+    Judged by the lowest cost among the merges that would leave fewer than k: what parts the two
+    clusters that are parted least.
+    """
+    found, clear = [], []
+    for components in mixtures:
+        tree = saddles(searching, components)
         clusters = cut(tree, searching.k)
-        found.append(Reduced(rich.components, clusters, Hierarchy("overlap", tree)))
-    return found[medoid(searching, found)]
-
-
-def medoid(searching: Searching, found: list[Reduced]) -> int:
-    """Index of the reduction whose partition of the sample the others agree with most."""
-    return medoid_partition([partition(searching, one.components, one.clusters) for one in found])
+        found.append(Reduced(components, clusters, Hierarchy("saddle", tree)))
+        clear.append(tree.costs[components.count - searching.k :].min(initial=np.inf))
+    return found[int(np.argmax(clear))]

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divmix.families import Components
+from divmix.families import Components, LocationScale, Mixed
+from divmix.families.noise import broad_component, leaving_room
 from divmix.families.posterior import posterior
-from divmix.merging.criteria import shared_mass
+from divmix.merging.criteria import heights_of, shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
 from divmix.search.run import Searching
 from divmix.search.shape import shape_joint
@@ -49,23 +50,54 @@ def level(searching: Searching, components: Components) -> Level:
     iterations = schedule.broad_iterations if many else schedule.last_iterations
     prior = searching.broad(components.count)
     broad = searching.climb("reduce", components, prior, iterations)
+    return Level(broad, bic(searching, broad))
+
+
+def beside_scattered(searching: Searching, components: Components) -> float:
+    """The BIC of components fitted beside a broad one over the box of the rows; inf where a family
+    has none."""
+    family, summary = searching.family, searching.sample.summary()
+    parted = isinstance(family, LocationScale | Mixed) and family.structure.name != "tied"
+    if searching.noise is not None or not parted:
+        return np.inf
+    beside = searching._replace(noise=broad_component(family, summary.low, summary.high))
+    start, prior = leaving_room(components, beside.noise), searching.broad(components.count)
+    fitted = beside.climb("reduce", start, prior, searching.schedule.last_iterations)
+    return bic(beside, fitted) + np.log(searching.rows) / (2 * searching.rows)
+
+
+def bic(searching: Searching, components: Components) -> float:
+    """Bayesian information criterion, per row and halved, nats."""
     n = searching.rows
-    parameters = searching.family.n_parameters(broad.count, searching.columns)
-    bic = parameters * np.log(n) / (2 * n) - searching.log_likelihood(broad)
-    return Level(broad, bic)
+    parameters = searching.family.n_parameters(components.count, searching.columns)
+    return float(parameters * np.log(n) / (2 * n) - searching.log_likelihood(components))
 
 
-def overlaps(searching: Searching, components: Components, share: float | None = None) -> MergeTree:
+def overlaps(searching: Searching, components: Components, share: float) -> MergeTree:
     """The order in which overlapping components unite; those below `share` of 1 / k first."""
-    schedule = searching.schedule
-    share = schedule.least_share if share is None else share
     every = posterior(shape_joint(searching, components)).responsibilities
     responsibilities = every[:, : components.count]  # noise left out
     shared = shared_mass(responsibilities, searching.sample.matrix.row_weights)
-    rows = schedule.least_rows * (searching.columns + 1)
     return merge_tree(
         searching.family.moments(components),
         criterion="overlap",
         shared=shared,
-        smallest=max(share / searching.k, rows / searching.rows),
+        smallest=smallest_weight(searching, share),
     )
+
+
+def saddles(searching: Searching, components: Components) -> MergeTree:
+    """The order in which components unite that no valley parts; those too small first."""
+    log_joint = shape_joint(searching, components)[:, : components.count]
+    return merge_tree(
+        searching.family.moments(components),
+        criterion="saddle",
+        heights=heights_of(log_joint),
+        smallest=smallest_weight(searching, searching.schedule.least_share),
+    )
+
+
+def smallest_weight(searching: Searching, share: float) -> float:
+    """Of a cluster: a share of 1 / k, and some rows for each parameter of its mean."""
+    rows = searching.schedule.least_rows * (searching.columns + 1)
+    return max(share / searching.k, rows / searching.rows)

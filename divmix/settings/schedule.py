@@ -39,9 +39,11 @@ class Schedule:
     together: int = 8
     # Two-sided 5 %: starts that the rows do not tell from the best one count alike.
     alike: float = 1.96
-    margin: float = 0.02  # nats per row by which unions must beat k components
     # Rows of the prior of unions in the end, as a share of n / m.
     union_prior: float = 0.1
+    # Difference of BIC from which on unions are better than k components: strong evidence to Kass
+    # and Raftery (1995).
+    strong: float = 6.0
     # What counts as a cluster of its own: this share of 1 / k, and rows for each parameter.
     least_share: float = 0.03
     least_rows: int = 3

@@ -213,7 +213,7 @@ def test_an_ablation_leaves_out_what_its_name_says(folder):
     three = read_set(folder / "made_three.parquet")
     X, variants = three.matrix(), ablation.variants()
     fitted = {name: ablation.fit(variant, X, 3, 0) for name, variant in variants.items()}
-    assert fitted["unions only"].hierarchy.criterion == "overlap"
+    assert fitted["unions only"].hierarchy.criterion == "saddle"
     assert fitted["ellipses only"].hierarchy.criterion == "kl"
     assert "reduced from 3" in fitted["no merge tree (m = k)"].notes[-1]
     assert "reduced from 3" not in fitted["default (alpha 0.03)"].notes[-1]

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import is_valid_linkage
+from scipy.stats import multivariate_normal
 from sklearn.datasets import make_moons
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
@@ -13,7 +14,7 @@ from sklearn.mixture import GaussianMixture
 from divmix.errors import UsageError
 from divmix.families import Moments
 from divmix.families.moments import moment_match
-from divmix.merging.criteria import NO_OVERLAP, shared_mass
+from divmix.merging.criteria import NO_OVERLAP, NO_SADDLE, Heights, heights_of, shared_mass
 from divmix.merging.tree import adjusted_rand_index, cut, medoid_partition, merge_tree
 
 SEEDS = range(3)
@@ -35,13 +36,25 @@ def labels(responsibilities, clusters):
     return (responsibilities @ members).argmax(axis=1)
 
 
-def clusters_by(criterion, X, m, k, seed, smallest=0.0):
-    """Cluster of each row, and the weights of the clusters."""
+def tree_by(criterion, mixture, X, responsibilities, smallest=0.0):
+    log_joint = np.column_stack(
+        [
+            np.log(weight) + multivariate_normal.logpdf(X, mean, covariance)
+            for weight, mean, covariance in zip(*mixture[:3])
+        ]
+    )
+    shared, heights = shared_mass(responsibilities), heights_of(log_joint)
+    return merge_tree(
+        mixture, criterion=criterion, shared=shared, heights=heights, smallest=smallest
+    )
+
+
+def clusters_by(criteria, X, m, k, seed, smallest=0.0):
+    """For each criterion the cluster of each row, and the weights of the clusters."""
     mixture, responsibilities = rich_mixture(X, m, seed)
-    shared = shared_mass(responsibilities)
-    tree = merge_tree(mixture, criterion=criterion, shared=shared, smallest=smallest)
-    clusters = cut(tree, k)
-    return labels(responsibilities, clusters), np.bincount(clusters, mixture.weights)
+    for criterion in criteria:
+        clusters = cut(tree_by(criterion, mixture, X, responsibilities, smallest), k)
+        yield labels(responsibilities, clusters), np.bincount(clusters, mixture.weights)
 
 
 def random_mixture(m, d, seed):
@@ -51,7 +64,7 @@ def random_mixture(m, d, seed):
     weights = generator.dirichlet(np.ones(m))
     responsibilities = generator.dirichlet(np.full(m, 0.3), 200)
     moments = Moments(weights, generator.normal(size=(m, d)), covariances)
-    return moments, shared_mass(responsibilities)
+    return moments, shared_mass(responsibilities), heights_of(np.log(responsibilities))
 
 
 def test_kl_cost_of_two_gaussians_by_hand():
@@ -68,6 +81,46 @@ def test_overlap_cost_of_two_components_by_hand():
     np.testing.assert_allclose(tree.costs, [-np.log(3 / 8)])
 
 
+def test_saddle_cost_of_two_components_by_hand():
+    # Log-densities at three rows. Peaks 3 and 2; both are dense to 1 at the second row, so the
+    # lower one stands out by 1; its weight is 1/4.
+    heights = heights_of(np.array([[3.0, -2.0], [1.0, 1.5], [0.0, 2.0]]))
+    moments = TWO._replace(weights=np.array([0.75, 0.25]))
+    tree = merge_tree(moments, criterion="saddle", heights=heights)
+    np.testing.assert_allclose(tree.costs, [1 * np.sqrt(0.25)])
+
+
+def test_components_that_no_row_has_in_common_join_last_and_by_kl():
+    log_joint = np.array([[0.0, -1.0, -99.0], [-1.0, 0.0, -99.0], [-99.0, -99.0, 0.0]])
+    moments = Moments(np.full(3, 1 / 3), np.array([[0.0], [1.0], [50.0]]), np.ones((3, 1, 1)))
+    tree = merge_tree(moments, criterion="saddle", heights=heights_of(log_joint))
+    np.testing.assert_array_equal(tree.pairs, [[0, 1], [2, 3]])
+    assert tree.costs[0] < NO_SADDLE < tree.costs[1]
+
+
+def test_scattered_rows_do_not_bridge_a_valley():
+    # Two parallel curves of six components each, and a broad one over both for outliers.
+    generator = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [300, 300, 150])
+    X = generator.uniform([0, -1], [6, 2], (750, 2))
+    X[:600, 1] = truth[:600] + generator.normal(0, 0.12, 600)
+    line = np.arange(6) + 0.5
+    means = np.vstack([np.column_stack([line, 0 * line]), np.column_stack([line, 0 * line + 1])])
+    covariances = np.array([np.diag([0.12, 0.015])] * 12 + [np.diag([3.0, 0.75])])
+    weights = np.append(np.full(12, 0.8 / 12), 0.2)
+    mixture = Moments(weights, np.vstack([means, [[3.0, 0.5]]]), covariances)
+    densities = np.column_stack(
+        [w * multivariate_normal.pdf(X, *one) for w, *one in zip(*mixture[:3])]
+    )
+    responsibilities = densities / densities.sum(axis=1, keepdims=True)
+    found = {}
+    for criterion in ("overlap", "saddle"):
+        tree = tree_by(criterion, mixture, X, responsibilities)
+        found[criterion] = labels(responsibilities, cut(tree, 2))[:600]
+    assert adjusted_rand_score(truth[:600], found["saddle"]) > 0.95
+    assert adjusted_rand_score(truth[:600], found["overlap"]) < 0.5
+
+
 def test_row_weights_of_the_shared_mass_equal_repeats():
     generator = np.random.default_rng(0)
     responsibilities = generator.dirichlet(np.ones(4), 30)
@@ -76,22 +129,41 @@ def test_row_weights_of_the_shared_mass_equal_repeats():
     np.testing.assert_allclose(shared_mass(responsibilities, counts), shared_mass(repeated))
 
 
-@pytest.mark.parametrize("criterion", ["kl", "overlap"])
+@pytest.mark.parametrize("criterion", ["kl", "overlap", "saddle"])
 def test_each_merge_costs_what_the_merged_components_cost_afresh(criterion):
-    mixture, shared = random_mixture(7, 3, seed=1)
-    tree = merge_tree(mixture, criterion=criterion, shared=shared)
+    mixture, shared, heights = random_mixture(7, 3, seed=1)
+    tree = merge_tree(mixture, criterion=criterion, shared=shared, heights=heights)
     for k in range(6, 1, -1):
         clusters = cut(tree, k)
         members = np.eye(k)[clusters]
         merged = moment_match(mixture, clusters)
-        fresh = merge_tree(merged, criterion=criterion, shared=members.T @ shared @ members)
+        fresh = merge_tree(
+            merged,
+            criterion=criterion,
+            shared=members.T @ shared @ members,
+            heights=heights_within(heights, clusters),
+        )
         np.testing.assert_allclose(fresh.costs[0], tree.costs[7 - k], rtol=1e-10)
 
 
-@pytest.mark.parametrize("criterion", ["kl", "overlap"])
+def heights_within(heights, clusters):
+    """Those of unions: the highest peak of each, the highest saddle between two."""
+    k = clusters.max() + 1
+    peaks = np.array([heights.peaks[clusters == c].max() for c in range(k)])
+    saddles = np.array(
+        [
+            [heights.saddles[np.ix_(clusters == a, clusters == b)].max() for b in range(k)]
+            for a in range(k)
+        ]
+    )
+    np.fill_diagonal(saddles, -np.inf)
+    return Heights(peaks, saddles)
+
+
+@pytest.mark.parametrize("criterion", ["kl", "overlap", "saddle"])
 def test_cuts_nest_and_the_tree_is_in_the_numbering_of_scipy(criterion):
-    mixture, shared = random_mixture(12, 2, seed=2)
-    tree = merge_tree(mixture, criterion=criterion, shared=shared)
+    mixture, shared, landscape = random_mixture(12, 2, seed=2)
+    tree = merge_tree(mixture, criterion=criterion, shared=shared, heights=landscape)
     heights = np.arange(11.0)  # scipy wants them to rise, which the order of merges does
     sizes = [np.sum(cut(tree, 11 - t) == cut(tree, 11 - t)[leaf_of(tree, t)]) for t in range(11)]
     assert is_valid_linkage(np.column_stack([tree.pairs, heights, np.array(sizes, float)]))
@@ -113,7 +185,7 @@ def leaf_of(tree, step):
 
 
 def test_moment_match_keeps_the_moments_of_the_whole():
-    moments, _ = random_mixture(6, 2, seed=3)
+    moments, *_ = random_mixture(6, 2, seed=3)
     all_of = moment_match(moments, np.zeros(6, int))
     by_parts = moment_match(moments, np.array([0, 1, 0, 2, 1, 2]))
     twice = moment_match(by_parts, np.zeros(3, int))
@@ -126,8 +198,11 @@ def test_empty_and_far_components_leave_no_nan():
     means = np.array([[0.0], [1e3], [1.0], [1e6]])
     moments = Moments(weights, means, np.ones((4, 1, 1)))
     responsibilities = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
-    for criterion in ("kl", "overlap"):
-        tree = merge_tree(moments, criterion=criterion, shared=shared_mass(responsibilities))
+    heights = heights_of(np.log(np.maximum(responsibilities, 1e-300)))
+    for criterion in ("kl", "overlap", "saddle"):
+        tree = merge_tree(
+            moments, criterion=criterion, shared=shared_mass(responsibilities), heights=heights
+        )
         assert np.isfinite(tree.costs).all()
         matched = moment_match(moments, cut(tree, 3))
         assert all(np.isfinite(array).all() for array in matched[:3])
@@ -167,6 +242,8 @@ def test_impossible_requests_say_so():
         merge_tree(ONE, criterion="ward")
     with pytest.raises(ValueError, match="shared mass"):
         merge_tree(ONE, criterion="overlap")
+    with pytest.raises(ValueError, match="heights"):
+        merge_tree(ONE, criterion="saddle")
 
 
 def test_the_medoid_is_the_partition_that_agrees_most():
@@ -177,20 +254,19 @@ def test_the_medoid_is_the_partition_that_agrees_most():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("criterion", ["kl", "overlap"])
-def test_a_grid_of_25_gaussians_is_found(criterion, seed):
+def test_a_grid_of_25_gaussians_is_found(seed):
     generator = np.random.default_rng(seed)
     truth = generator.integers(0, 25, 2500)
     X = np.column_stack([truth // 5, truth % 5]) + generator.normal(0, 0.12, (2500, 2))
-    found, _ = clusters_by(criterion, X, 75, 25, seed)
-    assert adjusted_rand_score(truth, found) > 0.98
+    for found, _ in clusters_by(("kl", "overlap", "saddle"), X, 75, 25, seed):
+        assert adjusted_rand_score(truth, found) > 0.98
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_two_moons_are_unions_by_overlap(seed):
+def test_two_moons_are_unions(seed):
     X, truth = make_moons(800, noise=0.06, random_state=seed)
-    found, _ = clusters_by("overlap", X, 30, 2, seed)
-    assert adjusted_rand_score(truth, found) > 0.98
+    for found, _ in clusters_by(("overlap", "saddle"), X, 30, 2, seed):
+        assert adjusted_rand_score(truth, found) > 0.98
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -199,8 +275,8 @@ def test_clusters_of_one_row_in_a_hundred_are_kept(seed):
     sizes = [3000, 30, 30]
     truth = np.repeat([0, 1, 2], sizes)
     X = np.array([[0, 0], [6, 0], [0, 6]])[truth] + generator.normal(0, 0.6, (3060, 2))
-    found, _ = clusters_by("overlap", X, 30, 3, seed, smallest=0.003)
-    assert adjusted_rand_score(truth, found) > 0.98
+    for found, _ in clusters_by(("overlap", "saddle"), X, 30, 3, seed, smallest=0.003):
+        assert adjusted_rand_score(truth, found) > 0.98
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -210,14 +286,14 @@ def test_a_fifth_of_noise_makes_no_cluster(seed):
     centres = np.array([[0, 0], [4, 0], [0, 4], [4, 4], [2, 2]])
     X = centres[truth] + generator.normal(0, 0.3, (800, 2))
     X = np.concatenate([X, generator.uniform(-2, 6, (200, 2))])
-    found, weights = clusters_by("overlap", X, 40, 5, seed, smallest=0.03)
-    assert adjusted_rand_score(truth, found[:800]) > 0.95
-    assert weights.min() >= 0.03
+    for found, weights in clusters_by(("overlap", "saddle"), X, 40, 5, seed, smallest=0.03):
+        assert adjusted_rand_score(truth, found[:800]) > 0.95
+        assert weights.min() >= 0.03
 
 
 @pytest.mark.parametrize("criterion", ["kl", "overlap"])
 def test_a_tree_joins_the_cheapest_pair_of_all_each_time(criterion):
-    mixture, shared = random_mixture(9, 3, seed=4)
+    mixture, shared, _ = random_mixture(9, 3, seed=4)
     probabilities = np.random.default_rng(4).dirichlet(np.ones(3), 9)
     mixture = mixture._replace(probabilities=probabilities)
     tree = merge_tree(mixture, criterion=criterion, shared=shared)

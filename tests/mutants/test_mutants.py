@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ASCEND, SEARCH = "tests/engine/test_ascend.py", "tests/search/test_diversified.py"
+REDUCE = "tests/search/test_reduce.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
@@ -77,6 +78,18 @@ MUTANTS = {
         "[: schedule.together]",
         "[:1]",
         f"{SEARCH}::test_many_clusters_along_a_curve_are_found",
+    ),
+    "scattered rows count against ellipses": (
+        "search/reduce.py",
+        "return levels[-1].bic <= least or beside_scattered(searching, levels[-1].components) <= least",
+        "return levels[-1].bic <= least",
+        f"{REDUCE}::test_outliers_are_no_reason_to_take_crossing_ellipses_for_unions",
+    ),
+    "any level of unions": (
+        "search/reduce.py",
+        "return found[int(np.argmax(clear))]",
+        "return found[0]",
+        f"{REDUCE}::test_unions_are_read_where_their_clusters_are_parted_most_clearly",
     ),
     "relaxation without its prior": (
         "search/relax.py",

