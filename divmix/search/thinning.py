@@ -90,7 +90,7 @@ def saddles(searching: Searching, components: Components) -> MergeTree:
         searching.family.moments(components),
         criterion="saddle",
         heights=heights_of(log_joint),
-        smallest=smallest_weight(searching, searching.schedule.least_share_of_unions),
+        smallest=smallest_weight(searching, searching.schedule.least_share),
     )
 
 

@@ -44,10 +44,8 @@ class Schedule:
     # Difference of BIC from which on unions are better than k components: strong evidence to Kass
     # and Raftery (1995).
     strong: float = 6.0
-    # What counts as a cluster of its own: this share of 1 / k where unions start a mixture of k
-    # components, where they are the clusters, and rows for each parameter of a mean.
+    # What counts as a cluster of its own: this share of 1 / k, and rows for each parameter.
     least_share: float = 0.03
-    least_share_of_unions: float = 0.2
     least_rows: int = 3
     settled: float = 1e-5  # nats per row
 
