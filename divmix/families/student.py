@@ -17,6 +17,7 @@ from divmix.families.structure import is_empty
 from divmix.kernels.sums import Sums
 
 START_DOF = 10.0
+NEWTON_STEPS = 60  # at most; six do as a rule, an end of the range takes about fifty bisections
 DOF_RANGE = (1.0, 200.0)  # below, the mean is undefined; above, it is a Gaussian
 
 
@@ -118,23 +119,33 @@ class Student(LocationScale):
 
     def _degrees_of_freedom(self, sums: Sums, components: Components) -> Array:
         """Solve the score equation of nu for each component (Peel and McLachlan, eq. 32)."""
-        from scipy.optimize import brentq
         from scipy.special import digamma
 
-        d = components.means.shape[1]
+        full = ~is_empty(sums.mass)
         dof = components.degrees_of_freedom.copy()
-        for j in np.flatnonzero(~is_empty(sums.mass)):
-            half = 0.5 * (dof[j] + d)
-            known = 1 + sums.log_scale[j] / sums.mass[j] + digamma(half) - np.log(half)
-
-            def score(nu: float, known: float = known) -> float:
-                return np.log(0.5 * nu) - digamma(0.5 * nu) + known
-
-            low, high = DOF_RANGE
-            if score(low) <= 0:
-                dof[j] = low
-            elif score(high) >= 0:
-                dof[j] = high
-            else:
-                dof[j] = brentq(score, low, high)
+        half = 0.5 * (dof[full] + components.means.shape[1])
+        known = 1 + sums.log_scale[full] / sums.mass[full] + digamma(half) - np.log(half)
+        dof[full] = solved_degrees(known)
         return dof
+
+
+def solved_degrees(known: Array) -> Array:
+    """nu (m,) within DOF_RANGE with log(nu / 2) - digamma(nu / 2) + known = 0, known (m,).
+
+    The score falls in nu. Newton steps in log nu, of all components at once; one that would leave
+    the interval in which the root lies is a bisection.
+    """
+    from scipy.special import digamma, polygamma
+
+    low, high = (np.full(len(known), np.log(end)) for end in DOF_RANGE)
+    at = 0.5 * (low + high)
+    for _ in range(NEWTON_STEPS):
+        half = 0.5 * np.exp(at)
+        score = np.log(half) - digamma(half) + known
+        low, high = np.where(score > 0, at, low), np.where(score > 0, high, at)
+        step = at - score / (1 - half * polygamma(1, half))
+        step = np.where((step >= low) & (step <= high), step, 0.5 * (low + high))
+        moved, at = np.abs(step - at).max(initial=0.0), step
+        if moved < 1e-12:
+            break
+    return np.exp(at)

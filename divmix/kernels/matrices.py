@@ -30,9 +30,9 @@ def are_wide(covariances, floor):
     m, d = covariances.shape[:2]
     wide, own, factor = np.empty(m, np.bool_), np.empty((d, d)), np.empty((d, d))
     for j in range(m):
-        own[:] = covariances[j]
-        for k in range(d):
-            own[k, k] -= floor[k]
+        for a in range(d):
+            for b in range(a + 1):
+                own[a, b] = covariances[j, a, b] - (floor[a] if a == b else 0.0)
         wide[j] = _factorise(own, factor)
     return wide
 

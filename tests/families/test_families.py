@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import digamma
 
 from divmix.families import STRUCTURES, Components, make_family
 from divmix.families.structure import floor_eigenvalues
+from divmix.families.student import DOF_RANGE, solved_degrees
 
 CASES = [
     ("gaussian", "spherical"),
@@ -144,6 +147,23 @@ def test_drawn_rows_have_the_components_moments(law, structure):
         np.testing.assert_allclose(rows.mean(axis=0), components.means[j], atol=0.05)
         expected = family.variances(components)[j]
         np.testing.assert_allclose(rows.var(axis=0), expected, rtol=0.05)
+
+
+def test_degrees_of_freedom_solve_the_score_equation_and_keep_to_their_range():
+    known = np.array([-3.0, -1.0, -0.3, -0.1, -0.02, -0.0051, 0.0, 1.0])
+    wanted = []
+    for own in known:
+        low, high = DOF_RANGE
+
+        def score(nu, own=own):
+            return np.log(nu / 2) - digamma(nu / 2) + own
+
+        inside = score(low) > 0 > score(high)
+        wanted.append(
+            brentq(score, low, high, xtol=1e-12) if inside else (low if score(low) < 0 else high)
+        )
+    np.testing.assert_allclose(solved_degrees(known), wanted, rtol=1e-9)
+    assert wanted[0] == DOF_RANGE[0] and wanted[-1] == DOF_RANGE[1]
 
 
 def test_degrees_of_freedom_are_found_again():
