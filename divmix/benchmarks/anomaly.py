@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from divmix.anomaly.detector import fit_density, score_rows
+from divmix.anomaly.detector import fit_density, score_itself
 from divmix.benchmarks import anomaly_peers
 from divmix.benchmarks.labelled import LABEL, find_sets
 from divmix.design.design import Design
@@ -89,8 +89,8 @@ def run(
 
 def own_scores(table: pa.Table, seed: int) -> np.ndarray:
     """Scores (n,) with default settings."""
-    mixture = fit_density(table, DetectSettings(seed=seed), itself=True)
-    return score_rows(mixture, iter([table]), ("fdr", 0.05), itself=True).score
+    fitted = fit_density(table, DetectSettings(seed=seed), itself=True)
+    return score_itself(fitted, ("fdr", 0.05)).score
 
 
 def peer_scores(name: str, table: pa.Table, seed: int) -> np.ndarray:

@@ -154,6 +154,8 @@ def print_detection(found: dict[str, Any]) -> None:
     facts += [("note", note) for note in found["notes"]]
     for name, value in facts:
         out.print(Text(f"  {name:<14}  {value}"))
+    out.print()
+    out.print(table(found["highest"]))
 
 
 def print_model(document: dict[str, Any]) -> None:

@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 import divmix
 from divmix.anomaly.detector import (
     Detection,
+    Fitted,
     calibration_of,
-    check_level,
     detect,
     fit_density,
     load_detector,
+    score_itself,
     score_rows,
+    why_none,
 )
 from divmix.core import Interrupted
 from divmix.errors import UsageError
@@ -43,6 +45,7 @@ def run_detect(
     score: Sequence[str] = (),
     model: str | Path | None = None,
     run: Path | None = None,
+    only_flagged: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -50,7 +53,7 @@ def run_detect(
     """Score `score`, or else `sources`, by a density of `sources`, or by a `model`.
 
     Writes row, score, p_value, flagged and because to `output` ("-" is CSV on stdout, None writes
-    nothing) and with `run` a folder with the model. Returns what was found, or None when
+    nothing), with `only_flagged` of the flagged rows alone, and with `run` a folder with the model. Returns what was found, or None when
     `should_stop` ended the fit: then nothing is written.
     Raises InputError, UsageError, FitError, ModelFileError, OutputError.
     """
@@ -67,14 +70,14 @@ def run_detect(
         place = None if run is None else stack.enter_context(run_folder.claimed(run, overwrite))
         stack.enter_context(limited_threads(settings.threads, progress))
         if model is not None:
-            mixture, notes = load_detector(model), []
+            fitted, notes = Fitted(load_detector(model)), []
         else:
             progress.stage("reading " + ", ".join(map(str, sources)))
             reader = open_table(sources, **reading_options(tables))
             table = reader.read()
             notes = list(reader.notes)
             try:
-                mixture = fit_density(
+                fitted = fit_density(
                     table,
                     settings,
                     tables,
@@ -87,18 +90,25 @@ def run_detect(
             except Interrupted:
                 return None
         density_there = time.monotonic()
-        itself = model is None and not score
-        check_level(calibration_of(mixture), *rule, itself=itself)
+        mixture, itself = fitted.mixture, model is None and not score
         progress.stage("scoring")
-        if itself:
-            batches, rows, locate = iter([table]), table.num_rows, reader.locate
+        if fitted.scores is not None:
+            scored = score_itself(fitted, rule)
         else:
-            new = open_table(score or sources, **mixture.design.reading_options())
-            batches, rows, locate = new.batches(BATCH_ROWS), new.rows, new.locate
-        scored = score_rows(
-            mixture, batches, rule, itself=itself, locate=locate, progress=progress, total=rows
-        )
-        found = detect(mixture, scored, rule)
+            if itself:
+                batches, rows, locate = iter([table]), table.num_rows, reader.locate
+            else:
+                new = open_table(score or sources, **mixture.design.reading_options())
+                batches, rows, locate = new.batches(BATCH_ROWS), new.rows, new.locate
+            scored = score_rows(
+                mixture, batches, rule, locate=locate, progress=progress, total=rows
+            )
+        found = detect(mixture, scored, rule, storey=settings.storey)
+        notes.extend(found.notes)
+        if not found.flagged.any():
+            known = len(calibration_of(mixture).scores)
+            against_itself = fitted.scores is not None
+            notes.append(why_none(found, known, *rule, itself=against_itself))
         document = _document(
             mixture,
             found,
@@ -111,12 +121,13 @@ def run_detect(
         if place is not None:
             write_run(place, mixture, document)
         if output is not None:
-            run_folder.write_table(output, table_of(found), overwrite)
+            run_folder.write_table(output, table_of(found, only_flagged), overwrite)
     return document
 
 
-def table_of(found: Detection) -> Iterator[pa.RecordBatch]:
-    """`row, score, p_value, flagged, because`; empty cells where nothing can be said."""
+def table_of(found: Detection, only_flagged: bool = False) -> Iterator[pa.RecordBatch]:
+    """`row, score, p_value, flagged, because`, of all rows or of the flagged ones; empty cells
+    where nothing can be said."""
     n = len(found.score)
     for start in range(0, max(n, 1), BATCH_ROWS):
         part = slice(start, min(start + BATCH_ROWS, n))
@@ -127,7 +138,8 @@ def table_of(found: Detection) -> Iterator[pa.RecordBatch]:
             columns[name] = pc.if_else(known, values, pa.scalar(None, pa.float64()))
         columns["flagged"] = arrays.booleans(found.flagged[part])
         columns["because"] = pa.array(found.because[part], pa.string())
-        yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        yield batch.filter(columns["flagged"]) if only_flagged else batch
 
 
 def write_run(place: ClaimedFolder, mixture: Mixture, document: dict[str, Any]) -> None:
@@ -159,5 +171,15 @@ def _document(
         "family": mixture.family.name,
         "settings": settings.to_dict() | tables.to_dict(),
         "times": {name: round(seconds, 3) for name, seconds in times.items()},
-        "notes": [*notes, *found.notes],
+        "notes": notes,
+        "highest": [
+            {
+                "row": int(row),
+                "score": round(float(found.score[row]), 4),
+                "p_value": float(f"{found.p_value[row]:.3g}"),
+                "flagged": bool(found.flagged[row]),
+                "because": found.because[row],
+            }
+            for row in found.highest
+        ],
     }
