@@ -168,7 +168,8 @@ def _climb(
     rows: MemoryRows, family: AnyFamily, components: Components, iterations: int, monitor: Monitor
 ) -> Components:
     searching = Searching(rows, family, None, monitor)
-    prior = searching.weak(components, PRIOR)
+    # A diagonal member of a wide table needs none: each variance has all rows.
+    prior = searching.weak(components, PRIOR) if searching.columns <= MOST_FULL_COLUMNS else None
     return searching.climb("refine", components, prior, iterations)
 
 

@@ -44,15 +44,16 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
         rows = slice(start, start + size)
         joint = _log_joint(pool, X[rows])
         whole = _by_member(pool, joint)
-        numbers = conditionals(pool, X[rows])
-        place = {int(feature): i for i, feature in enumerate(numbers.features)}
+        found = conditionals(pool, X[rows])
+        others = _by_member(pool, joint[:, :, None] - found.log_density)
+        of_numbers = (others - whole[:, :, None]).mean(axis=1)
+        place = {int(feature): i for i, feature in enumerate(found.features)}
         for j, block in enumerate(blocks):
             if len(block) == 1 and int(block[0]) in place:
-                own = numbers.log_density[:, :, place[int(block[0])]]
-            else:
-                own = pool.family.log_marginal(X[rows], pool.components, block)
-            others = _by_member(pool, joint - own)
-            surprisals[rows, j] = (others - whole).mean(axis=1)
+                surprisals[rows, j] = of_numbers[:, place[int(block[0])]]
+                continue
+            own = pool.family.log_marginal(X[rows], pool.components, block)
+            surprisals[rows, j] = (_by_member(pool, joint - own) - whole).mean(axis=1)
     return surprisals
 
 
@@ -137,8 +138,12 @@ def _log_joint(pool: Pool, X: Array) -> Array:
 
 
 def _by_member(pool: Pool, terms: Array) -> Array:
-    """Sums of exp(terms) (n, m) over the components of each member, in logs, (n, members)."""
+    """Sums of exp(terms) (n, m, ...) over the components of each member, in logs,
+    (n, members, ...)."""
     starts = np.flatnonzero(np.diff(pool.members, prepend=-1))
     ends = [*starts[1:], len(pool.members)]
-    own = [log_sum_exp(terms[:, start:end]) for start, end in zip(starts, ends)]
+    own = [
+        terms[:, start] if end == start + 1 else log_sum_exp(terms[:, start:end])
+        for start, end in zip(starts, ends)
+    ]
     return np.stack(own, axis=1) + np.log(len(own))
