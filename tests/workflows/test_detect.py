@@ -226,6 +226,36 @@ def test_only_flagged_rows_are_written_under_their_numbers(folder, tmp_path):
     assert found.flagged.all() and set(range(480, 500)) <= set(found.row)
 
 
+def clean_columns(kind, n, generator):
+    if kind == "normal":
+        return generator.normal(size=(n, 4)) @ generator.normal(size=(4, 4))
+    if kind == "student":
+        return generator.standard_t(3, size=(n, 4))
+    if kind == "log-normal":
+        return np.exp(generator.normal(size=(n, 4)))
+    centres = 5 * generator.normal(size=(3, 4))
+    return centres[generator.choice(3, n, p=[0.5, 0.3, 0.2])] + generator.normal(size=(n, 4))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("n", [300, 2_000])
+@pytest.mark.parametrize("kind", ["normal", "student", "log-normal", "mixture"])
+def test_clean_tables_against_themselves_have_few_small_p_values_and_no_flags(kind, n):
+    from divmix.anomaly.detector import detect as flagged_by
+    from divmix.anomaly.detector import fit_density, score_itself
+
+    shares, flagged, rule = [], [], ("fdr", 0.05)
+    for seed in range(20):
+        X = clean_columns(kind, n, np.random.default_rng(seed))
+        table = pa.table({f"x{j}": X[:, j].copy() for j in range(4)})
+        fitted = fit_density(table, DetectSettings(), itself=True)
+        scored = score_itself(fitted, rule)
+        shares.append([(scored.p_value <= level).mean() / level for level in (0.05, 0.01, 0.001)])
+        flagged.append(flagged_by(fitted.mixture, scored, rule).flagged.any())
+    assert (np.mean(shares, axis=0) <= 1.15).all()
+    assert np.mean(flagged) <= 0.06
+
+
 def test_a_model_without_calibration_says_how_to_get_one(folder, tmp_path):
     from divmix.settings import DiversifiedSettings, TableSettings
     from divmix.workflows.fit import run_fit
