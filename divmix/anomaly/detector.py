@@ -7,52 +7,70 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 import divmix
 from divmix.anomaly import density, p_values, surprisal
+from divmix.anomaly import pool as pools
+from divmix.anomaly.pool import Pool
+from divmix.anomaly.reasons import Reasons
 from divmix.core import Interrupted
+from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
+from divmix.families.family import Array
 from divmix.model.calibration import HELD_OUT, TRAINING, Calibration
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
 from divmix.rows import Features, MemoryRows
 from divmix.settings import DetectSettings, DetectTableSettings, TableSettings
 
-# Rows kept from the density, to calibrate it: one half of a small table, since the number of these
-# rows bounds how small a p-value can be, and a fifth of a large one.
+# Rows kept from the density of clean rows, to calibrate it: one half of a small table, since the
+# number of these rows bounds how small a p-value can be, and a fifth of a large one.
 LARGE_SHARE, SMALL_SHARE, ENOUGH_HELD_OUT, MOST_HELD_OUT = 0.2, 0.5, 10_000, 50_000
 # The mixture that an encoder may be trained along with; its alpha is the default of a fit.
 JOINT = JointTraining(clusters=10, alpha=0.03)
 TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column
+HIGHEST = 10  # rows with the highest scores, which have reasons in any case
+
+
+class Fitted(NamedTuple):
+    """A calibrated density; and where a table is held against itself the design matrix X (n, d)
+    of its rows and their scores (n,) by densities that have not seen them, NaN for incomplete
+    rows."""
+
+    mixture: Mixture
+    X: Array | None = None
+    scores: Array | None = None
 
 
 class Scored(NamedTuple):
     """What a density says of n rows: score (n,) in nats, p_value (n,); NaN for incomplete rows.
 
     X (c, d) and unseen (c, blocks), which values no training row had, belong to the `candidates`
-    (c,), the rows that may be flagged.
+    (c,), the rows that may be flagged and those with the highest scores.
     """
 
-    score: np.ndarray
-    p_value: np.ndarray
-    candidates: np.ndarray
-    X: np.ndarray
-    unseen: np.ndarray
+    score: Array
+    p_value: Array
+    candidates: NDArray[np.int64]
+    X: Array
+    unseen: NDArray[np.bool_]
 
 
 class Detection(NamedTuple):
-    """Scores, p-values and flags (n,), the columns that make each flagged row surprising, and
-    notes."""
+    """Scores, p-values and flags (n,), the columns that make flagged rows and the `highest` (h,)
+    ones surprising, and notes."""
 
-    score: np.ndarray
-    p_value: np.ndarray
-    flagged: np.ndarray
+    score: Array
+    p_value: Array
+    flagged: NDArray[np.bool_]
     because: list[str | None]
+    highest: NDArray[np.int64]
     notes: list[str]
 
 
@@ -66,12 +84,12 @@ def fit_density(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     notes: list[str] | None = None,
-) -> Mixture:
+) -> Fitted:
     """A calibrated density of the rows of a table.
 
-    itself: whether the table's own rows are to be scored; unless they are said to be clean, all of
-    them are fitted then, and calibrate too. `notes` is added to. Raises InputError, FitError,
-    and Interrupted when `should_stop` ended the fit.
+    itself: whether the table's own rows are to be scored; unless they are said to be clean, there
+    may be anomalies among them. `notes` is added to. Raises InputError, FitError, and Interrupted
+    when `should_stop` ended the fit.
     """
     progress, notes = progress or Progress(), [] if notes is None else notes
     tables = tables or DetectTableSettings()
@@ -80,33 +98,50 @@ def fit_density(
     notes += notes_on_roles(rows.roles, tables)
     mixed = settings.training == "mixed" or (settings.training == "auto" and itself)
     used = np.flatnonzero(rows.row_weights > 0)
-    held_out = np.sort(generator.permutation(used)[: _held_out(len(used))])
-    fit_weights = rows.row_weights.copy()
-    all_rows = itself and settings.training != "clean"  # then no row is left to calibrate with
-    if not all_rows:
-        fit_weights[held_out] = 0.0
     progress.stage("fitting a density")
     monitor = Monitor(None, should_stop, progress)
-    fit = density.robust if mixed else density.detailed
     features = Features(design.indicator, design.far_rows, design.categories)
-    family, components = fit(
-        MemoryRows(rows.X, fit_weights, features), generator, monitor, settings.components
-    )
+    everything = MemoryRows(rows.X, rows.row_weights, features)
+    if mixed:
+        fitted = used
+        if len(used) > pools.FITTED_ROWS:
+            fitted = np.sort(generator.choice(used, pools.FITTED_ROWS, replace=False))
+        sample = everything.take(fitted)
+        members = pools.fit_members(sample, generator, monitor, settings.components)
+        pool = pools.pooled(members)
+        notes.append(
+            "training rows: anomalies may be among them; the mean of "
+            f"{len(members)} mixtures, {pool.components.count} student components in all"
+        )
+        progress.stage("scoring each row by densities that have not seen it")
+        scores = pools.held_out_scores(everything, fitted, members, generator, monitor)
+        known, source = scores[used], TRAINING
+        scores[~rows.complete] = np.nan
+    else:
+        held_out = np.sort(generator.permutation(used)[: _held_out(len(used))])
+        weights = rows.row_weights.copy()
+        weights[held_out] = 0.0
+        pool = density.detailed(
+            everything.reweighted(weights), generator, monitor, settings.components
+        )
+        notes.append(
+            f"training rows: taken to be normal; {pool.components.count} gaussian components"
+        )
+        X = rows.X[held_out]
+        known, source = surprisal.score(pool, X, design.unseen_values(X)), HELD_OUT
+        used = held_out
     if should_stop():
         raise Interrupted
+    mixture = _calibrated(pool, design, rows, used, known, source)
     about = {
         "divmix": divmix.__version__,
         "rows": len(rows.X),
-        "rows_used": len(used),
+        "rows_used": int((rows.row_weights > 0).sum()),
         "settings": settings.to_dict() | tables.to_dict(),
         "log_likelihood": None,
     }
-    order = np.argsort(-components.weights, kind="stable")
-    mixture = Mixture(family, components.take(order), np.arange(components.count), design, about)
-    kind = "anomalies may be among them" if mixed else "taken to be normal"
-    notes.append(f"training rows: {kind}; {components.count} {family.name} components")
-    known = used if all_rows else held_out
-    return _calibrated(mixture, rows, known, TRAINING if all_rows else HELD_OUT)
+    mixture = replace(mixture, about=about)
+    return Fitted(mixture, rows.X, scores) if mixed and itself else Fitted(mixture)
 
 
 def _held_out(rows: int) -> int:
@@ -114,12 +149,34 @@ def _held_out(rows: int) -> int:
     return max(1, int(min(wanted, MOST_HELD_OUT)))
 
 
-def _calibrated(mixture: Mixture, rows: DesignMatrix, known: np.ndarray, source: str) -> Mixture:
-    X = rows.X[known]
-    scores = np.sort(surprisal.score(mixture, X, mixture.design.unseen_values(X)))
-    sample = X[np.linspace(0, len(X) - 1, min(len(X), TYPICAL_ROWS)).astype(int)]
-    typical = np.median(surprisal.by_column(mixture, sample), axis=0)
-    return replace(mixture, calibration=Calibration(scores, typical, source))
+def _calibrated(
+    pool: Pool,
+    design: Design,
+    rows: DesignMatrix,
+    calibrating: NDArray[np.int64],
+    known: Array,
+    source: str,
+) -> Mixture:
+    """The model of a pool, with the scores `known` of the rows that calibrate."""
+    order = np.lexsort((-pool.components.weights, pool.members))
+    pool = Pool(pool.family, pool.components.take(order), pool.members[order])
+    places = np.linspace(0, len(calibrating) - 1, min(len(calibrating), TYPICAL_ROWS)).astype(int)
+    sample = rows.X[calibrating[places]]
+    design.unseen_values(sample)  # puts back in place what constant columns differ in
+    typical = np.median(surprisal.by_column(pool, sample, design.blocks), axis=0)
+    return Mixture(
+        pool.family,
+        pool.components,
+        np.arange(pool.components.count),
+        design,
+        {},
+        calibration=Calibration(np.sort(known), typical, source, pool.members),
+    )
+
+
+def pool_of(mixture: Mixture) -> Pool:
+    """The mixtures of a model whose log-densities are averaged. Raises UsageError."""
+    return Pool(mixture.family, mixture.components, calibration_of(mixture).members)
 
 
 def load_detector(path: str | Path) -> Mixture:
@@ -139,20 +196,14 @@ def calibration_of(mixture: Mixture, name: str = "the model") -> Calibration:
     return mixture.calibration
 
 
-def check_level(calibration: Calibration, rule: str, level: float, *, itself: bool) -> None:
-    """Raises UsageError where no row could ever be flagged."""
-    known = len(calibration.scores)
-    least = p_values.smallest_p_value(known)
-    against_itself = itself and calibration.source == TRAINING
-    if against_itself or rule not in ("fdr", "alpha_level") or least <= level:
-        return
-    needed = int(np.ceil(1 / level)) - 1
-    share = SMALL_SHARE if calibration.source == HELD_OUT else 1
-    raise UsageError(
-        f"{known:,} rows calibrate, so no p-value is below {least:.2g}: at "
-        f"--{rule.replace('_', '-')} {level:g} nothing could be flagged",
-        hint=f"{int(np.ceil(needed / share)):,} training rows are needed, or --contamination",
-    )
+def score_itself(fitted: Fitted, rule: tuple[str, float]) -> Scored:
+    """The rows of the table of the fit, held against each other."""
+    assert fitted.X is not None and fitted.scores is not None
+    p_value = p_values.own_p_values(fitted.scores)
+    known = calibration_of(fitted.mixture).scores
+    may_be = _may_be_flagged(fitted.scores, p_value, known, *rule)
+    X = fitted.X[may_be]
+    return Scored(fitted.scores, p_value, may_be, X, fitted.mixture.design.unseen_values(X))
 
 
 def score_rows(
@@ -160,30 +211,26 @@ def score_rows(
     batches: Iterable[pa.RecordBatch],
     rule: tuple[str, float],
     *,
-    itself: bool = False,
     locate: Locate = row_name,
     progress: Progress | None = None,
     total: int | None = None,
 ) -> Scored:
     """Score tables in batches; of the rows only those that may be flagged are kept.
 
-    itself: whether these are the rows of the training table. Raises InputError.
+    Raises InputError.
     """
     progress, done = progress or Progress(), 0
     parts: list[Scored] = []
-    calibration = calibration_of(mixture)
-    known = calibration.scores
-    against_itself = itself and calibration.source == TRAINING
-    p_values_of = p_values.tail_p_values if against_itself else p_values.conformal_p_values
+    pool, known = pool_of(mixture), calibration_of(mixture).scores
     for batch in batches:
         transformed = mixture.design.transform(
             batch, unknown="ignore", first_row=done, locate=locate
         )
         unseen = mixture.design.unseen_values(transformed.X)
-        scores = surprisal.score(mixture, transformed.X, unseen)
+        scores = surprisal.score(pool, transformed.X, unseen)
         scores[~transformed.complete] = np.nan
-        p_value = p_values_of(scores, known)
-        may_be = np.flatnonzero(_may_be_flagged(scores, p_value, known, *rule))
+        p_value = p_values.conformal_p_values(scores, known)
+        may_be = _may_be_flagged(scores, p_value, known, *rule)
         parts.append(Scored(scores, p_value, done + may_be, transformed.X[may_be], unseen[may_be]))
         done += batch.num_rows
         progress.rows(done, total)
@@ -191,36 +238,82 @@ def score_rows(
 
 
 def _may_be_flagged(
-    scores: np.ndarray, p_value: np.ndarray, known: np.ndarray, rule: str, level: float
-) -> np.ndarray:
-    """Rows of one batch that the rule may flag once all rows are seen."""
+    scores: Array, p_value: Array, known: Array, rule: str, level: float
+) -> NDArray[np.int64]:
+    """Rows of one batch that the rule may flag once all rows are seen, or that may be among the
+    highest."""
     if rule == "contamination":
-        return ~np.isnan(scores)
-    if rule == "threshold":
-        return scores > np.quantile(known, level)
-    return p_value <= level
+        may_be = ~np.isnan(scores)
+    elif rule == "threshold":
+        may_be = scores > np.quantile(known, level)
+    else:
+        may_be = p_value <= level
+    may_be[_highest(scores)] = True
+    return np.flatnonzero(may_be)
 
 
-def detect(mixture: Mixture, scored: Scored, rule: tuple[str, float]) -> Detection:
+def _highest(scores: Array) -> NDArray[np.int64]:
+    """The HIGHEST rows, the highest one first."""
+    there = int((~np.isnan(scores)).sum())
+    return np.argsort(-scores, kind="stable")[: min(HIGHEST, there)]  # NaN comes last
+
+
+def detect(
+    mixture: Mixture, scored: Scored, rule: tuple[str, float], *, storey: bool = False
+) -> Detection:
     """Which rows are flagged, and because of what."""
     calibration = calibration_of(mixture)
     known = calibration.scores
-    flagged = p_values.flags(scored.score, scored.p_value, known, *rule)
+    flagged = p_values.flags(scored.score, scored.p_value, known, *rule, storey=storey)
+    highest = _highest(scored.score)
+    told = flagged.copy()
+    told[highest] = True
     because: list[str | None] = [None] * len(flagged)
-    of_candidates = flagged[scored.candidates]
-    reasons = surprisal.because(
-        mixture,
-        scored.X[of_candidates],
-        scored.unseen[of_candidates],
-        calibration.typical,
-    )
-    for row, reason in zip(scored.candidates[of_candidates], reasons):
-        because[row] = reason
+    of_candidates = told[scored.candidates]
+    reasons = Reasons(pool_of(mixture), mixture.design, calibration.typical)
+    texts = reasons.of(scored.X[of_candidates], scored.unseen[of_candidates])
+    for row, text in zip(scored.candidates[of_candidates], texts):
+        because[row] = text
     notes = []
     repeated = len(known) - len(np.unique(known))
-    if repeated:
+    if repeated and calibration.source == HELD_OUT:
         notes.append(
             f"{repeated:,} of {len(known):,} scores that calibrate are repeated: equal scores "
             "count as higher"
         )
-    return Detection(scored.score, scored.p_value, flagged, because, notes)
+    return Detection(scored.score, scored.p_value, flagged, because, highest, notes)
+
+
+def why_none(found: Detection, known: int, rule: str, level: float, *, itself: bool) -> str:
+    """Why a rule flagged nothing, and which rule would: a sentence.
+
+    known: scores that calibrate; itself: whether the table was held against itself.
+    """
+    rows = int((~np.isnan(found.score)).sum())
+    option = f"--{rule.replace('_', '-')} {level:g}"
+    share = max(0.01, np.ceil(100 * HIGHEST / max(rows, 1)) / 100)
+    other = f"--contamination {min(share, 1.0):g} flags the highest {min(share, 1.0):.0%}"
+    nothing = f"{option} flags nothing"
+    if rule in ("fdr", "alpha_level") and not itself:
+        least = p_values.smallest_p_value(known)
+        if rule == "alpha_level" and least > level:
+            return (
+                f"{option} cannot flag: with {known:,} rows that calibrate no p-value is below "
+                f"{least:.2g}, {int(np.ceil(1 / level)) - 1:,} are needed; {other}"
+            )
+        needed = int(np.ceil(rows * least / level))
+        if rule == "fdr" and needed > rows:
+            return (
+                f"{option} cannot flag: with {known:,} rows that calibrate no p-value is below "
+                f"{least:.2g}, {int(np.ceil(1 / level)) - 1:,} are needed; {other}"
+            )
+        single = max(0.01, np.ceil(100 * least) / 100)
+        if rule == "fdr" and needed > 1:
+            return (
+                f"{nothing}: with {known:,} rows that calibrate it takes {needed:,} of these "
+                f"{rows:,} rows beyond all of them; --alpha-level {single:g} flags single rows, {other}"
+            )
+    if rule in ("fdr", "alpha_level"):
+        smallest = np.nanmin(found.p_value) if rows else np.nan
+        nothing += f": the smallest p-value among {rows:,} rows is {smallest:.2g}"
+    return f"{nothing}; {other}"

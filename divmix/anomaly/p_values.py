@@ -6,19 +6,15 @@ a row like those has a p-value up to t with probability at most t. The known sco
 `model.calibration.Calibration`.
 """
 
-import math
-
 import numpy as np
 
-# A table that is scored against itself has no other rows to be held against: beyond the share of
-# EXTRAPOLATED its p-values are those of a generalised Pareto tail (Pickands 1975), whose scale and
-# shape follow from the scores at these upper shares, each one half of the one before. They lie far
-# inside, where anomalies change them little. Surprisals have a tail close to exponential, shape
-# 0, since rows less likely than e^-s hold little mass; more than MOST_SHAPE tells of anomalies.
-TAIL = (0.4, 0.2, 0.1)
-EXTRAPOLATED = TAIL[-1]
-MOST_SHAPE = 0.3
-FEWEST_FOR_TAIL = 100
+# Of a table's own scores the upper half says how the tail begins; the highest tenth, where
+# anomalies may be, is only counted there.
+BODY, ANOMALOUS = 0.5, 0.1
+FEWEST_FOR_TAIL = 50
+# A group apart is looked for among the highest tenth: the gap below it is held against as many
+# steps that come next, of which there must be enough.
+STEPS, FEWEST_STEPS = 50, 10
 
 
 def conformal_p_values(scores: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -31,38 +27,63 @@ def conformal_p_values(scores: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(scores), np.nan, (1 + at_least) / (1 + len(known)))
 
 
-def tail_p_values(scores: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """p-values (n,) of scores that are among the `known` (c,) ascending ones themselves.
+def own_p_values(scores: np.ndarray) -> np.ndarray:
+    """p-values (n,) of the scores of a table that is held against itself; NaN for NaN.
 
-    The share of scores at least as high, which says nothing about the highest ones: there the
-    Pareto tail takes over. Sound while fewer than EXTRAPOLATED of the rows are anomalies.
+    The lower of two, which a model makes smaller than ranks can be: the scores of normal rows fall
+    off like an exponential or faster. Those of `anomaly.pool` do where columns fall off like a
+    power or faster, and no more than ANOMALOUS of the rows are anomalies.
     """
-    at_least = len(known) - np.searchsorted(known, scores, side="left")
-    shares = np.maximum(at_least, 1) / len(known)
-    if len(known) < FEWEST_FOR_TAIL:
-        return np.where(np.isnan(scores), np.nan, shares)
-    first, second, third = np.quantile(known, 1 - np.array(TAIL))
-    shape, scale = _pareto(second - first, third - second)
-    if scale <= 0:
-        return np.where(np.isnan(scores), np.nan, shares)
-    excess = np.maximum(scores - third, 0.0) / scale
-    log_tail = -excess if shape == 0 else -np.log1p(shape * excess) / shape
-    beyond = scores > third
-    p_values = np.where(beyond, np.minimum(shares, EXTRAPOLATED * np.exp(log_tail)), shares)
-    return np.where(np.isnan(scores), np.nan, p_values)
+    p_values = np.full(len(scores), np.nan)
+    there = np.flatnonzero(~np.isnan(scores))
+    own = scores[there]
+    p_values[there] = np.minimum(tail_p_values(own), apart_p_values(own))
+    return p_values
 
 
-def _pareto(lower: float, upper: float) -> tuple[float, float]:
-    """Shape and scale of the tail beyond two steps, in each of which one half of the rest stays.
+def tail_p_values(scores: np.ndarray) -> np.ndarray:
+    """How rarely an exponential tail comes so far, (n,); ranks in the BODY of the scores.
 
-    Of the excess Y: P(Y > y) = (1 + shape y / scale)^(-1 / shape), shape 0 the exponential.
+    Of the excess over the middle score the highest tenth is censored, so that anomalies do not
+    change it. With k excesses seen that sum to T, censored ones cut off, P(Y > y) of a new one is
+    (1 + y / T)^-k, which is exact for an exponential: the error of its rate is taken into account.
     """
-    if lower <= 0 or upper <= 0:
-        return 0.0, 0.0
-    shape = min(max(math.log2(upper / lower), 0.0), MOST_SHAPE)
-    halving = math.log(2) if shape == 0 else (2**shape - 1) / shape
-    # The scale grows from step to step by 2^shape; `upper` is the second step.
-    return shape, upper / halving * 2**shape
+    n, known = len(scores), np.sort(scores)
+    ranks = np.maximum(n - np.searchsorted(known, scores, side="left"), 1) / max(n, 1)
+    if n < FEWEST_FOR_TAIL:
+        return ranks
+    start, censored = np.quantile(known, [BODY, 1 - ANOMALOUS])
+    excess = np.minimum(known[known > start], censored) - start
+    seen, total = int((known[known > start] <= censored).sum()), excess.sum()
+    if total <= 0:
+        return ranks
+    beyond = len(excess) / n * (1 + np.maximum(scores - start, 0.0) / total) ** -seen
+    return np.where(scores > start, beyond, ranks)
+
+
+def apart_p_values(scores: np.ndarray) -> np.ndarray:
+    """How rarely a group of rows as high as each one lies as far apart from the rest, (n,).
+
+    In an exponential tail i times the step from the i-th highest score to the next is again
+    exponential, for all i alike (Renyi 1953), and of a lighter tail the higher ones are smaller.
+    So a step is held against the sum S of the k next ones: P(D > x) = (1 + x / S)^-k. Each row has
+    the least of the steps below it, times the number of steps looked at.
+    """
+    n, order = len(scores), np.argsort(-scores, kind="stable")
+    known = scores[order]
+    steps = np.arange(1, n) * -np.diff(known)
+    places = np.flatnonzero(steps > 1e-9 * np.abs(known).max(initial=1.0))  # ties are one score
+    looked_at = np.searchsorted(places, max(1, int(ANOMALOUS * n)))
+    total = np.concatenate([[0.0], np.cumsum(steps[places])])
+    found = np.ones(n)
+    for at in range(looked_at):
+        until = min(at + 1 + STEPS, len(places))
+        count, inner = until - at - 1, total[until] - total[at + 1]
+        if count >= FEWEST_STEPS:
+            found[places[at]] = looked_at * (1 + steps[places[at]] / inner) ** -count
+    p_values = np.empty(n)
+    p_values[order] = np.minimum.accumulate(np.minimum(found, 1.0)[::-1])[::-1]
+    return p_values
 
 
 def smallest_p_value(known: int) -> float:
@@ -70,13 +91,24 @@ def smallest_p_value(known: int) -> float:
     return 1 / (1 + known)
 
 
+def share_of_normal_rows(p_values: np.ndarray) -> float:
+    """An upper estimate of it from p-values above one half (Storey 2002), at most 1."""
+    return min(1.0, 2 * (1 + (p_values > 0.5).sum()) / len(p_values))
+
+
 def flags(
-    scores: np.ndarray, p_values: np.ndarray, known: np.ndarray, rule: str, level: float
+    scores: np.ndarray,
+    p_values: np.ndarray,
+    known: np.ndarray,
+    rule: str,
+    level: float,
+    *,
+    storey: bool = False,
 ) -> np.ndarray:
     """(n,) bool: which rows a rule flags; NaN scores are not flagged.
 
-    rule "fdr" (Benjamini and Hochberg 1995; with conformal p-values: Bates et al. 2023),
-    "alpha_level", "contamination" or "threshold"; `known` (c,) are the scores that calibrate.
+    rule "fdr" (Benjamini and Hochberg 1995; with conformal p-values: Bates et al. 2023; with
+    `storey` at the level over the share of normal rows), "alpha_level", "contamination" or "threshold"; `known` (c,) are the scores that calibrate.
     """
     there = ~np.isnan(scores)
     flagged = np.zeros(len(scores), bool)
@@ -85,7 +117,9 @@ def flags(
     if rule == "fdr":
         from scipy.stats import false_discovery_control
 
-        flagged[there] = false_discovery_control(p_values[there]) <= level
+        own = p_values[there]
+        normal = share_of_normal_rows(own) if storey else 1.0
+        flagged[there] = normal * false_discovery_control(own) <= level
     elif rule == "alpha_level":
         flagged[there] = p_values[there] <= level
     elif rule == "contamination":

@@ -1,82 +1,149 @@
-"""How surprising a row is, and which of its columns make it so.
+"""How surprising a row is, and each of its columns given the others.
 
 The score of a row is its surprisal -log p(x) in nats, in the units of the prepared columns: the
-Jacobian of a logarithm or a scale, the same for a column whatever the density, does not enter.
-A column contributes its conditional surprisal -log p(x_j | x_others), exact for normal and
-Student-t components and for categories, in excess of what is typical of it.
+Jacobian of a logarithm or a scale, the same for a column whatever the density, does not enter. Of a
+pool of mixtures it is the mean of theirs. A column's conditional surprisal is -log p(x_j | x_others),
+exact for normal and Student-t components and for categories.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from divmix.families import AnyFamily, Components
+from divmix.anomaly.pool import Pool
+from divmix.families import Components, Mixed
+from divmix.families.family import Array
 from divmix.families.posterior import log_sum_exp, log_weights
-from divmix.model.mixture import Mixture
 from divmix.tables.batches import BLOCK_ROWS
 
 # Nats for a value that no training row had, in a column that was constant or of categories: it
 # stands for infinity, but two such values still count more than one, and tables hold numbers.
 UNSEEN_VALUE = 1e6
-MOST_NAMED = 3  # columns named of a row
-LEAST_SHARE = 0.05  # of the contributions, for a column to be named
+CELLS = 4_000_000  # of arrays of rows x components x columns
 
 
-def score(mixture: Mixture, X: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+def score(pool: Pool, X: Array, unseen: NDArray[np.bool_]) -> Array:
     """Scores (n,) of rows X (n, d) of the design matrix.
 
     unseen (n, blocks) bool: see `Design.unseen_values`.
     """
-    return -mixture.score(X).log_density + UNSEEN_VALUE * unseen.sum(axis=1)
-
-
-def by_column(mixture: Mixture, X: np.ndarray) -> np.ndarray:
-    """-log p(x_j | x_others) of each block of features, (n, blocks), nats, for rows X (n, d)."""
-    blocks = mixture.design.blocks
-    if len(blocks) == 1:
-        return -mixture.score(X).log_density[:, None]
-    surprisals = np.zeros((len(X), len(blocks)))
+    scores = np.empty(len(X))
     for start in range(0, len(X), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        surprisals[rows] = _conditional(mixture.family, mixture.all_components, X[rows], blocks)
+        scores[rows] = -_by_member(pool, _log_joint(pool, X[rows])).mean(axis=1)
+    return scores + UNSEEN_VALUE * unseen.sum(axis=1)
+
+
+def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:
+    """-log p(x_j | x_others) of each block of features, (n, blocks), nats, for rows X (n, d)."""
+    surprisals = np.zeros((len(X), len(blocks)))
+    size = rows_at_once(pool)
+    for start in range(0, len(X), size):
+        rows = slice(start, start + size)
+        joint = _log_joint(pool, X[rows])
+        whole = _by_member(pool, joint)
+        found = conditionals(pool, X[rows])
+        others = _by_member(pool, joint[:, :, None] - found.log_density)
+        of_numbers = (others - whole[:, :, None]).mean(axis=1)
+        place = {int(feature): i for i, feature in enumerate(found.features)}
+        for j, block in enumerate(blocks):
+            if len(block) == 1 and int(block[0]) in place:
+                surprisals[rows, j] = of_numbers[:, place[int(block[0])]]
+                continue
+            own = pool.family.log_marginal(X[rows], pool.components, block)
+            surprisals[rows, j] = (_by_member(pool, joint - own) - whole).mean(axis=1)
     return surprisals
 
 
-def _conditional(
-    family: AnyFamily, components: Components, X: np.ndarray, blocks: Sequence[np.ndarray]
-) -> np.ndarray:
-    """log p(x_others) - log p(x) for each block, (n, blocks)."""
-    log_w = log_weights(components.weights)
-    joint = log_w + family.log_densities(X, components)
-    whole = log_sum_exp(joint)
-    surprisals = np.empty((len(X), len(blocks)))
-    for j, block in enumerate(blocks):
-        if family.is_independent(block):
-            others = joint - family.log_marginal(X, components, block)
-        else:
-            rest = np.setdiff1d(np.arange(X.shape[1]), block)
-            others = log_w + family.log_marginal(X, components, rest)
-        surprisals[:, j] = log_sum_exp(others) - whole
-    return surprisals
+def rows_at_once(pool: Pool) -> int:
+    """Rows of which arrays (rows, components, columns) are made at a time."""
+    return int(np.clip(CELLS // pool.components.means.size, 1, BLOCK_ROWS))
 
 
-def because(mixture: Mixture, X: np.ndarray, unseen: np.ndarray, typical: np.ndarray) -> list[str]:
-    """The columns that make each row surprising, and their shares: `src_bytes 62%, flag 21%`.
+def marginal(pool: Pool, X: Array, block: NDArray[np.int64]) -> Array:
+    """-log p(x_block) of one block of features alone, (n,), nats."""
+    log_w = log_weights(pool.components.weights)
+    terms = log_w + pool.family.log_marginal(X, pool.components, block)
+    return -_by_member(pool, terms).mean(axis=1)
 
-    X (n, d), unseen (n, blocks) bool, typical (blocks,) conditional surprisals of known rows, nats.
-    Where a row has unseen values, only these are named.
+
+class Conditionals(NamedTuple):
+    """Each number given the others, in each component: features (c,), and log p(x_j | x_others),
+    location and squared scale, (n, m, c)."""
+
+    features: NDArray[np.int64]
+    log_density: Array
+    location: Array
+    square: Array
+
+
+def conditionals(pool: Pool, X: Array) -> Conditionals:
+    """Of rows X (n, d), by the precisions L of the components.
+
+    Given the others x_j is about x_j - (L delta)_j / L_jj with variance 1 / L_jj, or, in a Student-t
+    component of nu degrees of freedom, again t: nu + c - 1 of them, squared scale
+    (nu + distance of the others) / (nu + c - 1) / L_jj.
     """
-    names = mixture.design.block_names
-    excess = np.maximum(by_column(mixture, X) - typical, 0.0)
-    any_unseen = unseen.any(axis=1, keepdims=True)
-    contributions = np.where(any_unseen, np.where(unseen, UNSEEN_VALUE, 0.0), excess)
-    totals = contributions.sum(axis=1)
-    largest = np.argsort(-contributions, axis=1, kind="stable")[:, :MOST_NAMED]
-    reasons = []
-    for row, total, columns in zip(contributions, totals, largest):
-        shares = row[columns] / total if total > 0 else np.zeros(len(columns))
-        named = [
-            f"{names[j]} {share:.0%}" for j, share in zip(columns, shares) if share >= LEAST_SHARE
-        ]
-        reasons.append(", ".join(named))
-    return reasons
+    family, components = pool.family, pool.components
+    features = np.arange(X.shape[1])
+    numbers = family
+    if isinstance(family, Mixed):
+        features, numbers = family.categories.numeric, family.numbers
+        components = family.of_numbers(components)
+    N = X[:, features]
+    shape = (len(N), components.count, len(features))
+    residual, square, others = np.empty(shape), np.empty(shape), np.empty(shape)
+    precisions = _precisions(numbers.structure, components, numbers.axis_aligned)
+    for j, precision in enumerate(precisions):
+        delta = N - components.means[j]
+        pushed = delta * precision if precision.ndim == 1 else delta @ precision
+        diagonal = precision if precision.ndim == 1 else np.diagonal(precision)
+        residual[:, j] = pushed / diagonal
+        square[:, j] = 1 / diagonal
+        distance = (delta * pushed).sum(axis=1, keepdims=True)
+        others[:, j] = np.maximum(distance - residual[:, j] ** 2 * diagonal, 0.0)
+    location = N[:, None, :] - residual
+    if components.dof is None:
+        log_density = -0.5 * (np.log(2 * np.pi * square) + residual**2 / square)
+        return Conditionals(features, log_density, location, square)
+    from scipy.special import gammaln
+
+    dof = components.dof[:, None] + len(features) - 1
+    square *= (components.dof[:, None] + others) / dof
+    log_density = (
+        gammaln(0.5 * (dof + 1))
+        - gammaln(0.5 * dof)
+        - 0.5 * np.log(np.pi * dof * square)
+        - 0.5 * (dof + 1) * np.log1p(residual**2 / (dof * square))
+    )
+    return Conditionals(features, log_density, location, square)
+
+
+def log_others(pool: Pool, X: Array, found: Conditionals) -> Array:
+    """log of weight times p(x_others) of each number in each component, (n, m, c)."""
+    return _log_joint(pool, X)[:, :, None] - found.log_density
+
+
+def _precisions(structure, components: Components, diagonal: bool) -> Sequence[Array]:
+    m, d = components.means.shape
+    if diagonal:
+        return list(1 / structure.variances(components.covariances, m, d))
+    return list(np.linalg.inv(structure.as_full(components.covariances, m, d)))
+
+
+def _log_joint(pool: Pool, X: Array) -> Array:
+    return log_weights(pool.components.weights) + pool.family.log_densities(X, pool.components)
+
+
+def _by_member(pool: Pool, terms: Array) -> Array:
+    """Sums of exp(terms) (n, m, ...) over the components of each member, in logs,
+    (n, members, ...)."""
+    starts = np.flatnonzero(np.diff(pool.members, prepend=-1))
+    ends = [*starts[1:], len(pool.members)]
+    own = [
+        terms[:, start] if end == start + 1 else log_sum_exp(terms[:, start:end])
+        for start, end in zip(starts, ends)
+    ]
+    return np.stack(own, axis=1) + np.log(len(own))

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from divmix.anomaly.detector import fit_density, score_rows
+from divmix.anomaly.detector import calibration_of, fit_density, score_itself
+from divmix.anomaly.p_values import flags
 from divmix.benchmarks import anomaly_peers
 from divmix.benchmarks.labelled import LABEL, find_sets
 from divmix.design.design import Design
@@ -27,10 +28,12 @@ PEERS = {
     "LOF": anomaly_peers.local_outlier_factor,
     "k-NN": anomaly_peers.nearest_neighbours,
     "ECOD": anomaly_peers.ecod,
-    "GMM 1": anomaly_peers.gaussian_mixture(anomaly_peers.FEW),
-    "GMM 8": anomaly_peers.gaussian_mixture(anomaly_peers.SEVERAL),
+    "COPOD": anomaly_peers.copod,
+    "GMM 4": anomaly_peers.gaussian_mixture(anomaly_peers.FEW),
 }
-NEEDS = {"ECOD": "pyod"}
+NEEDS = {"ECOD": "pyod", "COPOD": "pyod"}
+MEASURES = ("auroc", "average_precision", "precision_at_n")
+RULE = ("fdr", 0.05)  # the default one
 
 
 def run(
@@ -39,7 +42,9 @@ def run(
     sets: tuple[str, ...] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """AUROC and average precision on each set, means over `seeds`.
+    """AUROC, average precision and precision at n on each set, means over `seeds`; and what the
+    default rule of divmix flags: how many rows, the share of the anomalies among them, and the
+    share of the flags that are none.
 
     Peers see the columns standardised. Raises InputError for a folder without labelled tables.
     """
@@ -50,47 +55,73 @@ def run(
         if name in NEEDS and not find_spec(NEEDS[name])
     ]
     peers = [name for name in PEERS if name not in NEEDS or find_spec(NEEDS[name])]
-    rows, seconds = [], dict.fromkeys(["divmix", *peers], 0.0)
+    rows, told, seconds = [], [], dict.fromkeys(["divmix", *peers], 0.0)
     for path in find_sets(data, sets):
         progress.stage(f"{path.stem}: {seeds} seeds")
         table = open_table([path]).read()
         truth = np.asarray(table.column(LABEL)).astype(float) == 1
         table = table.drop_columns([LABEL])
-        found: dict[str, list[dict[str, Any]]] = {name: [] for name in seconds}
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in seconds}
+        flagged = []
         for seed in range(seeds):
             for name in seconds:
                 started = time.perf_counter()
-                scores = (
-                    own_scores(table, seed)
-                    if name == "divmix"
-                    else (peer_scores(name, table, seed))
-                )
+                if name == "divmix":
+                    scores, own_flags = own_scores(table, seed)
+                    flagged.append(figures_of_flags(truth, own_flags))
+                else:
+                    scores = peer_scores(name, table, seed)
                 seconds[name] += (time.perf_counter() - started) / seeds
-                found[name].append(anomaly_metrics(truth, scores))
-        for measure in ("auroc", "average_precision"):
+                found[name].append(figures(truth, scores))
+        for measure in MEASURES:
             rows.append(
                 {"set": path.stem, "rows": table.num_rows, "measure": measure}
-                | {
-                    name: round(float(np.mean([one[measure] for one in each])), 4)
-                    for name, each in found.items()
-                }
+                | {name: _mean_of(each, measure) for name, each in found.items()}
             )
-        progress.note(f"{path.stem}: " + ", ".join(f"{n} {rows[-2][n]}" for n in seconds))
+        told.append(
+            {"set": path.stem, "anomalies": int(truth.sum())}
+            | {name: _mean_of(flagged, name) for name in flagged[0]}
+        )
+        progress.note(f"{path.stem}: " + ", ".join(f"{n} {rows[-3][n]}" for n in seconds))
     return {
         "title": f"Anomaly scores, fitted on all rows without labels, mean of {seeds} seeds",
         "rows": rows,
-        "means": [
-            _mean(rows, measure, list(seconds)) for measure in ("auroc", "average_precision")
-        ],
+        "means": [_mean(rows, measure, list(seconds)) for measure in MEASURES],
+        "flags": told,
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "left_out": left_out,
     }
 
 
-def own_scores(table: pa.Table, seed: int) -> np.ndarray:
-    """Scores (n,) with default settings."""
-    mixture = fit_density(table, DetectSettings(seed=seed), itself=True)
-    return score_rows(mixture, iter([table]), ("fdr", 0.05), itself=True).score
+def figures(truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """Of scores (n,): AUROC, average precision, and the precision among as many of the highest as
+    there are anomalies."""
+    known = anomaly_metrics(truth, scores)
+    highest = np.argsort(-scores, kind="stable")[: truth.sum()]
+    return {name: known[name] for name in MEASURES[:2]} | {
+        "precision_at_n": float(truth[highest].mean())
+    }
+
+
+def figures_of_flags(truth: np.ndarray, flagged: np.ndarray) -> dict[str, float]:
+    """How many rows are flagged, the share of the anomalies found, and of false ones among them."""
+    return {
+        "flags": float(flagged.sum()),
+        "found": float(flagged[truth].mean()),
+        "false": float((~truth[flagged]).mean()) if flagged.any() else 0.0,
+    }
+
+
+def _mean_of(each: list[dict[str, float]], name: str) -> float:
+    return round(float(np.mean([one[name] for one in each])), 4)
+
+
+def own_scores(table: pa.Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (n,) and flags (n,) with default settings."""
+    fitted = fit_density(table, DetectSettings(seed=seed), itself=True)
+    scored = score_itself(fitted, RULE)
+    known = calibration_of(fitted.mixture).scores
+    return scored.score, flags(scored.score, scored.p_value, known, *RULE)
 
 
 def peer_scores(name: str, table: pa.Table, seed: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 Scorer = Callable[[np.ndarray], np.ndarray]
-FEW, SEVERAL = 1, 8  # components of the mixtures
+FEW, SEVERAL = 4, 8  # components of the mixtures
 
 
 def mahalanobis(X: np.ndarray, seed: int) -> Scorer:
@@ -47,6 +47,13 @@ def ecod(X: np.ndarray, seed: int) -> Scorer:
     from pyod.models.ecod import ECOD
 
     return ECOD().fit(X).decision_function
+
+
+def copod(X: np.ndarray, seed: int) -> Scorer:
+    """PyOD's empirical copula. Raises ImportError without PyOD."""
+    from pyod.models.copod import COPOD
+
+    return COPOD().fit(X).decision_function
 
 
 def gaussian_mixture(components: int) -> Callable[[np.ndarray, int], Scorer]:

@@ -125,7 +125,7 @@ def own_figures(part: Split, seed: int, encoder: str | None = None) -> dict[str,
     """What default settings make of a split."""
     started = time.perf_counter()
     tables = DetectTableSettings(encoder=encoder)
-    mixture = fit_density(part.training, DetectSettings(seed=seed), tables, itself=False)
+    mixture = fit_density(part.training, DetectSettings(seed=seed), tables, itself=False).mixture
     rule = ("alpha_level", ALPHA_LEVEL)
     known, new = (
         score_rows(mixture, table.to_batches(BATCH_ROWS), rule)

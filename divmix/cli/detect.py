@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from divmix.cli import options
+from divmix.cli import exits, options
 from divmix.cli.signals import GracefulStop
 from divmix.settings import DetectSettings, DetectTableSettings
 
@@ -34,6 +34,10 @@ from divmix.settings import DetectSettings, DetectTableSettings
     metavar="DIR",
     help="Also write a run folder, whose model scores new rows later.",
 )
+@click.option(
+    "--only-flagged", is_flag=True, help="Write the flagged rows alone, under their numbers."
+)
+@click.option("--fail-on-findings", is_flag=True, help="Exit with code 8 when a row is flagged.")
 @options.table_output("-")
 @options.to
 @options.beside
@@ -48,6 +52,8 @@ def command(
     score: tuple[str, ...],
     model: str | None,
     run: Path | None,
+    only_flagged: bool,
+    fail_on_findings: bool,
     output: str,
     to: str,
     keep: str,
@@ -62,8 +68,9 @@ def command(
     """Score, p-value, flag and reason for each row, by a density of DATA.
 
     score is -log density in nats, in the units of the prepared columns. p_value is how rarely a
-    row like those that calibrate scores as high: rows of DATA that the density has not seen, or,
-    where DATA itself is scored, all of them. because names the columns to blame for a flag.
+    normal row scores as high: a rank among rows of DATA that the density has not seen; or, where
+    DATA itself is scored, from a model of the tail of its scores, each by a density that has not
+    seen the row. because names the columns to blame, of flagged rows and of the ten highest.
     Columns are prepared by range, and by logarithm where they have a heavy tail.
     """
     from divmix.cli import show, terminal
@@ -82,6 +89,7 @@ def command(
             score=score,
             model=model,
             run=run,
+            only_flagged=only_flagged,
             overwrite=force,
             beside=options.beside_of(keep, id_column, digits),
             to=to,
@@ -95,6 +103,8 @@ def command(
     if options.looked_at(quiet, verbose):
         show.print_detection(found, progress.told)
         if written is not None:
-            show.print_written(written, found["rows"])
+            show.print_written(written, found["flagged" if only_flagged else "rows"])
         if run is not None:
             show.print_written(f"{run}/", found["rows"])
+    if fail_on_findings and found["flagged"]:
+        ctx.exit(exits.FINDINGS)

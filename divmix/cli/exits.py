@@ -12,7 +12,7 @@ import click
 from divmix.cli.signals import Interrupted
 from divmix.errors import DivmixError
 
-INTERNAL, USAGE, INPUT, CTRL_C, CLOSED_PIPE = 1, 2, 3, 130, 141
+INTERNAL, USAGE, INPUT, FINDINGS, CTRL_C, CLOSED_PIPE = 1, 2, 3, 8, 130, 141
 
 
 def report(error: BaseException, debug: bool = False, as_json: bool = False) -> int:

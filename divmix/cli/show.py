@@ -202,6 +202,8 @@ def print_detection(found: dict[str, Any], told: Collection[str] = frozenset()) 
     ]
     facts += [("note", note) for note in found["notes"] if note not in told]
     print_facts(out, facts)
+    out.print()
+    out.print(table(found["highest"]))
 
 
 def print_sniffed(found: dict[str, Any]) -> None:

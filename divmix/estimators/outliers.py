@@ -111,8 +111,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         columns, weight = weighted(table, sample_weight)
         with limited_threads(settings.threads, Progress()):
             self.mixture_ = fit_density(
-                columns, settings, replace(tables, weight=weight), itself=self.training == "mixed"
-            )
+                columns, settings, replace(tables, weight=weight), itself=False
+            ).mixture
             self._settle(self._scored(table, SCORES_ALONE))
         return self
 
@@ -182,14 +182,14 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
 
         With training="clean" a rank among rows that the density has not seen (split conformal;
         Vovk et al. 2005), which is valid whatever the density. With "mixed" an estimate: a rank
-        among the training rows, in their upper tenth a generalised Pareto tail (Pickands 1975).
+        among the training rows, each by densities that have not seen it.
         """
         check_is_fitted(self)
         return self._like(X, "p_value", self._scored(self._table(X), SCORES_ALONE).p_value)
 
     @with_value_errors
     def explain(self, X: Any) -> Any:
-        """The columns that make each row improbable and their shares, (n,) str: `price 62%, age 21%`."""
+        """The columns that make each row improbable, (n,) str: `temp_c 84.1, usually 18 to 43`."""
         check_is_fitted(self)
         scored = self._scored(self._table(X), EVERY_ROW)
         reasons = np.array(detect(self.mixture_, scored, EVERY_ROW).because, dtype=object)
@@ -213,8 +213,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
 
     def _scored(self, table: pa.Table, rule: tuple[str, float]) -> Scored:
         with limited_threads(self.n_jobs, Progress()):
-            itself = self.training == "mixed"
-            return score_rows(self.mixture_, _batches(table), rule, itself=itself)
+            return score_rows(self.mixture_, _batches(table), rule)
 
     def _like(self, X: Any, name: str, values: np.ndarray) -> Any:
         if self.output == "same" and frames.is_frame(X):

@@ -212,6 +212,6 @@ class Mixture:
             design,
             document["about"],
             parts.hierarchy(document, arrays, family, components),
-            parts.calibration(document, arrays, len(design.blocks)),
+            parts.calibration(document, arrays, len(design.blocks), components.count),
             parts.noise(arrays, family),
         )

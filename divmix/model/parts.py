@@ -38,12 +38,13 @@ def of_hierarchy(hierarchy: Hierarchy | None) -> Parts:
 
 
 def of_calibration(calibration: Calibration | None) -> Parts:
-    """Scores, typical surprisals and their source; nothing without a calibration."""
+    """Scores, typical surprisals, members and source; nothing without a calibration."""
     if calibration is None:
         return {}, {}
     return {"calibration": calibration.source}, {
         "calibration_scores": calibration.scores,
         "calibration_typical": calibration.typical,
+        "calibration_members": calibration.members,
     }
 
 
@@ -122,14 +123,23 @@ def hierarchy(
     return found
 
 
-def calibration(document: Document, arrays: Arrays, blocks: int) -> Calibration | None:
-    """The scores of known rows, None where the file holds none. Raises KeyError, ValueError."""
+def calibration(
+    document: Document, arrays: Arrays, blocks: int, components: int
+) -> Calibration | None:
+    """The scores of known rows, None where the file holds none. Raises KeyError, ValueError.
+
+    A file without members, of an older divmix, has one mixture.
+    """
     if "calibration" not in document:
         return None
+    members = arrays.get("calibration_members", np.zeros(components))
     found = Calibration(
-        arrays["calibration_scores"], arrays["calibration_typical"], document["calibration"]
+        arrays["calibration_scores"],
+        arrays["calibration_typical"],
+        document["calibration"],
+        members.astype(np.int64),
     )
-    found.check(blocks)
+    found.check(blocks, components)
     return found
 
 

@@ -38,6 +38,12 @@ class DetectSettings(Settings):
         help="Flag so that at most this share of the flags is expected to be wrong "
         "(Benjamini-Hochberg). The default rule, with 0.05.",
     )
+    storey: bool = option(
+        False,
+        section="Flags",
+        help="With --fdr: at the level over the share of normal rows, estimated from the p-values "
+        "above one half (Storey). Flags more where anomalies are many.",
+    )
     alpha_level: float | None = option(
         None,
         section="Flags",
@@ -75,7 +81,7 @@ class DetectSettings(Settings):
         section="Density",
         at_least=1,
         metavar="M",
-        help="Most components of the density.  [default: 64 for clean rows, 4 for mixed ones]",
+        help="Most components of a mixture.  [default: 64 for clean rows, 4 for mixed ones]",
     )
     seed: int = option(
         0,
@@ -97,4 +103,6 @@ class DetectSettings(Settings):
         if len(given) > 1:
             flags = " and ".join(f"--{name.replace('_', '-')}" for name, _ in given)
             raise UsageError(f"{flags} are two rules", hint="one rule flags: keep one of them")
+        if self.storey and given and given[0][0] != "fdr":
+            raise UsageError("--storey is about --fdr", hint="leave --storey out, or use --fdr")
         return given[0] if given else ("fdr", 0.05)

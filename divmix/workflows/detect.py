@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 import divmix
 from divmix.anomaly.detector import (
     Detection,
+    Fitted,
     calibration_of,
-    check_level,
     detect,
     fit_density,
     load_detector,
+    score_itself,
     score_rows,
+    why_none,
 )
 from divmix.core import Interrupted
 from divmix.errors import UsageError
@@ -44,6 +46,7 @@ def run_detect(
     score: Sequence[str] = (),
     model: str | Path | None = None,
     run: Path | None = None,
+    only_flagged: bool = False,
     overwrite: bool = False,
     beside: Beside = NOTHING_BESIDE,
     to: str = "csv",
@@ -53,7 +56,8 @@ def run_detect(
     """Score `score`, or else `sources`, by a density of `sources`, or by a `model`.
 
     Writes row, score, p_value, flagged and because, with the columns `beside`, to `output` ("-" is
-    stdout in the format `to`, None writes nothing) and with `run` a folder with the model. Returns what was found, or None when
+    stdout in the format `to`, None writes nothing), with `only_flagged` of the flagged rows alone, and
+    with `run` a folder with the model. Returns what was found, or None when
     `should_stop` ended the fit: then nothing is written.
     Raises InputError, UsageError, FitError, ModelFileError, OutputError.
     """
@@ -70,7 +74,7 @@ def run_detect(
         place = None if run is None else stack.enter_context(run_folder.claimed(run, overwrite))
         stack.enter_context(limited_threads(settings.threads, progress))
         if model is not None:
-            mixture, notes = load_detector(model), []
+            fitted, notes = Fitted(load_detector(model)), []
         else:
             progress.stage("reading " + ", ".join(map(str, sources)))
             reader = open_table(sources, **reading_options(tables))
@@ -78,7 +82,7 @@ def run_detect(
             table, written = parted(reader.read(names), len(reader.names))
             notes = list(reader.notes)
             try:
-                mixture = fit_density(
+                fitted = fit_density(
                     table,
                     settings,
                     tables,
@@ -91,25 +95,32 @@ def run_detect(
             except Interrupted:
                 return None
         density_there = time.monotonic()
-        itself = model is None and not score
-        check_level(calibration_of(mixture), *rule, itself=itself)
+        mixture, itself = fitted.mixture, model is None and not score
         progress.stage("scoring")
-        if itself:
-            batches, rows, locate = iter([table]), table.num_rows, reader.locate
+        if fitted.scores is not None:
+            scored = score_itself(fitted, rule)
         else:
-            new = open_table(
-                score or sources, **mixture.design.reading_options(), encoding=tables.encoding
+            if itself:
+                batches, rows, locate = iter([table]), table.num_rows, reader.locate
+            else:
+                new = open_table(
+                    score or sources, **mixture.design.reading_options(), encoding=tables.encoding
+                )
+                names = beside.names(new)
+                kept: list[pa.RecordBatch] = []
+                batches = _aside(new.batches(BATCH_ROWS, names), len(new.names), kept)
+                rows, locate = new.rows, new.locate
+            scored = score_rows(
+                mixture, batches, rule, locate=locate, progress=progress, total=rows
             )
-            names = beside.names(new)
-            kept: list[pa.RecordBatch] = []
-            batches = _aside(new.batches(BATCH_ROWS, names), len(new.names), kept)
-            rows, locate = new.rows, new.locate
-        scored = score_rows(
-            mixture, batches, rule, itself=itself, locate=locate, progress=progress, total=rows
-        )
-        found = detect(mixture, scored, rule)
         if not itself and names:
             written = pa.Table.from_batches(kept)
+        found = detect(mixture, scored, rule, storey=settings.storey)
+        notes.extend(found.notes)
+        if not found.flagged.any():
+            known = len(calibration_of(mixture).scores)
+            against_itself = fitted.scores is not None
+            notes.append(why_none(found, known, *rule, itself=against_itself))
         document = _document(
             mixture,
             found,
@@ -122,9 +133,11 @@ def run_detect(
         if place is not None:
             write_run(place, mixture, document)
         if output is not None:
+            if names and written is not None and only_flagged:
+                written = written.filter(arrays.booleans(found.flagged))
             run_folder.write_table(
                 output,
-                beside.all_joined(table_of(found), written if names else None, names),
+                beside.all_joined(table_of(found, only_flagged), written if names else None, names),
                 overwrite,
                 to=to,
                 sparing=bool(names),
@@ -143,8 +156,9 @@ def _aside(
         yield own
 
 
-def table_of(found: Detection) -> Iterator[pa.RecordBatch]:
-    """`row, score, p_value, flagged, because`; empty cells where nothing can be said."""
+def table_of(found: Detection, only_flagged: bool = False) -> Iterator[pa.RecordBatch]:
+    """`row, score, p_value, flagged, because`, of all rows or of the flagged ones; empty cells
+    where nothing can be said."""
     n = len(found.score)
     for start in range(0, max(n, 1), BATCH_ROWS):
         part = slice(start, min(start + BATCH_ROWS, n))
@@ -155,7 +169,8 @@ def table_of(found: Detection) -> Iterator[pa.RecordBatch]:
             columns[name] = pc.if_else(known, values, pa.scalar(None, pa.float64()))
         columns["flagged"] = arrays.booleans(found.flagged[part])
         columns["because"] = pa.array(found.because[part], pa.string())
-        yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        yield batch.filter(columns["flagged"]) if only_flagged else batch
 
 
 def write_run(place: ClaimedFolder, mixture: Mixture, document: dict[str, Any]) -> None:
@@ -187,5 +202,15 @@ def _document(
         "family": mixture.family.name,
         "settings": settings.to_dict() | tables.to_dict(),
         "times": {name: round(seconds, 3) for name, seconds in times.items()},
-        "notes": [*notes, *found.notes],
+        "notes": notes,
+        "highest": [
+            {
+                "row": int(row),
+                "score": round(float(found.score[row]), 4),
+                "p_value": float(f"{found.p_value[row]:.3g}"),
+                "flagged": bool(found.flagged[row]),
+                "because": found.because[row],
+            }
+            for row in found.highest
+        ],
     }

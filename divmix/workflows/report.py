@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from divmix.anomaly import surprisal
+from divmix.anomaly.pool import Pool
+from divmix.anomaly.reasons import Reasons
 from divmix.anomaly.detector import detect, score_rows
 from divmix.errors import InputError, ModelFileError
 from divmix.model.mixture import Mixture
@@ -276,8 +278,9 @@ def _explained(
 ) -> list[Outlier]:
     """The outliers X (c, d) with the columns that make them so, held against `known` rows."""
     sample = known[np.linspace(0, len(known) - 1, min(len(known), TYPICAL_ROWS)).astype(int)]
-    typical = np.median(surprisal.by_column(mixture, sample), axis=0)
-    reasons = surprisal.because(mixture, X, mixture.design.unseen_values(X), typical)
+    single = Pool(mixture.family, mixture.components, np.zeros(mixture.components.count, np.int64))
+    typical = np.median(surprisal.by_column(single, sample, mixture.design.blocks), axis=0)
+    reasons = Reasons(single, mixture.design, typical).of(X, mixture.design.unseen_values(X))
     return [
         Outlier(int(row), int(assigned.cluster[row]), float(assigned.log_density[row]), reason)
         for row, reason in zip(rows, reasons)

@@ -1,24 +1,9 @@
-"""Densities that anomalies are held against: who has a say in them."""
+"""The density of clean rows."""
 
 import numpy as np
 
-from divmix.anomaly import density, p_values
-from divmix.engine.monitor import Monitor
+from divmix.anomaly import density
 from divmix.rows import MemoryRows
-
-
-def test_the_least_likely_rows_have_no_say():
-    # Scattered rows would make one component's tail as heavy as a tail can be.
-    generator = np.random.default_rng(0)
-    X = np.vstack([generator.normal(size=(425, 2)), generator.uniform(-30, 30, size=(75, 2))])
-    _, components = density.robust(MemoryRows(X), np.random.default_rng(0), Monitor(), 1)
-    assert components.degrees_of_freedom[0] > 5
-
-
-def test_anomalies_do_not_make_the_tail_heavy():
-    # Steps that grow fourfold are anomalies, not a tail without end.
-    shape, scale = p_values._pareto(1.0, 4.0)
-    assert shape == p_values.MOST_SHAPE and scale > 0
 
 
 def test_distinct_rows_carry_the_weight_of_their_repetitions():

@@ -1,21 +1,27 @@
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.stats import multivariate_normal, multivariate_t
 
 from divmix.anomaly import surprisal
+from divmix.anomaly.pool import Pool
+from divmix.anomaly.reasons import Reasons
 from divmix.design.design import Design
 from divmix.design.preprocessing import Preprocessing
 from divmix.families import Components, make_family
-from divmix.model.mixture import Mixture
 from divmix.settings import TableSettings
 
 D, M = 3, 2
 WEIGHTS = np.array([0.3, 0.7])
 
 
-def made_mixture(family, covariance, seed=0):
-    """A mixture over three number columns whose design matrix is the table itself."""
+BLOCKS = tuple(np.arange(D)[:, None])
+
+
+def made_pool(family, covariance, seed=0):
+    """A mixture over three number columns, and a design matrix that is the table itself."""
     generator = np.random.default_rng(seed)
     table = pa.table({f"x{j}": generator.normal(size=50) for j in range(D)})
     design = Design(Preprocessing.learn(table, TableSettings(scale="none")))
@@ -25,13 +31,13 @@ def made_mixture(family, covariance, seed=0):
     dof = np.array([3.0, 8.0]) if family == "student" else None
     means = generator.normal(size=(M, D))
     components = Components(WEIGHTS, means, law.structure.from_full(full), dof)
-    return Mixture(law, components, np.arange(M), design, {})
+    return Pool(law, components, np.zeros(M, np.int64)), design
 
 
-def density_by_scipy(mixture, X, columns):
+def density_by_scipy(pool, X, columns):
     """Mixture density of some columns, from the marginals of whole matrices."""
-    parts, total = mixture.components, 0.0
-    full = mixture.family.structure.as_full(parts.covariances, M, D)
+    parts, total = pool.components, 0.0
+    full = pool.family.structure.as_full(parts.covariances, M, D)
     for j in range(M):
         mean, shape = parts.means[j, columns], full[j][np.ix_(columns, columns)]
         law = (
@@ -56,35 +62,55 @@ def density_by_scipy(mixture, X, columns):
     ],
 )
 def test_the_surprisal_of_a_column_is_that_of_the_whole_less_that_of_the_others(family, covariance):
-    mixture = made_mixture(family, covariance)
+    pool, _ = made_pool(family, covariance)
     X = np.random.default_rng(1).normal(scale=2.0, size=(20, D))
-    found = surprisal.by_column(mixture, X)
+    found = surprisal.by_column(pool, X, BLOCKS)
     for j in range(D):
         others = [i for i in range(D) if i != j]
-        expected = np.log(density_by_scipy(mixture, X, others)) - np.log(
-            density_by_scipy(mixture, X, [0, 1, 2])
+        expected = np.log(density_by_scipy(pool, X, others)) - np.log(
+            density_by_scipy(pool, X, [0, 1, 2])
         )
         np.testing.assert_allclose(found[:, j], expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("family", ["gaussian", "student"])
 @pytest.mark.parametrize("column", range(D))
-def test_an_injected_column_is_named(column):
-    mixture = made_mixture("gaussian", "full")
-    X = np.repeat(mixture.components.means[1:], 5, axis=0)
-    X[:, column] += 30.0
-    reasons = surprisal.because(mixture, X, np.zeros((5, D), bool), np.zeros(D))
-    assert all(reason.startswith(f"x{column} ") for reason in reasons)
+def test_an_injected_column_is_named_with_its_value_and_what_is_usual(column, family):
+    pool, design = made_pool(family, "full")
+    X = np.repeat(pool.components.means[1:], 5, axis=0)
+    X[:, column] += 60.0
+    for reason in Reasons(pool, design, np.zeros(D)).of(X, np.zeros((5, D), bool)):
+        name, value, low, high = re.match(r"(\S+) (\S+), usually (\S+) to ([^;]+)", reason).groups()
+        own = X[0, column] + design.preprocessing.columns[column].center
+        assert name == f"x{column}" and float(value) == pytest.approx(own, rel=1e-5)
+        assert float(low) < float(high) < own
+
+
+def test_what_is_usual_is_told_by_the_other_columns_where_it_depends_on_them():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=500)
+    values = {"x": x, "y": x + 0.1 * generator.normal(size=500)}
+    design = Design(Preprocessing.learn(pa.table(values), TableSettings(scale="none")))
+    law = make_family("gaussian", "full", np.full(2, 1e-6))
+    full = np.array([[[1.0, 1.0], [1.0, 1.01]]])
+    pool = Pool(law, Components(np.ones(1), np.zeros((1, 2)), full), np.zeros(1, np.int64))
+    # By hand: given x = 1.5, y is 1.5 +- 2.576 * 0.1, and x given y = -1.5 is about -1.485.
+    reason = Reasons(pool, design, np.zeros(2)).of(np.array([[1.5, -1.5]]), np.zeros((1, 2), bool))
+    low, high = map(
+        float, re.search(r"y \S+, here usually (\S+) to (\S+?)(;|$)", reason[0]).groups()[:2]
+    )
+    center = design.preprocessing.columns[1].center
+    assert low == pytest.approx(1.5 - 0.258 + center, abs=0.02)
+    assert high == pytest.approx(1.5 + 0.258 + center, abs=0.02)
 
 
 def test_unseen_values_count_more_than_any_density_and_alone_are_named():
-    mixture = made_mixture("gaussian", "diag")
-    X = np.repeat(mixture.components.means[1:], 3, axis=0)
+    pool, design = made_pool("gaussian", "diag")
+    X = np.repeat(pool.components.means[1:], 3, axis=0)
     X[:, 0] += 1e3
     unseen = np.array([[0, 0, 0], [0, 1, 0], [0, 1, 1]], bool)
-    scores = surprisal.score(mixture, X, unseen)
+    scores = surprisal.score(pool, X, unseen)
     np.testing.assert_allclose(np.diff(scores), surprisal.UNSEEN_VALUE)
-    assert surprisal.because(mixture, X, unseen, np.zeros(D)) == [
-        "x0 100%",
-        "x1 100%",
-        "x1 50%, x2 50%",
-    ]
+    first, second, third = Reasons(pool, design, np.zeros(D)).of(X, unseen)
+    assert first.startswith("x0 ") and second.startswith("x1 is not ")
+    assert third.count(" is not ") == 2 and "x0" not in second + third

@@ -325,7 +325,7 @@ class TestAutoencoder:
         X = generator.normal(size=(1_000, 2)) @ generator.normal(size=(2, 8))
         table = pa.table({f"x{j}": X[:, j].copy() for j in range(8)})
         tables = DetectTableSettings(encoder="autoencoder:2:errors")
-        mixture = fit_density(table, DetectSettings(), tables, itself=False)
+        mixture = fit_density(table, DetectSettings(), tables, itself=False).mixture
         off_plane = X[:40] + 3 * generator.normal(size=(40, 8))
         new = pa.table({f"x{j}": off_plane[:, j].copy() for j in range(8)})
         rule = ("alpha_level", 0.05)

@@ -38,13 +38,10 @@ def test_outliers_are_found_and_explained(fitted):
 
 def test_scores_are_those_of_the_command_line(tmp_path, fitted):
     rows().to_csv(tmp_path / "rows.csv", index=False)
-    run_detect(
-        [str(tmp_path / "rows.csv")],
-        DetectSettings(),
-        DetectTableSettings(),
-        str(tmp_path / "scores.csv"),
-        run=tmp_path / "run",
-    )
+    table, settings, tables = [str(tmp_path / "rows.csv")], DetectSettings(), DetectTableSettings()
+    run_detect(table, settings, tables, None, run=tmp_path / "run")
+    scores = str(tmp_path / "scores.csv")
+    run_detect(table, settings, tables, scores, model=tmp_path / "run")
     written = pd.read_csv(tmp_path / "scores.csv")
     read = pd.read_csv(tmp_path / "rows.csv")
     model = MixtureOutlierDetector(random_state=0).fit(read)

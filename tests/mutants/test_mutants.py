@@ -111,16 +111,40 @@ MUTANTS = {
         f"{SEARCH}::test_from_the_centre_repulsion_parts_components_in_half_the_steps",
     ),
     "no trimming": (
-        "anomaly/density.py",
+        "anomaly/pool.py",
         "likely[order] = below > TRIMMED * below[-1]",
         "likely[order] = True",
-        "tests/anomaly/test_density.py::test_the_least_likely_rows_have_no_say",
+        "tests/anomaly/test_pool.py::test_the_least_likely_rows_have_no_say",
     ),
-    "tail uncapped": (
+    "tails as trimmed": (
+        "anomaly/pool.py",
+        "    for _ in range(TAIL_ITERATIONS):\n",
+        "    for _ in range(0):\n",
+        "tests/anomaly/test_pool.py::test_tails_are_those_of_all_rows",
+    ),
+    "members averaged": (
+        "anomaly/surprisal.py",
+        "    starts = np.flatnonzero(np.diff(pool.members, prepend=-1))\n",
+        "    starts = np.zeros(1, int)\n",
+        "tests/anomaly/test_pool.py::test_what_one_member_has_a_component_for_stays_improbable",
+    ),
+    "tail uncensored": (
         "anomaly/p_values.py",
-        "shape = min(max(math.log2(upper / lower), 0.0), MOST_SHAPE)",
-        "shape = max(math.log2(upper / lower), 0.0)",
-        "tests/anomaly/test_density.py::test_anomalies_do_not_make_the_tail_heavy",
+        "np.quantile(known, [BODY, 1 - ANOMALOUS])",
+        "np.quantile(known, [BODY, 1])",
+        "tests/anomaly/test_p_values.py::test_anomalies_do_not_change_the_tail",
+    ),
+    "no groups apart": (
+        "anomaly/p_values.py",
+        "np.minimum(tail_p_values(own), apart_p_values(own))",
+        "tail_p_values(own)",
+        "tests/anomaly/test_p_values.py::test_a_group_apart_is_found_where_single_rows_are_not",
+    ),
+    "rare categories blamed": (
+        "anomaly/reasons.py",
+        "usual[:, j] = np.maximum(usual[:, j], rarity)",
+        "pass",
+        "tests/workflows/test_mixed_tables.py::test_a_category_is_never_blamed_for_being_rare_alone",
     ),
     "numbers that know nothing are compared": (
         "core.py",

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from divmix.anomaly.detector import detect, fit_density, score_rows
+from divmix.anomaly.detector import detect, fit_density, score_itself, score_rows
 from divmix.choosing.relevance import relevant_categories
 from divmix.cli.show import _apart
 from divmix.errors import UsageError
@@ -240,7 +240,7 @@ def test_a_category_that_does_not_go_with_the_others_is_surprising(training):
     })  # fmt: skip
     settings = DetectSettings(training=training, threshold=0.9)
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    mixture = fit_density(table, settings, DetectTableSettings(), itself=False)
+    mixture = fit_density(table, settings, DetectTableSettings(), itself=False).mixture
     odd = pd.DataFrame({"x": [0.0, 0.0, 0.0], "kind": ["a", "b", "new"], "other": ["p", "q", "p"]})
     batches = pa.Table.from_pandas(odd, preserve_index=False).to_batches()
     scored = score_rows(mixture, batches, settings.rule())
@@ -248,7 +248,21 @@ def test_a_category_that_does_not_go_with_the_others_is_surprising(training):
     assert wrong > usual + 3 and new > 1e5
     found = detect(mixture, scored, settings.rule())
     assert found.because[1].startswith("kind") or found.because[1].startswith("x")
-    assert found.because[2] == "kind 100%"
+    assert found.because[2] == "kind is new"
+
+
+def test_a_category_is_never_blamed_for_being_rare_alone():
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(2, 1000))
+    x[:10] += 12.0
+    frame = pd.DataFrame({"x": x, "y": y, "unit": np.where(np.arange(1000) % 100, "a", "rare")})
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    fitted = fit_density(table, DetectSettings(), itself=True)
+    rule = ("contamination", 0.05)
+    found = detect(fitted.mixture, score_itself(fitted, rule), rule)
+    told = [reason for reason in found.because if reason is not None]
+    assert len(told) == 50 and not any("unit" in reason for reason in told)
+    assert all(found.because[row].startswith("x ") for row in range(10))
 
 
 def test_home_made_rows_without_categories_keep_gaussians():

@@ -1,0 +1,183 @@
+"""The density of a table that has anomalies among its rows, and scores of rows it has not seen.
+
+Such a table must not be learned in detail, or small groups of anomalies get components of their own.
+Three things keep them out. The TRIMMED least likely rows have no say (trimmed likelihood: Neykov et
+al. 2007), and a component that is no larger than these could be made of them, so it is dropped. And
+no single mixture decides: mixtures of 1, 2, 3 ... components, diagonal and full, are pooled by their
+mean log-density (the logarithmic opinion pool: Genest and Zidek 1986). What one of them has a
+component for is still improbable to the others; in their average it would be well described.
+
+Trimming makes tails too light. So in the end the degrees of freedom, and they alone, are fitted to
+all rows: then surprisals of far rows grow like the logarithm of their distance, and where columns
+fall off like a power or faster, the surprisals fall off like an exponential or faster
+(`p_values.own_p_values` rests on this).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.choosing.covariance import MOST_FULL_COLUMNS, variance_floor
+from divmix.choosing.relevance import relevant_categories
+from divmix.engine.monitor import Monitor
+from divmix.engine.objective import Objective
+from divmix.families import AnyFamily, Components, Mixed, make_family
+from divmix.families.family import Array
+from divmix.rows import MemoryRows
+from divmix.search import starts
+from divmix.search.run import Searching
+
+MOST_COMPONENTS = 4  # of a mixture
+TRIMMED = 0.2  # share of the rows that may be anomalies
+FITTED_ROWS = 4_000  # few components need no more
+FLOOR = 1e-6  # smallest variance, as a share of the column's
+PRIOR = 1.0  # (d + 1) rows for each component, scattered as those within components are
+START_ITERATIONS, ROUNDS, ROUND_ITERATIONS = 30, 4, 8
+FOLDS, FOLD_ROUNDS, FOLD_ITERATIONS = 5, 2, 5  # from the components of all rows
+TAIL_ITERATIONS = 10
+
+
+class Pool(NamedTuple):
+    """Mixtures whose log-densities are averaged: the components of all, and of which one (m,)
+    each is. The weights of a mixture sum to one over their number."""
+
+    family: AnyFamily
+    components: Components
+    members: NDArray[np.int64]
+
+
+class Member(NamedTuple):
+    """One of the mixtures."""
+
+    family: AnyFamily
+    components: Components
+
+
+def fit_members(
+    rows: MemoryRows,
+    generator: np.random.Generator,
+    monitor: Monitor,
+    components: int | None = None,
+) -> list[Member]:
+    """Mixtures of 1 .. `components` Student-t components, of each shape. Raises FitError."""
+    categories, floor = relevant_categories(rows), variance_floor(rows, FLOOR)
+    most = min(components or MOST_COMPONENTS, starts.count_distinct(rows))
+    members = []
+    for shape in shapes(rows):
+        family = make_family("student", shape, floor, categories)
+        for m in range(1, most + 1):
+            begun = starts.start(family, rows, m, "kmeans++", generator)
+            begun = _climb(rows, family, begun, START_ITERATIONS, monitor)
+            trimmed = _trimmed(rows, family, begun, ROUNDS, ROUND_ITERATIONS, monitor)
+            members.append(Member(family, with_own_tails(rows, family, trimmed)))
+    return members
+
+
+def shapes(rows: MemoryRows) -> tuple[str, ...]:
+    """Covariances that are pooled; of wide tables, and where there is one number, diagonal ones."""
+    categories = rows.features.categories
+    numbers = rows.matrix.X.shape[1] if categories is None else len(categories.numeric)
+    return ("diag", "full") if 1 < numbers <= MOST_FULL_COLUMNS else ("diag",)
+
+
+def pooled(members: list[Member]) -> Pool:
+    """The mixtures as one list of components, all of the richest shape."""
+    family = members[-1].family
+    parts = []
+    for member in members:
+        own = member.components
+        covariances = own.covariances
+        if member.family.structure.name != family.structure.name:
+            m, d = own.count, own.covariances.shape[-1]
+            full = member.family.structure.as_full(own.covariances, m, d)
+            covariances = family.structure.from_full(full)
+        parts.append(own._replace(weights=own.weights / len(members), covariances=covariances))
+    of_member = np.repeat(np.arange(len(members)), [part.count for part in parts])
+    return Pool(family, Components(*(np.concatenate(one) for one in zip(*parts))), of_member)
+
+
+def held_out_scores(
+    rows: MemoryRows,
+    fitted: NDArray[np.int64],
+    members: list[Member],
+    generator: np.random.Generator,
+    monitor: Monitor,
+) -> Array:
+    """Mean surprisal (n,) of each row by mixtures that have not seen it, nats.
+
+    fitted: the rows that the members were fitted to. These are split into FOLDS with all others,
+    and for each fold the members go on from where they are without it.
+    """
+    X, row_weights = rows.matrix
+    fold = generator.permutation(len(X)) % FOLDS
+    sample, fold_of_sample = rows.take(fitted), fold[fitted]
+    scores = np.zeros(len(X))
+    for k in range(FOLDS):
+        inside = np.flatnonzero(fold == k)
+        others = sample.take(fold_of_sample != k)
+        if not len(inside) or not others.visited:
+            continue
+        for family, components in members:
+            own = _trimmed(
+                others, family, components, FOLD_ROUNDS, FOLD_ITERATIONS, monitor, drop=False
+            )
+            own = with_own_tails(others, family, own)
+            scores[inside] -= Objective(family).posterior(X[inside], own).log_density
+    return scores / len(members)
+
+
+def with_own_tails(rows: MemoryRows, family: AnyFamily, components: Components) -> Components:
+    """The components with the degrees of freedom that all rows ask for."""
+    if isinstance(family, Mixed) and not len(family.categories.numeric):
+        return components
+    for _ in range(TAIL_ITERATIONS):
+        components = family.update_shared(rows.sums(family, components), components)
+    return components
+
+
+def _trimmed(
+    rows: MemoryRows,
+    family: AnyFamily,
+    components: Components,
+    rounds: int,
+    iterations: int,
+    monitor: Monitor,
+    *,
+    drop: bool = True,
+) -> Components:
+    """Components from rounds of leaving out the least likely rows and, with `drop`, small
+    components."""
+    for _ in range(rounds):
+        if drop:
+            components = without_small(components)
+        likely = _likeliest(rows, family, components)
+        kept = rows.reweighted(rows.matrix.row_weights * likely)
+        components = _climb(kept, family, components, iterations, monitor)
+    return without_small(components) if drop else components
+
+
+def without_small(components: Components) -> Components:
+    """Without components of a share that anomalies may have; the largest one stays."""
+    large = components.weights >= min(TRIMMED, components.weights.max())
+    kept = components.take(np.flatnonzero(large))
+    return kept._replace(weights=kept.weights / kept.weights.sum())
+
+
+def _climb(
+    rows: MemoryRows, family: AnyFamily, components: Components, iterations: int, monitor: Monitor
+) -> Components:
+    searching = Searching(rows, family, None, monitor)
+    # A diagonal member of a wide table needs none: each variance has all rows.
+    prior = searching.weak(components, PRIOR) if searching.columns <= MOST_FULL_COLUMNS else None
+    return searching.climb("refine", components, prior, iterations)
+
+
+def _likeliest(rows: MemoryRows, family: AnyFamily, components: Components) -> NDArray[np.bool_]:
+    """(n,) true for the likeliest rows that hold all but TRIMMED of the weight."""
+    X, row_weights = rows.matrix
+    order = np.argsort(Objective(family).posterior(X, components).log_density, kind="stable")
+    below = np.cumsum(row_weights[order])
+    likely = np.empty(len(X), bool)
+    likely[order] = below > TRIMMED * below[-1]
+    return likely

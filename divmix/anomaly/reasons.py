@@ -1,0 +1,192 @@
+"""Why a row is unlike the others, in the columns and units of the table.
+
+A column is to blame as far as its surprisal given the row's other columns is more than usual. Of a
+category only what exceeds its own rarity counts: a rare one that has nothing to do with the rest of
+the row is no anomaly.
+"""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.anomaly import surprisal
+from divmix.anomaly.pool import Pool
+from divmix.design.columns import NumericColumn
+from divmix.design.date_column import DateColumn
+from divmix.design.design import Design
+from divmix.families import Mixed
+from divmix.families.family import Array
+
+MOST_NAMED = 3  # columns named of a row
+LEAST_SHARE = 0.1  # of the contributions, for a column to be named
+USUAL = 0.99  # share of the rows within what is called usual
+HALVINGS = 60
+
+
+class Reasons:
+    """What a pool of mixtures says of the columns of a table.
+
+    typical (blocks,): conditional surprisals of known rows, nats.
+    """
+
+    def __init__(self, pool: Pool, design: Design, typical: Array) -> None:
+        self.pool, self.design, self.typical = pool, design, typical
+        self.names, self.blocks = design.block_names, design.blocks
+
+    def of(self, X: Array, unseen: NDArray[np.bool_]) -> list[str]:
+        """The columns to blame of rows X (n, d): `temp_c 84.1, usually 18 to 43; unit b`.
+
+        unseen (n, blocks) bool. Where a row has unseen values, only these are named.
+        """
+        if not len(X):
+            return []
+        contributions = self.contributions(X)
+        contributions[unseen.any(axis=1)] = 0.0
+        contributions[unseen] = surprisal.UNSEEN_VALUE
+        order = np.argsort(-contributions, axis=1, kind="stable")[:, :MOST_NAMED]
+        own = np.take_along_axis(contributions, order, axis=1)
+        named = (own > 0) & (own >= LEAST_SHARE * contributions.sum(axis=1, keepdims=True))
+        texts = np.full(order.shape, "", object)
+        for j in np.unique(order[named]):
+            rows, place = np.nonzero(named & (order == j))
+            told = self._told(int(j), X[rows], unseen[rows, j])
+            # Beside the first one only columns that are outside of what is usual.
+            texts[rows, place] = [
+                text if outside or not at else "" for at, (text, outside) in zip(place, told)
+            ]
+        return ["; ".join(filter(None, row)) for row in texts]
+
+    def contributions(self, X: Array) -> Array:
+        """Conditional surprisals in excess of what is usual, (n, blocks), nats, not negative."""
+        own = surprisal.by_column(self.pool, X, self.blocks)
+        usual = np.broadcast_to(self.typical, own.shape).copy()
+        for j in self._categories:
+            rarity = surprisal.marginal(self.pool, X, self.blocks[j])
+            usual[:, j] = np.maximum(usual[:, j], rarity)
+        return np.maximum(own - usual, 0.0)
+
+    @cached_property
+    def _categories(self) -> list[int]:
+        """Blocks that are columns of categories."""
+        if not isinstance(self.pool.family, Mixed):
+            return []
+        numeric = self.pool.family.categories.numeric
+        return [j for j, block in enumerate(self.blocks) if not np.isin(block, numeric).any()]
+
+    def _told(
+        self, j: int, X: Array, unseen: NDArray[np.bool_]
+    ) -> list[tuple[str, bool | np.bool_]]:
+        """Block j of rows X (n, d) with what is usual of it, and whether it is outside of that."""
+        name, block = self.names[j], self.blocks[j]
+        if j in self._categories:
+            decoded = self.design.preprocessing.columns[j].decode(X[:, block]).to_pylist()
+            return [
+                (f"{name} is new" if new else f"{name} {value}, here unusual", True)
+                for new, value in zip(unseen, decoded)
+            ]
+        if unseen.any():
+            only = self._own_units(j, np.zeros(1))[0]
+            return [(f"{name} is not {_number(only)}", True)] * len(X)
+        values = X[:, block[0]]
+        low, high = (np.full(len(X), end) for end in self._usual(j))
+        inside = (low <= values) & (values <= high)
+        low[inside], high[inside] = self._usual_here(j, X[inside])
+        outside = (values < low) | (values > high)
+        words = np.where(inside, "here usually", "usually")
+        own, low, high = (self._own_units(j, part) for part in (values, low, high))
+        if not self.design.is_embedding:
+            column = self._number(j)
+            low, high = (np.clip(end, column.minimum, column.maximum) for end in (low, high))
+        texts = [
+            f"{name} {_number(value)}, {word} {_range(*ends)}"
+            for value, word, *ends in zip(own, words, low, high)
+        ]
+        return list(zip(texts, outside))
+
+    def _usual(self, j: int) -> tuple[float, float]:
+        """Between which features of block j lie in all but a few rows."""
+        if j not in self._ranges:
+            self._ranges[j] = self._range_of(j)
+        return self._ranges[j]
+
+    @cached_property
+    def _ranges(self) -> dict[int, tuple[float, float]]:
+        return {}
+
+    def _range_of(self, j: int) -> tuple[float, float]:
+        """Quantiles of the mixture of one number, by halving."""
+        location, scale, law, place = self._laws
+        feature = place[int(self.blocks[j][0])]
+        centre, width = location[:, feature], scale[:, feature]
+        weights = self.pool.components.weights
+        ends = []
+        for level in ((1 - USUAL) / 2, (1 + USUAL) / 2):
+            low, high = (centre - 1e3 * width).min(), (centre + 1e3 * width).max()
+            for _ in range(HALVINGS):
+                middle = 0.5 * (low + high)
+                below = weights @ law((middle - centre) / width) < level
+                low, high = (middle, high) if below else (low, middle)
+            ends.append(0.5 * (low + high))
+        return ends[0], ends[1]
+
+    @cached_property
+    def _laws(self):
+        """Locations and scales of numbers, (m, c), their distribution function, and where each
+        feature stands among them."""
+        from scipy.stats import norm, t
+
+        family, components = self.pool.family, self.pool.components
+        features, numbers = np.arange(components.means.shape[1]), family
+        if isinstance(family, Mixed):
+            features, numbers = family.categories.numeric, family.numbers
+            components = family.of_numbers(components)
+        m, d = components.means.shape
+        squares = numbers.structure.variances(components.covariances, m, d)
+        dof = components.dof
+        law = norm.cdf if dof is None else lambda z: t.cdf(z, dof)
+        place = {int(feature): i for i, feature in enumerate(features)}
+        return components.means, np.sqrt(squares), law, place
+
+    def _usual_here(self, j: int, X: Array) -> tuple[Array, Array]:
+        """The same of rows X (n, d) given their other columns, in the component these tell of."""
+        from scipy.stats import norm, t
+
+        feature = self._laws[3][int(self.blocks[j][0])]
+        low, high = np.empty(len(X)), np.empty(len(X))
+        dof, size = self.pool.components.dof, surprisal.rows_at_once(self.pool)
+        for start in range(0, len(X), size):
+            rows = slice(start, start + size)
+            found = surprisal.conditionals(self.pool, X[rows])
+            others = surprisal.log_others(self.pool, X[rows], found)[:, :, feature]
+            own = others.argmax(axis=1)
+            at = np.arange(len(own)), own, feature
+            level = (1 + USUAL) / 2
+            reach = norm.ppf(level)
+            if dof is not None:
+                reach = t.ppf(level, dof[own] + len(found.features) - 1)
+            width = reach * np.sqrt(found.square[at])
+            low[rows], high[rows] = found.location[at] - width, found.location[at] + width
+        return low, high
+
+    def _own_units(self, j: int, values: Array) -> Array:
+        """Features of block j in the units of the column, or as they are in an embedding."""
+        if self.design.is_embedding:
+            return values
+        return np.asarray(self._number(j).decode(values[:, None]), float)
+
+    def _number(self, j: int) -> NumericColumn:
+        """The column of block j; of a date its first feature."""
+        column = self.design.preprocessing.columns[j]
+        own = column.columns[0] if isinstance(column, DateColumn) else column
+        assert isinstance(own, NumericColumn)
+        return own
+
+
+def _number(value: float) -> str:
+    return f"{float(f'{value:.6g}'):.15g}"
+
+
+def _range(low: float, high: float) -> str:
+    low_text, high_text = (f"{float(f'{end:.3g}'):.15g}" for end in (low, high))
+    return low_text if low_text == high_text else f"{low_text} to {high_text}"

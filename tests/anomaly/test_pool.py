@@ -1,0 +1,93 @@
+"""Densities of rows with anomalies among them: who has a say, and scores of unseen rows."""
+
+import numpy as np
+import pytest
+
+from divmix.anomaly import pool as pools
+from divmix.anomaly import surprisal
+from divmix.engine.monitor import Monitor
+from divmix.families import Components
+from divmix.rows import MemoryRows
+
+
+def fitted(X, components=None):
+    rows = MemoryRows(X)
+    members = pools.fit_members(rows, np.random.default_rng(0), Monitor(), components)
+    return rows, members, pools.pooled(members)
+
+
+def scores(pool, X):
+    return surprisal.score(pool, X, np.zeros((len(X), 1), bool))
+
+
+def test_the_least_likely_rows_have_no_say():
+    # Scattered rows would widen the one component by far.
+    generator = np.random.default_rng(0)
+    X = np.vstack([generator.normal(size=(425, 2)), generator.uniform(-30, 30, size=(75, 2))])
+    _, members, _ = fitted(X, 1)
+    for member in members:
+        variances = member.family.structure.variances(member.components.covariances, 1, 2)
+        assert (variances < 1.5).all()
+
+
+def test_tails_are_those_of_all_rows():
+    heavy = np.random.default_rng(1).standard_t(3, size=(2_000, 2))
+    light = np.random.default_rng(1).normal(size=(2_000, 2))
+    for X, low, high in ((heavy, 2, 6), (light, 12, 201)):
+        _, members, _ = fitted(X, 1)
+        for member in members:
+            assert low < member.components.degrees_of_freedom[0] < high
+
+
+def test_a_component_that_anomalies_could_fill_is_dropped():
+    made = Components(np.array([0.1, 0.65, 0.25]), np.zeros((3, 1)), np.ones((3, 1)))
+    np.testing.assert_allclose(pools.without_small(made).weights, [0.65 / 0.9, 0.25 / 0.9])
+    alone = made._replace(weights=np.full(3, 0.15))
+    assert pools.without_small(alone).count == 3
+
+
+def test_a_pool_has_the_mean_log_density_of_its_members():
+    X = np.random.default_rng(2).normal(size=(300, 3))
+    _, members, pool = fitted(X, 2)
+    assert pool.family.structure.name == "full" and len(members) == 4
+    each = [
+        scores(pools.Pool(*member, np.zeros(member.components.count, np.int64)), X[:20])
+        for member in members
+    ]
+    np.testing.assert_allclose(scores(pool, X[:20]), np.mean(each, axis=0), rtol=1e-9)
+
+
+def test_what_one_member_has_a_component_for_stays_improbable():
+    # Averaged densities would hide the group that the second member describes well.
+    generator = np.random.default_rng(3)
+    X = np.vstack([generator.normal(size=(200, 1)), 15 + 0.1 * generator.normal(size=(20, 1))])
+    _, members, _ = fitted(X[:200], 1)
+    family, own = members[0]
+    aware = Components(
+        np.array([0.9, 0.1]),
+        np.array([[own.means[0, 0]], [15.0]]),
+        np.vstack([own.covariances, [[0.01]]]),
+        np.repeat(own.dof, 2),
+    )
+    pool = pools.pooled([members[0], pools.Member(family, aware)])
+    together = pool._replace(members=np.zeros(len(pool.members), np.int64))
+    assert scores(pool, X[200:]).min() > scores(pool, X[:200]).max()
+    assert scores(together, X[200:]).min() < scores(together, X[:200]).max()
+
+
+def test_a_row_is_scored_by_mixtures_that_have_not_seen_it():
+    # In 25 columns 60 rows are far closer to a density that was fitted to them.
+    X = np.random.default_rng(4).normal(size=(60, 25))
+    rows, members, pool = fitted(X)
+    generator = np.random.default_rng(5)
+    held_out = pools.held_out_scores(rows, np.arange(60), members, generator, Monitor())
+    fresh = scores(pool, generator.normal(size=(500, 25)))
+    own = scores(pool, X)
+    assert np.median(fresh) - np.median(own) > 3
+    assert abs(np.median(fresh) - np.median(held_out)) < np.median(fresh) - np.median(own)
+
+
+@pytest.mark.parametrize("columns, shapes", [(1, ("diag",)), (5, ("diag", "full"))])
+def test_wide_and_single_columns_have_diagonal_members_alone(columns, shapes):
+    assert pools.shapes(MemoryRows(np.zeros((10, columns)))) == shapes
+    assert pools.shapes(MemoryRows(np.zeros((10, 101)))) == ("diag",)
