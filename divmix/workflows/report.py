@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from divmix.anomaly import surprisal
+from divmix.anomaly.detector import detect, score_rows
 from divmix.anomaly.pool import Pool
 from divmix.anomaly.reasons import Reasons
-from divmix.anomaly.detector import detect, score_rows
 from divmix.errors import InputError, ModelFileError
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, NOISE, Scores
