@@ -17,6 +17,7 @@ from divmix.families.family import Array
 from divmix.rows import Rows
 
 SAMPLE_ROWS = 4_000
+LEAST_ROWS = 250  # fewer do not tell that columns are independent, only that they may be
 MOST_COLUMNS = 100  # of wider tables none is tried
 BINS, FINEST = (2, 4), 16  # of as many rows each; the finest as far as the rows carry them
 EXPECTED = 5  # rows in each cell of the finest
@@ -28,7 +29,7 @@ def irrelevant_numbers(rows: Rows) -> NDArray[np.int64]:
     By Pearson's chi-squared tests of each pair of columns in bins from coarse to fine, Bonferroni
     over all, and of each column with clusters by k-means of the numbers that depend on something;
     modes by the dip test, and small groups of values by two normal densities. None where no number depends on anything or has several modes: then there
-    is nothing that the others are irrelevant to.
+    is nothing that the others are irrelevant to, and in tables of few rows.
     """
     features = rows.features
     categories = features.categories
@@ -39,6 +40,8 @@ def irrelevant_numbers(rows: Rows) -> NDArray[np.int64]:
         return nothing
     sample = rows.sample(SAMPLE_ROWS, np.random.default_rng(0))
     X, row_weights = sample.matrix
+    if row_weights.sum() ** 2 / (row_weights @ row_weights) < LEAST_ROWS:
+        return nothing
     weights = row_weights * (len(X) / row_weights.sum())
     columns = () if categories is None else categories.columns
     texts = [codes_of(X, column.features) for column in columns]

@@ -8,6 +8,7 @@ from scipy.optimize import linprog
 
 from divmix.choosing.dip import dip, is_unimodal, unrounded
 from divmix.choosing.irrelevant import bins, irrelevant_numbers
+from divmix.choosing.two_normals import in_two_groups
 from divmix.families import Categories, CategoryColumn
 from divmix.rows import Features, MemoryRows
 from divmix.settings import TableSettings, fit_settings
@@ -122,7 +123,7 @@ def test_of_noise_alone_every_column_is_kept():
     assert not len(irrelevant_numbers(MemoryRows(X)))
 
 
-def blobs(noise, text=False, n=240):
+def blobs(noise, text=False, n=300):
     generator = np.random.default_rng(1)
     group = np.arange(n) % 3
     frame = pd.DataFrame(generator.normal(size=(n, 2)), columns=["a", "b"])
@@ -191,3 +192,26 @@ def test_a_broad_component_leaves_noise_out_too():
     plain = fit(blobs(0), noise=True)
     fitted = fit(frame, noise=True)
     np.testing.assert_array_equal(fitted.scores.cluster, plain.scores.cluster)
+
+
+def test_a_small_group_of_values_keeps_its_column():
+    generator = np.random.default_rng(3)
+    n = 1_000
+    group = generator.integers(2, size=n)
+    small = generator.normal(size=n)
+    small[:15] += 9.0  # the dip test does not see them
+    skewed = generator.standard_t(3, size=n)
+    found = irrelevant_numbers(
+        columns(one=generator.normal(6.0 * group), other=generator.normal(6.0 * group), small=small)
+    )
+    assert not len(found)
+    assert not in_two_groups(skewed, np.ones(n))
+    assert not in_two_groups(generator.uniform(size=n), np.ones(n))
+
+
+def test_few_rows_do_not_tell_that_a_column_knows_nothing():
+    generator = np.random.default_rng(2)
+    for n, found in ((60, []), (600, [1])):
+        group = generator.integers(2, size=n)
+        table = {"modes": generator.normal(8.0 * group), "noise": generator.normal(size=n)}
+        assert irrelevant_numbers(columns(**table)).tolist() == found
