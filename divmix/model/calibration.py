@@ -18,17 +18,3 @@ class Calibration(NamedTuple):
     scores: np.ndarray
     typical: np.ndarray
     source: str
-
-    def check(self, columns: int) -> None:
-        """Raises ValueError where the parts, read from a file, do not fit together."""
-        fits = (
-            self.scores.ndim == 1
-            and len(self.scores) >= 1
-            and np.isfinite(self.scores).all()
-            and (np.diff(self.scores) >= 0).all()
-            and self.typical.shape == (columns,)
-            and np.isfinite(self.typical).all()
-            and self.source in (HELD_OUT, TRAINING)
-        )
-        if not fits:
-            raise ValueError("its calibration is damaged")
