@@ -37,6 +37,7 @@ from divmix.settings import DetectSettings, DetectTableSettings
 )
 @options.table_output("-")
 @options.force
+@options.csv_safe
 @options.as_json
 @options.quiet
 @options.verbose
@@ -49,6 +50,7 @@ def command(
     run: Path | None,
     output: str,
     force: bool,
+    csv_safe: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -79,6 +81,7 @@ def command(
             model=model,
             run=run,
             overwrite=force,
+            csv_safe=csv_safe,
             progress=progress,
             should_stop=should_stop,
         )

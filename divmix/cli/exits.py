@@ -31,7 +31,7 @@ def report(error: BaseException, debug: bool = False) -> int:
     if debug:
         traceback.print_exception(error)
     code, message, hint = _explain(error)
-    print(f"Error: {message}\nHint: {hint}", file=sys.stderr)
+    print(f"Error: {message}\nHint: {_line(hint)}", file=sys.stderr)
     try:
         sys.stdout.flush()
     except (OSError, ValueError):  # what could not be written would be told a second time
@@ -79,7 +79,9 @@ def _out_of_memory(error: BaseException | None) -> bool:
 
 
 def _line(text: object) -> str:
-    return " ".join(str(text).split())
+    """The text on one line; what a terminal would obey, in a name from a file, is spelled out."""
+    line = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _usage_hint(error: click.ClickException) -> str:

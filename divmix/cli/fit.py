@@ -27,6 +27,7 @@ from divmix.settings import TableSettings
     help="The run folder. Default: the name of DATA with .divmix, where you stand.",
 )
 @options.force
+@options.csv_safe
 @click.option(
     "--format",
     "assignments_format",
@@ -49,6 +50,7 @@ def command(
     data: tuple[str, ...],
     output: Path | None,
     force: bool,
+    csv_safe: bool,
     assignments_format: str,
     figures: str | None,
     as_json: bool,
@@ -78,6 +80,7 @@ def command(
             options.collect(ctx, TableSettings),
             output,
             overwrite=force,
+            csv_safe=csv_safe,
             assignments_format=assignments_format,
             figures=figures,
             progress=progress,

@@ -6,6 +6,7 @@ import glob
 import io
 import json
 import os
+import re
 import secrets
 import stat
 import sys
@@ -17,8 +18,12 @@ from typing import Any, BinaryIO, Self
 import pyarrow as pa
 
 from divmix.errors import OutputError
+from divmix.tables.schema import is_text
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet", ".arrow")
+
+# How text begins that a spreadsheet takes for a formula (OWASP, CSV injection).
+_FORMULA = re.compile(r"\A([=+\-@\t\r])")
 
 # What a full disk, a quota, a size limit or a closed descriptor says. Other errors of the writer
 # are not the output's.
@@ -129,15 +134,24 @@ def write_json(path: str | Path, document: Any, *, overwrite: bool = False) -> N
 class TableWriter:
     """Writes batches to one table; the suffix of `path` decides the format, '-' is CSV on stdout.
 
+    csv_safe: whether text in a CSV that a spreadsheet would take for a formula gets an apostrophe.
     A context manager: the file appears when the block ends without an error. Raises OutputError
     for an unknown suffix and for what `atomic_file` refuses. A closed pipe is a BrokenPipeError.
     """
 
-    def __init__(self, path: str | Path, schema: pa.Schema, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        schema: pa.Schema,
+        overwrite: bool = False,
+        *,
+        csv_safe: bool = False,
+    ) -> None:
         self._path = str(path)
         self._schema = schema
         self._overwrite = overwrite
         self._suffix = ".csv" if self._path == "-" else table_suffix(path)
+        self._safe = csv_safe and self._suffix.startswith(".csv")
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -152,7 +166,7 @@ class TableWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append the rows of a batch with the writer's schema."""
-        self._writer.write_batch(batch)
+        self._writer.write_batch(_without_formulas(batch) if self._safe else batch)
 
     def __exit__(self, *failure: Any) -> bool | None:
         return self._stack.__exit__(*failure)
@@ -171,7 +185,10 @@ class TableWriter:
         from pyarrow import csv
 
         # Arrow would quote every name of the header, where other programs quote none.
-        sink.write((",".join(map(_csv_name, self._schema.names)) + "\n").encode())
+        names = self._schema.names
+        if self._safe:
+            names = ["'" + name if _FORMULA.match(name) else name for name in names]
+        sink.write((",".join(map(_csv_name, names)) + "\n").encode())
         return csv.CSVWriter(
             sink, self._schema, write_options=csv.WriteOptions(include_header=False)
         )
@@ -213,6 +230,19 @@ def table_suffix(path: str | Path) -> str:
     raise OutputError(
         f"{path}: unknown kind of table", hint=f"end the name in {', '.join(TABLE_SUFFIXES)}"
     )
+
+
+def _without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with an apostrophe before each text that a spreadsheet would execute."""
+    import pyarrow.compute as pc
+
+    columns = [
+        pc.replace_substring_regex(column, _FORMULA.pattern, r"'\1")
+        if is_text(column.type) and not pa.types.is_dictionary(column.type)
+        else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _csv_name(name: str) -> str:

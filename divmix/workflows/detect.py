@@ -44,13 +44,14 @@ def run_detect(
     model: str | Path | None = None,
     run: Path | None = None,
     overwrite: bool = False,
+    csv_safe: bool = False,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
     """Score `score`, or else `sources`, by a density of `sources`, or by a `model`.
 
     Writes row, score, p_value, flagged and because to `output` ("-" is CSV on stdout, None writes
-    nothing) and with `run` a folder with the model. Returns what was found, or None when
+    nothing) and with `run` a folder with the model; `csv_safe`: see `TableWriter`. Returns what was found, or None when
     `should_stop` ended the fit: then nothing is written.
     Raises InputError, UsageError, FitError, ModelFileError, OutputError.
     """
@@ -111,7 +112,7 @@ def run_detect(
         if place is not None:
             write_run(place, mixture, document)
         if output is not None:
-            run_folder.write_table(output, table_of(found), overwrite)
+            run_folder.write_table(output, table_of(found), overwrite, csv_safe=csv_safe)
     return document
 
 

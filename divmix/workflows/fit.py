@@ -60,13 +60,14 @@ def run_fit(
     overwrite: bool = False,
     assignments_format: str = "csv",
     figures: str | None = None,
+    csv_safe: bool = False,
     progress: Progress | None = None,
     origins: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
     """Fit the tables in `sources` and write the run folder `output`.
 
-    `figures` "png" or "svg" also draws the clusters and the trace. Returns the document of run.json, or None
+    `csv_safe`: see `TableWriter`. `figures` "png" or "svg" also draws the clusters and the trace. Returns the document of run.json, or None
     when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
     FitError, OutputError, and NotConvergedError after writing.
     """
@@ -100,7 +101,7 @@ def run_fit(
             times={"read": read - started, "fit": time.monotonic() - read},
         )
         progress.stage(f"writing {output}")
-        run_folder.write(place, fit, document, assignments_format, figures)
+        run_folder.write(place, fit, document, assignments_format, figures, csv_safe)
     if settings.require_convergence and fit.stop_reason != "converged":
         raise NotConvergedError(
             f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",

@@ -50,12 +50,14 @@ def write(
     document: dict[str, Any],
     assignments_format: str,
     figures: str | None,
+    csv_safe: bool = False,
 ) -> None:
     """Write all files of the run; those of a former run are replaced together."""
     with place.built() as folder:
         fit.mixture.save(folder / "model.divmix")
         write_table(folder / f"assignments.{assignments_format}", assignments(fit.scores), False)
-        write_table(folder / "components.csv", [component_table(fit.mixture)], False)
+        table = component_table(fit.mixture)
+        write_table(folder / "components.csv", [table], False, csv_safe=csv_safe)
         write_table(folder / "trace.csv", [trace_table(fit.trace)], False)
         if figures:
             picture = folder / f"clusters.{figures}"
@@ -64,12 +66,21 @@ def write(
         write_json(folder / "run.json", document)
 
 
-def write_table(path: str | Path, batches: Iterable[pa.RecordBatch], overwrite: bool) -> int:
-    """Write batches (at least one) to `path`, or as CSV to stdout for "-"; returns the rows."""
+def write_table(
+    path: str | Path,
+    batches: Iterable[pa.RecordBatch],
+    overwrite: bool,
+    *,
+    csv_safe: bool = False,
+) -> int:
+    """Write batches (at least one) to `path`, or as CSV to stdout for "-"; returns the rows.
+
+    csv_safe: see `TableWriter`.
+    """
     batches = iter(batches)
     first = next(batches)
     done = 0
-    with TableWriter(path, first.schema, overwrite=overwrite) as writer:
+    with TableWriter(path, first.schema, overwrite, csv_safe=csv_safe) as writer:
         for batch in chain([first], batches):
             writer.write(batch)
             done += batch.num_rows
