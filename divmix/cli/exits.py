@@ -11,7 +11,7 @@ import click
 from divmix.cli.signals import Interrupted
 from divmix.errors import DivmixError
 
-INTERNAL, USAGE, INPUT, CTRL_C, CLOSED_PIPE = 1, 2, 3, 130, 141
+INTERNAL, USAGE, INPUT, FIT, CTRL_C, CLOSED_PIPE = 1, 2, 3, 5, 130, 141
 
 
 def report(error: BaseException, debug: bool = False) -> int:
@@ -50,6 +50,12 @@ def _explain(error: BaseException) -> tuple[int, str, str]:
             INPUT,
             "out of memory",
             ("use fewer rows, columns or components, or a machine with more memory"),
+        )
+    if type(error).__name__ == "LinAlgError":  # NumPy's, which is not imported for it
+        return (
+            FIT,
+            f"the numbers of the table leave no covariance to compute with ({_line(error)})",
+            "bring columns to one scale with --scale standard, or --exclude those far off",
         )
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else _line(error)

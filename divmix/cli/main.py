@@ -55,8 +55,12 @@ class LazyGroup(click.Group):
             sys.exit(shell_complete(self, {}, "divmix", "_DIVMIX_COMPLETE", instruction))
         arguments = sys.argv[1:] if args is None else list(args)
         meta: dict[str, Any] = {}
-        # NumPy's own, of an overflow: results are checked where they are made and written.
-        warnings.filterwarnings("ignore", r".*encountered in", RuntimeWarning)
+        # NumPy's of an overflow and scikit-learn's of equal rows: results are checked where they
+        # are made and written, and equal rows are no news to the user.
+        for words in (r".*encountered in", "Number of distinct clusters"):
+            warnings.filterwarnings("ignore", words)
+        if "--debug" not in arguments:  # what a library could not raise, such as in a callback
+            sys.unraisablehook = lambda _: None
         try:
             _check_working_folder()
             with signals.terminate_raises():

@@ -16,8 +16,8 @@ from divmix.tables.schema import is_number, is_text
 
 # Squares of larger values do not fit a float64, and so neither does their variance.
 LARGEST = 1e150
-# A spread whose square is none of a float64 counts as no spread.
-SMALLEST = 1 / LARGEST
+# A spread that small counts as none: what is divided by it has lost its digits.
+SMALLEST = 1e-300
 
 # The interquartile range of a normal distribution, in standard deviations.
 NORMAL_IQR = 1.3489795003921634
