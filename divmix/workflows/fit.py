@@ -12,6 +12,7 @@ from divmix import report
 from divmix.choosing.restarts import Spread
 from divmix.core import Interrupted, fit_rows
 from divmix.design.design import Design
+from divmix.design.numeric_column import NumericColumn
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
@@ -23,10 +24,13 @@ from divmix.model.scores import Scores, blank
 from divmix.progress import Progress, TraceRow
 from divmix.rows import Features, MemoryRows
 from divmix.settings import EmSettings, FitSettings, TableSettings
+from divmix.tables import arrays
 from divmix.tables.reading import open_table, reading_options
 from divmix.workflows import run_folder, summary
 from divmix.workflows.evaluate import evaluate_clusters
 from divmix.workflows.resources import limited_threads
+
+EXACT = 2**53  # up to here a float64 holds every whole number
 
 
 class Fit(NamedTuple):
@@ -131,7 +135,7 @@ def fit_table(
         generator = np.random.default_rng(settings.seed)
         joint = joint_training(settings)
         design, matrix = prepare(table, tables, generator, progress, locate, joint)
-        said += notes_on(design, matrix, tables)
+        said += [*notes_on(design, matrix, tables), *notes_on_rounding(table, design)]
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
@@ -189,6 +193,23 @@ def notes_on(design: Design, matrix: DesignMatrix, tables: TableSettings) -> lis
     left_out = int(np.count_nonzero(matrix.row_weights == 0))
     if left_out:
         notes.append(f"{left_out:,} rows left out: empty cells or weight 0")
+    return notes
+
+
+def notes_on_rounding(table: pa.Table, design: Design) -> list[str]:
+    """Which columns hold whole numbers that a float64 rounds, as identifiers are, in sentences."""
+    notes = []
+    for column in design.preprocessing.columns:
+        if not isinstance(column, NumericColumn):
+            continue
+        largest = max(abs(column.minimum), abs(column.maximum))
+        if EXACT < largest < 2.0**64:
+            values = arrays.to_floats(table.column(column.name))
+            if (values[~np.isnan(values)] % 1 == 0).all():
+                notes.append(
+                    f"column '{column.name}' has whole numbers beyond {EXACT:,}, which are "
+                    f"rounded: --exclude {column.name} if it is an identifier"
+                )
     return notes
 
 

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
+from tests.ugly import commands
 
 LIMIT = 60  # seconds; 20 on a machine that does nothing else
 
@@ -71,6 +72,14 @@ def test_a_working_folder_that_was_deleted(tmp_path):
     )
     assert done.returncode == 2
     assert_two_lines(done.stderr)
+
+
+def test_whole_numbers_that_are_rounded_are_told(tmp_path):
+    lines = [f"{2**53 + 2 * i + 1},{i % 2},{i + 0.5}" for i in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,x,y", *lines]))
+    assert commands.run(*FIT, tmp_path / "t.csv", "-o", tmp_path / "run")[0] == 0
+    notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    assert len([note for note in notes if "rounded" in note and "'id'" in note]) == 1
 
 
 @pytest.mark.long
