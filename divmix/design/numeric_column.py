@@ -129,11 +129,12 @@ class NumericColumn:
         """
         location = self._to_own_units(means)
         spread = np.sqrt(variances) * self.scale
-        return location, spread * (1 + location) if self.log else spread
+        # The exponential of a component far off a logged column is held within a float64.
+        return location, np.minimum(spread, LARGEST) * (1 + location) if self.log else spread
 
     def _to_own_units(self, z: np.ndarray) -> np.ndarray:
         values = z * self.scale + self.center
-        return np.expm1(values) if self.log else values
+        return np.expm1(np.minimum(values, math.log(LARGEST))) if self.log else values
 
 
 def _refuse_infinite(name: str, values: np.ndarray, row_name: Locate) -> None:
