@@ -51,6 +51,7 @@ from divmix.cli import options
     "having none.  [default: error]",
 )
 @options.force
+@options.csv_safe
 @options.as_json
 @options.quiet
 @options.verbose
@@ -62,6 +63,7 @@ def command(
     assignments_format: str,
     unknown: str,
     force: bool,
+    csv_safe: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -83,6 +85,7 @@ def command(
             output,
             sources=data,
             overwrite=force,
+            csv_safe=csv_safe,
             assignments_format=assignments_format,
             unknown=unknown,
             progress=progress,

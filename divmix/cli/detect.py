@@ -42,6 +42,7 @@ from divmix.settings import DetectSettings, DetectTableSettings
 @options.to
 @options.beside
 @options.force
+@options.csv_safe
 @options.as_json
 @options.quiet
 @options.verbose
@@ -60,6 +61,7 @@ def command(
     id_column: str | None,
     digits: int | None,
     force: bool,
+    csv_safe: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -93,6 +95,7 @@ def command(
             overwrite=force,
             beside=options.beside_of(keep, id_column, digits),
             to=to,
+            csv_safe=csv_safe,
             progress=progress,
             should_stop=should_stop,
         )

@@ -12,7 +12,7 @@ import click
 from divmix.cli.signals import Interrupted
 from divmix.errors import DivmixError
 
-INTERNAL, USAGE, INPUT, FINDINGS, CTRL_C, CLOSED_PIPE = 1, 2, 3, 8, 130, 141
+INTERNAL, USAGE, INPUT, FIT, FINDINGS, CTRL_C, CLOSED_PIPE = 1, 2, 3, 5, 8, 130, 141
 
 
 def report(error: BaseException, debug: bool = False, as_json: bool = False) -> int:
@@ -33,6 +33,7 @@ def report(error: BaseException, debug: bool = False, as_json: bool = False) -> 
     if debug:
         traceback.print_exception(error)
     code, message, hint = _explain(error)
+    hint = _line(hint)
     told = f"Error: {message}\nHint: {hint}"
     if as_json:
         document = {"error": {"code": code, "message": message, "hint": hint}}
@@ -56,6 +57,12 @@ def _explain(error: BaseException) -> tuple[int, str, str]:
             INPUT,
             "out of memory",
             ("use fewer rows, columns or components, or a machine with more memory"),
+        )
+    if type(error).__name__ == "LinAlgError":  # NumPy's, which is not imported for it
+        return (
+            FIT,
+            f"the numbers of the table leave no covariance to compute with ({_line(error)})",
+            "bring columns to one scale with --scale standard, or --exclude those far off",
         )
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else _line(error)
@@ -85,7 +92,9 @@ def _out_of_memory(error: BaseException | None) -> bool:
 
 
 def _line(text: object) -> str:
-    return " ".join(str(text).split())
+    """The text on one line; what a terminal would obey, in a name from a file, is spelled out."""
+    line = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _usage_hint(error: click.ClickException) -> str:

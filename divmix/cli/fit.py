@@ -43,6 +43,7 @@ from divmix.settings import TableSettings
     help="The run folder. Default: the name of DATA with .divmix, where you stand.",
 )
 @options.force
+@options.csv_safe
 @click.option(
     "--format",
     "assignments_format",
@@ -73,6 +74,7 @@ def command(
     data: tuple[str, ...],
     output: Path | None,
     force: bool,
+    csv_safe: bool,
     assignments_format: str,
     figures: str | None,
     labels: str | None,
@@ -111,6 +113,7 @@ def command(
             options.collect(ctx, TableSettings),
             output,
             overwrite=force,
+            csv_safe=csv_safe,
             assignments_format=assignments_format,
             figures=figures,
             beside=options.beside_of(keep, id_column, digits),

@@ -1,7 +1,10 @@
 """The command `divmix`: finds a command, runs it, and turns every error into its exit code."""
 
+import codecs
+import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -73,7 +76,14 @@ class LazyGroup(click.Group):
             sys.exit(shell_complete(self, {}, "divmix", "_DIVMIX_COMPLETE", instruction))
         arguments = sys.argv[1:] if args is None else list(args)
         meta: dict[str, Any] = {}
+        # NumPy's of an overflow and scikit-learn's of equal rows: results are checked where they
+        # are made and written, and equal rows are no news to the user.
+        for words in (r".*encountered in", "Number of distinct clusters"):
+            warnings.filterwarnings("ignore", words)
+        if "--debug" not in arguments:  # what a library could not raise, such as in a callback
+            sys.unraisablehook = lambda _: None
         try:
+            _check_working_folder()
             with signals.terminate_raises():
                 with self.make_context("divmix", arguments, **extra) as ctx:
                     meta = ctx.meta
@@ -130,7 +140,26 @@ def _open_closed_descriptors() -> None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  to the end
 
 
+def _check_working_folder() -> None:
+    """Raise UsageError where it is gone: libraries ask for it, and say nothing that helps."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError(
+            "the folder that divmix was started in is gone", hint="cd to a folder that exists"
+        ) from error
+
+
+def _write_any_name() -> None:
+    """Names of files and columns can be written, also where the locale knows ASCII alone."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            ascii_only = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if ascii_only else None, errors="backslashreplace")
+
+
 def main() -> NoReturn:
     """The entry point of the console script."""
     _open_closed_descriptors()
+    _write_any_name()
     sys.exit(cli())

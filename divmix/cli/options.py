@@ -214,6 +214,11 @@ def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
 
 
 force = click.option("--force", is_flag=True, help="Overwrite what exists.")
+csv_safe = click.option(
+    "--csv-safe",
+    is_flag=True,
+    help="Put an apostrophe before text in a CSV that a spreadsheet would run as a formula.",
+)
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout."
 )

@@ -22,6 +22,7 @@ from divmix.cli import options
 )
 @options.table_output("-")
 @options.force
+@options.csv_safe
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -29,14 +30,14 @@ from divmix.cli import options
     metavar="N",
     help="Start of the random numbers.  [default: 0]",
 )
-def command(model: str, rows: int, output: str, force: bool, seed: int) -> None:
+def command(model: str, rows: int, output: str, force: bool, csv_safe: bool, seed: int) -> None:
     """Draw new rows with the columns of the table that MODEL was fitted to.
 
     MODEL is a model.divmix or a run folder.
     """
     from divmix.workflows.sample import run_sample
 
-    run_sample(model, rows, output, seed=seed, overwrite=force)
+    run_sample(model, rows, output, seed=seed, overwrite=force, csv_safe=csv_safe)
     if options.looked_at():
         from divmix.cli import show
 

@@ -33,6 +33,9 @@ _PARTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+PARTS = tuple(_PARTS)
+
+
 @dataclass(frozen=True)
 class DateColumn:
     """One feature, days since 1970-01-01 UTC, or one a part of the date; each a NumericColumn.

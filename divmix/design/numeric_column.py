@@ -16,8 +16,8 @@ from divmix.tables.schema import is_number, is_text
 
 # Squares of larger values do not fit a float64, and so neither does their variance.
 LARGEST = 1e150
-# A spread whose square is none of a float64 counts as no spread.
-SMALLEST = 1 / LARGEST
+# A spread that small counts as none: what is divided by it has lost its digits.
+SMALLEST = 1e-300
 
 # The interquartile range of a normal distribution, in standard deviations.
 NORMAL_IQR = 1.3489795003921634
@@ -129,11 +129,12 @@ class NumericColumn:
         """
         location = self._to_own_units(means)
         spread = np.sqrt(variances) * self.scale
-        return location, spread * (1 + location) if self.log else spread
+        # The exponential of a component far off a logged column is held within a float64.
+        return location, np.minimum(spread, LARGEST) * (1 + location) if self.log else spread
 
     def _to_own_units(self, z: np.ndarray) -> np.ndarray:
         values = z * self.scale + self.center
-        return np.expm1(values) if self.log else values
+        return np.expm1(np.minimum(values, math.log(LARGEST))) if self.log else values
 
 
 def _refuse_infinite(name: str, values: np.ndarray, row_name: Locate) -> None:

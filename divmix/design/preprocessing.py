@@ -23,6 +23,9 @@ from divmix.settings import TableSettings
 from divmix.tables import arrays
 from divmix.tables.schema import Column, Schema, is_number, unknown_column
 
+# Weights above zero: sums of smaller or larger ones, times squares, are no numbers of a float64.
+WEIGHTS = (1e-100, 1e100)
+
 Batch: TypeAlias = pa.RecordBatch | pa.Table
 
 _COLUMN_KINDS: dict[str, Callable[..., TableColumn]] = {
@@ -203,7 +206,7 @@ class Preprocessing:
     ) -> np.ndarray:
         """(n,) float64 weights from the weight column, ones without it.
 
-        Raises InputError for a negative, infinite or missing weight.
+        Raises InputError for a weight that is missing, negative or beyond WEIGHTS.
         """
         return _row_weights(batch, self.weight, locate, first_row)
 
@@ -326,13 +329,14 @@ def _row_weights(batch: Batch, name: str | None, locate: Locate, first_row: int)
             hint="a weight is a number from zero up",
         )
     weights = arrays.to_floats(column)
-    wrong = ~((weights >= 0) & (weights < np.inf))
+    low, high = WEIGHTS
+    wrong = ~((weights == 0) | ((weights >= low) & (weights <= high)))
     if wrong.any():
         row = int(np.argmax(wrong))
         found = "empty" if np.isnan(weights[row]) else f"{weights[row]:g}"
         raise InputError(
             f"{locate(first_row + row)}: the weight '{name}' is {found}",
-            hint="a weight is a number from zero up",
+            hint=f"a weight is zero, or a number from {low:g} to {high:g}",
         )
     return weights
 

@@ -21,20 +21,3 @@ class Calibration(NamedTuple):
     typical: np.ndarray
     source: str
     members: np.ndarray
-
-    def check(self, columns: int, components: int) -> None:
-        """Raises ValueError where the parts, read from a file, do not fit together."""
-        fits = (
-            self.scores.ndim == 1
-            and len(self.scores) >= 1
-            and np.isfinite(self.scores).all()
-            and (np.diff(self.scores) >= 0).all()
-            and self.typical.shape == (columns,)
-            and np.isfinite(self.typical).all()
-            and self.source in (HELD_OUT, TRAINING)
-            and self.members.shape == (components,)
-            and self.members[0] == 0
-            and np.isin(np.diff(self.members), (0, 1)).all()
-        )
-        if not fits:
-            raise ValueError("its calibration is damaged")

@@ -9,16 +9,19 @@ import numpy as np
 from divmix.design.design import Design
 from divmix.design.preprocessing import Batch
 from divmix.design.row_names import Locate, row_name
-from divmix.errors import ModelFileError, UsageError
+from divmix.errors import FitError, ModelFileError, UsageError
 from divmix.families import AnyFamily, Components
 from divmix.families.noise import with_noise
 from divmix.families.posterior import log_weights
 from divmix.merging.hierarchy import Hierarchy
-from divmix.model import parts
+from divmix.model import parts, schema
 from divmix.model.calibration import Calibration
 from divmix.model.model_file import read_model, write_model
 from divmix.model.scores import NOISE, Scores, blank, joined
 from divmix.tables.batches import BLOCK_ROWS
+
+# The log-density of a row so far off that its distance is no number of a float64, nats.
+LEAST = -1e300
 
 
 @dataclass(frozen=True)
@@ -155,9 +158,13 @@ class Mixture:
 
     def _score_block(self, X: np.ndarray, posterior: bool) -> Scores:
         components = self.all_components
-        joint = log_weights(components.weights) + self.family.log_densities(X, components)
+        with np.errstate(all="ignore"):  # rows beyond all numbers: see below
+            joint = log_weights(components.weights) + self.family.log_densities(X, components)
         # As in `log_sum_exp`, but the exponentials serve density and responsibilities alike.
         top = joint.max(axis=1)
+        if not np.isfinite(top).all():
+            joint = np.nan_to_num(joint, copy=False, nan=LEAST, neginf=LEAST)
+            top = joint.max(axis=1)
         share = np.exp(joint - top[:, None])
         total = share.sum(axis=1)
         first = np.searchsorted(self.clusters, np.arange(self.n_clusters))
@@ -173,7 +180,7 @@ class Mixture:
         )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model file. Raises OutputError."""
+        """Write the model file. Raises OutputError, and FitError where a number is beyond all use."""
         document: dict[str, Any] = {"about": self.about}
         arrays = {"clusters": self.clusters}
         arrays |= parts.of_components(self.components) | parts.of_components(self.noise, "noise_")
@@ -185,6 +192,13 @@ class Mixture:
         ):
             document |= entries
             arrays |= own
+        try:
+            schema.check(document, arrays)
+        except ValueError as error:
+            raise FitError(
+                f"the mixture cannot be kept: {error}",
+                hint="check the columns for values far beyond all others, or use --scale standard",
+            ) from error
         write_model(path, document, arrays, overwrite)
 
     @classmethod
@@ -192,26 +206,26 @@ class Mixture:
         """Read a model file, or the one in a run folder. Raises ModelFileError."""
         document, arrays = read_model(path)
         try:
-            mixture = cls._from_parts(document, arrays)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            schema.check(document, arrays)
+            return cls._from_parts(document, arrays)
+        except ValueError as error:
             raise ModelFileError(
                 f"{path} is not a model that fits together: {error}",
                 hint="fit the model again, or restore the file from a copy",
             ) from error
-        return mixture
 
     @classmethod
     def _from_parts(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Mixture":
         design = Design.from_parts(document, arrays)
-        family = parts.family(document, arrays, design.categories)
-        components = parts.components(arrays, family)
+        components = parts.components(arrays)
+        assert components is not None  # the schema asks for them
         return cls(
-            family,
+            parts.family(document, arrays, design.categories),
             components,
-            parts.clusters(arrays, components, design.n_features),
+            arrays["clusters"],
             design,
             document["about"],
-            parts.hierarchy(document, arrays, family, components),
-            parts.calibration(document, arrays, len(design.blocks), components.count),
-            parts.noise(arrays, family),
+            parts.hierarchy(document, arrays, components),
+            parts.calibration(document, arrays, components.count),
+            parts.components(arrays, "noise_"),
         )

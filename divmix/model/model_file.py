@@ -11,6 +11,7 @@ import json
 import math
 import os
 import stat
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +19,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from divmix.errors import ModelFileError
+from divmix.errors import ModelFileError, OutputError
 from divmix.tables.writing import atomic_file
 
 FORMAT = 1
 DOCUMENT = "model.json"
 DIGEST_LENGTH = 64  # hexadecimal digits of a SHA-256
+MOST_MEMBERS = 1_000
+LARGEST_DOCUMENT = 1 << 25  # bytes of model.json, which takes some thirty times as much when read
+# Where a zip's directory ends; with its comment it has 64 KB at most.
+DIRECTORY_END, LONGEST_END = b"PK\5\6", (1 << 16) + 22
 # zipfile and json raise all of these on bytes that nobody wrote on purpose.
 BROKEN = (
     zipfile.BadZipFile,
@@ -34,6 +39,9 @@ BROKEN = (
     RuntimeError,
     OverflowError,
     RecursionError,
+    SyntaxError,
+    TypeError,
+    tokenize.TokenError,
 )
 
 
@@ -50,9 +58,15 @@ def write_model(
     Raises OutputError if the file exists (without `overwrite`) or cannot be written.
     """
     head = {"format": FORMAT, "arrays": sorted(arrays), **document}
+    text = json.dumps(head, indent=1, allow_nan=False).encode()
+    if len(text) > LARGEST_DOCUMENT:
+        raise OutputError(
+            f"{path}: the model's description of its columns has {len(text):,} bytes",
+            hint="leave out text columns of many categories with --exclude",
+        )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, DOCUMENT, json.dumps(head, indent=1, allow_nan=False).encode())
+        _add(archive, DOCUMENT, text)
         for name in head["arrays"]:
             _add(archive, f"{name}.npy", _npy(arrays[name]))
         archive.comment = b"0" * DIGEST_LENGTH
@@ -69,29 +83,36 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]
     """
     path = _model_of(Path(path))
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            _check_sizes(archive, file)
-            document = _document(path, archive)
-            if not _intact(file):
-                raise ModelFileError(
-                    f"{path}: the file was changed after it was written",
-                    hint="copy it again from where it was made, or fit again",
-                )
-            names = document.pop("arrays", None)
-            expected = [DOCUMENT] + [f"{name}.npy" for name in names]
-            if archive.namelist() != expected or len(set(expected)) < len(expected):
-                raise ValueError("its members are not those it lists")
-            return document, {name: _array(archive.read(f"{name}.npy")) for name in names}
+        with open(path, "rb") as file:
+            _check_members(file)
+            return _read(path, file)
     except OSError as error:
         raise ModelFileError(
             f"{path}: {error.strerror or 'cannot be read'}",
             hint="give the model.divmix of a run folder, or the folder",
         ) from error
-    except (*BROKEN, TypeError) as error:
+    except BROKEN as error:
         raise ModelFileError(
             f"{path} is not a model file, or it is damaged",
             hint="give the model.divmix that divmix fit wrote, or fit again",
         ) from error
+
+
+def _read(path: Path, file: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `read_model` gives; raises one of BROKEN too."""
+    with zipfile.ZipFile(file) as archive:
+        _check_sizes(archive, file)
+        document = _document(path, archive)
+        if not _intact(file):
+            raise ModelFileError(
+                f"{path}: the file was changed after it was written",
+                hint="copy it again from where it was made, or fit again",
+            )
+        names = document.pop("arrays", None)
+        expected = [DOCUMENT] + [f"{name}.npy" for name in names]
+        if archive.namelist() != expected or len(set(expected)) < len(expected):
+            raise ValueError("its members are not those it lists")
+        return document, {name: _array(archive.read(f"{name}.npy")) for name in names}
 
 
 def _model_of(path: Path) -> Path:
@@ -126,6 +147,16 @@ def _npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def _check_members(file: BinaryIO) -> None:
+    """Not even the zip's directory is read before its end tells how many members it has."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - LONGEST_END, 0))
+    end = file.read()
+    at = end.rfind(DIRECTORY_END)
+    if at < 0 or int.from_bytes(end[at + 10 : at + 12], "little") > MOST_MEMBERS:
+        raise ValueError("it has no directory of a model's length")
+
+
 def _check_sizes(archive: zipfile.ZipFile, file: BinaryIO) -> None:
     """Nothing has been read yet: what the members say of their sizes must fit into the file."""
     members = archive.infolist()
@@ -133,11 +164,13 @@ def _check_sizes(archive: zipfile.ZipFile, file: BinaryIO) -> None:
         raise ValueError("a member is compressed")
     if sum(max(m.file_size, m.compress_size) for m in members) > file.seek(0, os.SEEK_END):
         raise ValueError("its members are larger than the file")
+    if len(members) > MOST_MEMBERS or archive.getinfo(DOCUMENT).file_size > LARGEST_DOCUMENT:
+        raise ValueError("its members are more, or its document larger, than those of a model")
 
 
 def _document(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     """What model.json says, without its format number."""
-    document = json.loads(archive.read(DOCUMENT))
+    document = json.loads(archive.read(DOCUMENT), parse_constant=_refuse)
     version = document.pop("format")
     if not isinstance(version, int) or version < 1:
         raise ValueError("no format number")
@@ -147,6 +180,10 @@ def _document(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
             hint="pip install --upgrade divmix",
         )
     return document
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of a model")
 
 
 def _intact(file: BinaryIO) -> bool:

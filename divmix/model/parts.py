@@ -5,15 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from divmix.families import (
-    FAMILIES,
-    STRUCTURES,
-    AnyFamily,
-    Categories,
-    Components,
-    Mixed,
-    make_family,
-)
+from divmix.families import AnyFamily, Categories, Components, Mixed, make_family
 from divmix.merging.hierarchy import Hierarchy, MergeTree
 from divmix.model.calibration import Calibration
 
@@ -58,91 +50,44 @@ def of_family(family: AnyFamily) -> Parts:
 
 
 def family(document: Document, arrays: Arrays, categories: Categories | None) -> AnyFamily:
-    """The kind of components; `categories` are those of the design. Raises KeyError, ValueError.
+    """The kind of components; `categories` are those of the design.
 
-    A file without an entry of categories, of an older divmix, has Gaussians or Student-t for them.
+    A file without an entry of categories has Gaussians or Student-t for them.
     """
-    if document["family"] not in FAMILIES or document["covariance"] not in STRUCTURES:
-        raise ValueError("unknown family or covariance")
-    if "categories" not in document:
+    if "categories" not in document or categories is None:
         return make_family(document["family"], document["covariance"], arrays["floor"])
-    if categories is None or arrays["floor"].shape != (categories.d,):
-        raise ValueError("its categories do not fit its columns")
     categories = categories.with_common(document["categories"])
     return make_family(document["family"], document["covariance"], arrays["floor"], categories)
 
 
-def components(arrays: Arrays, family: AnyFamily, prefix: str = "") -> Components:
-    """The components whose arrays have this prefix. Raises KeyError, ValueError."""
+def components(arrays: Arrays, prefix: str = "") -> Components | None:
+    """The components whose arrays have this prefix; None where there are none."""
+    if f"{prefix}means" not in arrays:
+        return None
     weights, means, covariances = (
         arrays[prefix + name] for name in ("weights", "means", "covariances")
     )
-    found = Components(weights, means, covariances, arrays.get(prefix + "dof"))
-    m, d = means.shape
-    own = len(family.categories.numeric) if isinstance(family, Mixed) else d
-    expected = family.structure.from_full(np.zeros((m, own, own))).shape
-    consistent = (
-        m >= 1
-        and weights.shape == (m,)
-        and covariances.shape == expected
-        and d == len(family.floor)
-        and (family.name != "student" or (found.dof is not None and found.dof.shape == (m,)))
-    )
-    if not consistent:
-        raise ValueError("its arrays do not fit together")
-    if not all(np.isfinite(part).all() for part in found if part is not None):
-        raise ValueError("its parameters are not all finite")
-    return found
+    return Components(weights, means, covariances, arrays.get(prefix + "dof"))
 
 
-def clusters(arrays: Arrays, own: Components, d: int) -> np.ndarray:
-    """The cluster (m,) of each of the components of d features. Raises KeyError, ValueError."""
-    found = arrays["clusters"].astype(np.int64)
-    consistent = (
-        own.means.shape == (own.count, d)
-        and found.shape == (own.count,)
-        and arrays["floor"].shape == (d,)
-        and found[0] == 0
-        and np.isin(np.diff(found), (0, 1)).all()
-    )
-    if not consistent:
-        raise ValueError("its arrays do not fit together")
-    return found
-
-
-def hierarchy(
-    document: Document, arrays: Arrays, family: AnyFamily, own: Components
-) -> Hierarchy | None:
-    """The merge tree, None where the file holds none. Raises KeyError, ValueError."""
+def hierarchy(document: Document, arrays: Arrays, own: Components) -> Hierarchy | None:
+    """The merge tree, None where the file holds none. Raises ValueError where it is no tree."""
     if "merge" not in document:
         return None
-    tree = MergeTree(arrays["tree_pairs"].astype(np.int64), arrays["tree_costs"])
-    relaxed = components(arrays, family, "relaxed_") if "relaxed_means" in arrays else None
-    found = Hierarchy(document["merge"], tree, relaxed)
+    tree = MergeTree(arrays["tree_pairs"], arrays["tree_costs"])
+    found = Hierarchy(document["merge"], tree, components(arrays, "relaxed_"))
     found.check(own)
     return found
 
 
-def calibration(
-    document: Document, arrays: Arrays, blocks: int, components: int
-) -> Calibration | None:
-    """The scores of known rows, None where the file holds none. Raises KeyError, ValueError.
-
-    A file without members, of an older divmix, has one mixture.
-    """
+def calibration(document: Document, arrays: Arrays, components: int) -> Calibration | None:
+    """The scores of known rows, None where the file holds none; without members of components
+    they all belong to one mixture."""
     if "calibration" not in document:
         return None
-    members = arrays.get("calibration_members", np.zeros(components))
-    found = Calibration(
+    return Calibration(
         arrays["calibration_scores"],
         arrays["calibration_typical"],
         document["calibration"],
-        members.astype(np.int64),
+        arrays.get("calibration_members", np.zeros(components, np.int64)),
     )
-    found.check(blocks, components)
-    return found
-
-
-def noise(arrays: Arrays, family: AnyFamily) -> Components | None:
-    """The broad component, None where the file holds none. Raises KeyError, ValueError."""
-    return components(arrays, family, "noise_") if "noise_means" in arrays else None

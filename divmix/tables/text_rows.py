@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any, Self
 
 import pyarrow as pa
@@ -10,24 +11,38 @@ import pyarrow.compute as pc
 from divmix.tables import arrays
 from divmix.tables.schema import is_text
 
+# How text begins that a spreadsheet takes for a formula (OWASP, CSV injection). Numbers as they were
+# written, -5 or +1.5e3, are none.
+_FORMULA = re.compile(r"\A([=+\-@\t\r])")
+_NUMBER = r"\A[+-]?[0-9.,]+([eE][+-]?[0-9]+)?\z"
+
 
 class DelimitedWriter:
     """CSV, or TSV by another separator; all text is quoted, or with `sparing` what needs it.
 
+    safe: whether text that a spreadsheet would take for a formula gets an apostrophe before it.
+
     A context manager, as Arrow's writers are.
     """
 
-    def __init__(self, sink: Any, schema: pa.Schema, separator: str, *, sparing: bool) -> None:
+    def __init__(
+        self, sink: Any, schema: pa.Schema, separator: str, *, sparing: bool, safe: bool = False
+    ) -> None:
         from pyarrow import csv
 
-        self._sink, self._separator = sink, separator
+        self._sink, self._separator, self._safe = sink, separator, safe
+        names = schema.names
+        if safe:
+            names = ["'" + name if _FORMULA.match(name) else name for name in names]
         # Arrow would quote every name of the header, where other programs quote none.
-        sink.write((separator.join(_name(name) for name in schema.names) + "\n").encode())
+        sink.write((separator.join(_name(name) for name in names) + "\n").encode())
         options = csv.WriteOptions(include_header=False, delimiter=separator)
         self._writer = None if sparing else csv.CSVWriter(sink, schema, write_options=options)
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
+        if self._safe:
+            batch = formulas_apart(batch)
         if self._writer is not None:
             self._writer.write_batch(batch)
             return
@@ -80,6 +95,21 @@ class JsonLinesWriter:
 
     def __exit__(self, *failure: Any) -> None:
         pass
+
+
+def formulas_apart(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with an apostrophe before each text that a spreadsheet would execute."""
+    columns = [
+        pc.if_else(
+            pc.match_substring_regex(column, _NUMBER),
+            column,
+            pc.replace_substring_regex(column, _FORMULA.pattern, r"'\1"),
+        )
+        if is_text(column.type) and not pa.types.is_dictionary(column.type)
+        else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _json(value: Any) -> str:

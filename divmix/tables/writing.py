@@ -144,6 +144,7 @@ class TableWriter:
     """Writes batches to one table; the suffix of `path` decides the format, and on '-', which is
     stdout, `to`, one of FORMATS. Text in CSV is quoted, `sparing` where it has to be only.
 
+    csv_safe: whether text in a CSV that a spreadsheet would take for a formula gets an apostrophe.
     A context manager: the file appears when the block ends without an error. Raises OutputError
     for an unknown suffix and for what `atomic_file` refuses. A closed pipe is a BrokenPipeError.
     """
@@ -156,12 +157,14 @@ class TableWriter:
         *,
         to: str = "csv",
         sparing: bool = False,
+        csv_safe: bool = False,
     ) -> None:
         self._path = str(path)
         self._schema = schema
         self._overwrite = overwrite
         self._sparing = sparing
         self._suffix = f".{to}" if self._path == "-" else table_suffix(path)
+        self._safe = csv_safe and self._suffix.startswith((".csv", ".tsv"))
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -196,7 +199,11 @@ class TableWriter:
         if plain == "jsonl":
             return JsonLinesWriter(sink)
         return DelimitedWriter(
-            sink, self._schema, "\t" if plain == "tsv" else ",", sparing=self._sparing
+            sink,
+            self._schema,
+            "\t" if plain == "tsv" else ",",
+            sparing=self._sparing,
+            safe=self._safe,
         )
 
 

@@ -21,11 +21,12 @@ def run_cut(
     overwrite: bool = False,
     assignments_format: str = "csv",
     unknown: str = "error",
+    csv_safe: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the model at k clusters into the folder `output`, and its components as a table.
 
-    With `sources` also the assignments of their rows. Returns the number of clusters, components
+    With `sources` also the assignments of their rows. `csv_safe`: see `TableWriter`. Returns the number of clusters, components
     and rows. Raises ModelFileError, UsageError (no merge tree, or k beyond it), InputError,
     OutputError; then no model is written.
     """
@@ -41,7 +42,9 @@ def run_cut(
                 progress=progress,
             )
         table = run_folder.component_table(mixture)
-        run_folder.write_table(folder / "components.csv", [table], overwrite=False)
+        run_folder.write_table(
+            folder / "components.csv", [table], overwrite=False, csv_safe=csv_safe
+        )
         mixture.save(folder / "model.divmix")
         document = {
             "n_clusters": mixture.n_clusters,

@@ -50,6 +50,7 @@ def run_detect(
     overwrite: bool = False,
     beside: Beside = NOTHING_BESIDE,
     to: str = "csv",
+    csv_safe: bool = False,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
@@ -57,7 +58,8 @@ def run_detect(
 
     Writes row, score, p_value, flagged and because, with the columns `beside`, to `output` ("-" is
     stdout in the format `to`, None writes nothing), with `only_flagged` of the flagged rows alone, and
-    with `run` a folder with the model. Returns what was found, or None when
+    with `run` a folder with the model. `csv_safe`: see `TableWriter`.
+    Returns what was found, or None when
     `should_stop` ended the fit: then nothing is written.
     Raises InputError, UsageError, FitError, ModelFileError, OutputError.
     """
@@ -141,6 +143,7 @@ def run_detect(
                 overwrite,
                 to=to,
                 sparing=bool(names),
+                csv_safe=csv_safe,
                 progress=progress,
             )
     return document

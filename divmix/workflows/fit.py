@@ -11,6 +11,7 @@ import pyarrow as pa
 from divmix.choosing.restarts import Spread
 from divmix.core import Interrupted, bootstrap, fit_rows
 from divmix.design.design import Design
+from divmix.design.numeric_column import NumericColumn
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.roles import Role, notes_on_roles
 from divmix.design.row_names import Locate, row_name
@@ -24,6 +25,7 @@ from divmix.progress import Progress, TraceRow
 from divmix.report import figures as drawing
 from divmix.rows import Features, MemoryRows
 from divmix.settings import EmSettings, FitSettings, TableSettings
+from divmix.tables import arrays
 from divmix.tables.reading import open_table, reading_options
 from divmix.tables.schema import AS_WRITTEN
 from divmix.tables.writing import check_output
@@ -31,6 +33,8 @@ from divmix.workflows import run_folder, summary
 from divmix.workflows.beside import ALL, NOTHING_BESIDE, Beside, parted
 from divmix.workflows.evaluate import evaluate_clusters
 from divmix.workflows.resources import limited_threads
+
+EXACT = 2**53  # up to here a float64 holds every whole number
 
 
 class Fit(NamedTuple):
@@ -71,6 +75,7 @@ def run_fit(
     beside: Beside = NOTHING_BESIDE,
     labels: str | None = None,
     to: str = "csv",
+    csv_safe: bool = False,
     progress: Progress | None = None,
     origins: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -79,7 +84,7 @@ def run_fit(
 
     `figures` "png" or "svg" also draws the clusters and the trace. `beside` has columns of the
     input for the assignments. `labels` is a table to write too, "-" for stdout in the format `to`:
-    all columns of the input, cluster and probability. Returns the document of run.json, or None
+    all columns of the input, cluster and probability. `csv_safe`: see `TableWriter`. Returns the document of run.json, or None
     when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
     FitError, OutputError, and NotConvergedError after writing.
     """
@@ -122,7 +127,9 @@ def run_fit(
         progress.stage(f"writing {output}")
         kept = None if written is None else written.select([AS_WRITTEN + n for n in names])
         rows = beside.all_joined(run_folder.assignments(fit.scores), kept, names)
-        run_folder.write(place, fit, document, assignments_format, figures, rows, bool(names))
+        run_folder.write(
+            place, fit, document, assignments_format, figures, rows, bool(names), csv_safe
+        )
         if labels is not None and written is not None:
             kept = written.select([AS_WRITTEN + name for name in all_names])
             results = (
@@ -130,7 +137,9 @@ def run_fit(
                 for batch in run_folder.assignments(fit.scores)
             )
             rows = with_labels.all_joined(results, kept, all_names)
-            run_folder.write_table(labels, rows, overwrite, to=to, sparing=True, progress=progress)
+            run_folder.write_table(
+                labels, rows, overwrite, to=to, sparing=True, csv_safe=csv_safe, progress=progress
+            )
     if settings.require_convergence and fit.stop_reason != "converged":
         raise NotConvergedError(
             f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",
@@ -161,6 +170,7 @@ def fit_table(
         joint = joint_training(settings)
         design, matrix = prepare(table, tables, generator, progress, locate, joint)
         said += notes_on(design, matrix, tables) + notes_on_roles(matrix.roles, tables)
+        said += notes_on_rounding(table, design)
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
@@ -225,6 +235,23 @@ def notes_on(design: Design, matrix: DesignMatrix, tables: TableSettings) -> lis
     left_out = int(np.count_nonzero(matrix.row_weights == 0))
     if left_out:
         notes.append(f"{left_out:,} rows left out: empty cells or weight 0")
+    return notes
+
+
+def notes_on_rounding(table: pa.Table, design: Design) -> list[str]:
+    """Which columns hold whole numbers that a float64 rounds, as identifiers are, in sentences."""
+    notes = []
+    for column in design.preprocessing.columns:
+        if not isinstance(column, NumericColumn):
+            continue
+        largest = max(abs(column.minimum), abs(column.maximum))
+        if EXACT < largest < 2.0**64:
+            values = arrays.to_floats(table.column(column.name))
+            if (values[~np.isnan(values)] % 1 == 0).all():
+                notes.append(
+                    f"column '{column.name}' has whole numbers beyond {EXACT:,}, which are "
+                    f"rounded: --exclude {column.name} if it is an identifier"
+                )
     return notes
 
 

@@ -55,6 +55,7 @@ def write(
     figures: str | None,
     rows: Iterable[pa.RecordBatch],
     sparing: bool = False,
+    csv_safe: bool = False,
 ) -> None:
     """Write all files of the run; those of a former run are replaced together.
 
@@ -62,8 +63,11 @@ def write(
     """
     with place.built() as folder:
         fit.mixture.save(folder / "model.divmix")
-        write_table(folder / f"assignments.{assignments_format}", rows, False, sparing=sparing)
-        write_table(folder / "components.csv", [component_table(fit.mixture)], False)
+        assigned = folder / f"assignments.{assignments_format}"
+        write_table(assigned, rows, False, sparing=sparing, csv_safe=csv_safe)
+        write_table(
+            folder / "components.csv", [component_table(fit.mixture)], False, csv_safe=csv_safe
+        )
         write_table(folder / "trace.csv", [trace_table(fit.trace)], False)
         if figures:
             picture = folder / f"clusters.{figures}"
@@ -119,18 +123,21 @@ def write_table(
     *,
     to: str = "csv",
     sparing: bool = False,
+    csv_safe: bool = False,
     progress: Progress | None = None,
 ) -> int:
     """Write batches (at least one) to `path`, or to stdout for "-"; returns the rows.
 
-    `to` and `sparing` as for a TableWriter; `progress` is told before rows go to stdout.
+    `to`, `sparing` and `csv_safe` as for a TableWriter; `progress` is told before rows go to stdout.
     """
     batches = iter(batches)
     first = next(batches)
     done = 0
     if path == "-" and progress is not None:
         progress.output()
-    with TableWriter(path, first.schema, overwrite, to=to, sparing=sparing) as writer:
+    with TableWriter(
+        path, first.schema, overwrite, to=to, sparing=sparing, csv_safe=csv_safe
+    ) as writer:
         for batch in chain([first], batches):
             writer.write(batch)
             done += batch.num_rows

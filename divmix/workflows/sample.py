@@ -13,9 +13,17 @@ from divmix.workflows.run_folder import write_table
 
 
 def run_sample(
-    model: str | Path, n: int, output: str, *, seed: int = 0, overwrite: bool = False
+    model: str | Path,
+    n: int,
+    output: str,
+    *,
+    seed: int = 0,
+    overwrite: bool = False,
+    csv_safe: bool = False,
 ) -> dict[str, Any]:
     """Write n rows with the columns of the training table, and the cluster each was drawn from.
+
+    `csv_safe`: see `TableWriter`.
 
     Raises ModelFileError, OutputError, and UsageError for a model of an embedding.
     """
@@ -31,5 +39,5 @@ def run_sample(
             table = mixture.design.inverse(X).append_column(cluster_name, pa.array(clusters))
             yield from table.combine_chunks().to_batches()
 
-    rows = write_table(output, drawn(), overwrite)
+    rows = write_table(output, drawn(), overwrite, csv_safe=csv_safe)
     return {"rows": rows, "seed": seed, "output": str(output)}

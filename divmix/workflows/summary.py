@@ -10,6 +10,7 @@ from divmix.design.columns import NumericColumn
 from divmix.design.design import Design
 from divmix.design.roles import Role, left_out
 from divmix.families import CommonNumbers
+from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, NOISE
 from divmix.settings import FitSettings, TableSettings
@@ -191,7 +192,7 @@ def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
     total = weights @ (variances + (components.means - overall) ** 2) / weights.sum()
     means = np.zeros((mixture.n_clusters, len(overall)))
     np.add.at(means, mixture.clusters, components.means * weights[:, None])
-    means /= mixture.cluster_weights[:, None]
+    means /= np.maximum(mixture.cluster_weights, SMALLEST_WEIGHT)[:, None]
     spread, difference = np.sqrt(total), means - overall
     np.divide(difference, spread, out=difference, where=spread > 0)
     stacked = np.vstack([overall, means])

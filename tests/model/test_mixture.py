@@ -14,6 +14,7 @@ CENTERS = np.array([0.0, 20.0, 40.0])
 DESIGN = Design(
     Preprocessing.learn(pa.table({"x": np.linspace(0, 40, 50)}), TableSettings(scale="none"))
 )
+ABOUT = {"divmix": "0", "settings": {}, "rows": 1, "rows_used": 1, "log_likelihood": None}
 
 
 def made_mixture(weights):
@@ -25,7 +26,7 @@ def made_mixture(weights):
         np.tile([[1.0], [2.0]], (3, 1)),
     )
     family = make_family("gaussian", "diag", np.array([1e-6]))
-    return Mixture(family, components, np.repeat(np.arange(3), 2), DESIGN, {})
+    return Mixture(family, components, np.repeat(np.arange(3), 2), DESIGN, ABOUT)
 
 
 def rows_of(counts, seed=0):

@@ -1,0 +1,133 @@
+"""Disks that are full or read-only, little memory, no locale, no working folder: two lines, in time."""
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
+from tests.ugly import commands
+
+LIMIT = 60  # seconds; 20 on a machine that does nothing else
+
+
+def command(folder, *arguments, env=(), **more):
+    """A finished process: `returncode`, `stdout`, `stderr`."""
+    return subprocess.run(
+        [sys.executable, "-m", "divmix", *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(env),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        **more,
+    )
+
+
+def limited(kind, size):
+    return lambda: resource.setrlimit(kind, (size, size))
+
+
+def test_a_locale_that_knows_ascii_alone(tmp_path):
+    (tmp_path / "üñ.csv").write_bytes(b"x,gr\xc3\xb6\xc3\x9fe\n" + b"1,2\n3,5\n9,4\n8,8\n" * 5)
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = command(tmp_path, *FIT, "üñ.csv", "--json", env=plain)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["result"]["n_clusters"] == 2
+    assert (tmp_path / "üñ.divmix" / "run.json").exists()
+    assert "größe" in command(tmp_path, "describe", "üñ.divmix", env=plain).stdout
+
+
+def test_a_file_that_may_not_grow_is_two_lines_and_leaves_nothing(tmp_path):
+    write_csv(tmp_path / "table.csv", rows=2000)
+    done = command(tmp_path, *FIT, "table.csv", preexec_fn=limited(resource.RLIMIT_FSIZE, 20_000))
+    assert done.returncode == 2
+    assert_two_lines(done.stderr)
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_a_folder_that_takes_no_files(tmp_path):
+    write_csv(tmp_path / "table.csv")
+    done = command(tmp_path, *FIT, "table.csv", "-o", "/proc/run")
+    assert done.returncode == 2
+    assert_two_lines(done.stderr)
+
+
+def test_a_working_folder_that_was_deleted(tmp_path):
+    table = write_csv(tmp_path / "table.csv")
+    (tmp_path / "gone").mkdir()
+    line = 'cd gone && rmdir ../gone && exec "$0" -m divmix fit "$1" -k 2 -o "$2"'
+    done = subprocess.run(
+        ["bash", "-c", line, sys.executable, str(table), str(tmp_path / "run")],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert_two_lines(done.stderr)
+
+
+def test_whole_numbers_that_are_rounded_are_told(tmp_path):
+    lines = [f"{2**53 + 2 * i + 1},{i % 2},{i + 0.5}" for i in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,x,y", *lines]))
+    assert commands.run(*FIT, tmp_path / "t.csv", "-o", tmp_path / "run")[0] == 0
+    notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    assert len([note for note in notes if "rounded" in note and "'id'" in note]) == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("megabytes", range(200, 2000, 150))
+def test_little_address_space_ends_in_time(tmp_path, megabytes):
+    write_csv(tmp_path / "table.csv")
+    limit = limited(resource.RLIMIT_AS, megabytes << 20)
+    done = command(tmp_path, *FIT, "table.csv", preexec_fn=limit)
+    print(f"{megabytes} MB: exit {done.returncode}")
+    assert done.returncode in (0, 3), done.stderr
+    if done.returncode:
+        assert_two_lines(done.stderr)
+        assert os.listdir(tmp_path) == ["table.csv"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("twice", [False, True])
+def test_signals_at_any_moment(tmp_path, number, twice):
+    write_csv(tmp_path / "table.csv")
+    dice = random.Random(3)
+    for _ in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "divmix", *FIT, "table.csv", "--force"],
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        time.sleep(dice.uniform(0.05, 3))
+        for _ in range(1 + twice):
+            process.send_signal(number)
+        _, err = process.communicate(timeout=LIMIT)
+        assert process.returncode in (0, -number, 128 + number), err
+        assert "Traceback" not in err or process.returncode == -number, err
+        assert {name for name in os.listdir(tmp_path) if name.startswith(".")} == set()
+
+
+@pytest.mark.long
+def test_eight_processes_on_an_empty_cache(tmp_path):
+    write_csv(tmp_path / "table.csv")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "divmix", *FIT, "table.csv", "-o", f"run{i}"],
+            cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
+        )
+        for i in range(8)
+    ]  # fmt: skip
+    for process in running:
+        _, err = process.communicate(timeout=600)
+        assert (process.returncode, err) == (0, "")
+    tables = {(tmp_path / f"run{i}" / "assignments.csv").read_bytes() for i in range(8)}
+    assert len(tables) == 1
