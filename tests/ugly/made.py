@@ -78,7 +78,9 @@ def model(kind):
         more["noise"] = family.start(np.ones(1), np.zeros((1, d)), 9 * np.eye(d))
         components = left
     if kind == "detector":
-        more["calibration"] = Calibration(np.arange(40.0), np.ones(len(design.blocks)), HELD_OUT)
+        more["calibration"] = Calibration(
+            np.arange(40.0), np.ones(len(design.blocks)), HELD_OUT, np.zeros(3, np.int64)
+        )
     if kind.startswith("tree"):
         tree = MergeTree(np.array([[0, 1], [2, 3]]), np.array([0.1, 0.4]))
         relaxed = components if kind == "tree-kl" else None
