@@ -16,10 +16,17 @@ from tests.ugly import commands, made
 WATCHED = """
 import sys
 seen = []
+def of_kernel_cache(frame):
+    while frame is not None:
+        if frame.f_code.co_filename.endswith(("numba/core/caching.py", "numba/core/serialize.py")):
+            return True
+        frame = frame.f_back
+    return False
 def hook(event, args):
     if event.startswith(("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn",
                          "socket.connect", "socket.bind", "pickle.find_class", "marshal.load")):
-        if event != "marshal.loads":  # how modules of Python are loaded
+        # Modules of Python are loaded by marshal, machine code of the kernel cache by pickle.
+        if event != "marshal.loads" and not of_kernel_cache(sys._getframe(1)):
             seen.append(event)
     if event == "open" and "/divmix/kernels-" not in str(args[0]) and isinstance(args[0], str) and args[1] and set(args[1]) & set("wax"):
         seen.append("writes " + args[0])
@@ -50,8 +57,8 @@ def test_predict_loads_no_pickle_runs_no_program_and_writes_nothing(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_formulas_are_disarmed_on_demand(tmp_path, suffix):
-    texts = ["=cmd()", "+1", "-1", "@x", "\tx", "plain", "1=1", None]
-    batch = pa.record_batch({"=name": texts, "number": [-1.0] * 8})
+    texts = ["=cmd()", "+1+cmd()", "-x", "-1.5e3", "@x", "\tx", "plain", "1=1", None]
+    batch = pa.record_batch({"=name": texts, "number": [-1.0] * 9})
     path = tmp_path / f"table{suffix}"
     with TableWriter(path, batch.schema, csv_safe=True) as writer:
         writer.write(batch)
@@ -59,8 +66,9 @@ def test_formulas_are_disarmed_on_demand(tmp_path, suffix):
         assert pa.parquet.read_table(path).column("=name").to_pylist() == texts
         return
     read = pa.csv.read_csv(path).to_pydict()
-    assert read["'=name"] == ["'=cmd()", "'+1", "'-1", "'@x", "'\tx", "plain", "1=1", ""]
-    assert read["number"] == [-1.0] * 8
+    disarmed = ["'=cmd()", "'+1+cmd()", "'-x", "-1.5e3", "'@x", "'\tx", "plain", "1=1", ""]
+    assert read["'=name"] == disarmed  # a number as it was written is no formula
+    assert read["number"] == [-1.0] * 9
 
 
 def test_sample_disarms_categories(tmp_path):

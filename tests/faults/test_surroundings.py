@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
@@ -75,9 +77,11 @@ def test_a_working_folder_that_was_deleted(tmp_path):
 
 
 def test_whole_numbers_that_are_rounded_are_told(tmp_path):
-    lines = [f"{2**53 + 2 * i + 1},{i % 2},{i + 0.5}" for i in range(20)]
-    (tmp_path / "t.csv").write_text("\n".join(["id,x,y", *lines]))
-    assert commands.run(*FIT, tmp_path / "t.csv", "-o", tmp_path / "run")[0] == 0
+    ids = [2**53 + 2 * i + 1 for i in range(20)]
+    columns = {"id": ids, "x": [i % 2 for i in range(20)], "y": [i + 0.5 for i in range(20)]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    asked = (*FIT, tmp_path / "t.parquet", "--columns", "id,x,y", "-o", tmp_path / "run")
+    assert commands.run(*asked)[0] == 0
     notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
     assert len([note for note in notes if "rounded" in note and "'id'" in note]) == 1
 

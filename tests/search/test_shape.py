@@ -9,7 +9,7 @@ from divmix.merging.tree import cut
 from divmix.rows import MemoryRows
 from divmix.search.run import Searching
 from divmix.search.shape import shape_joint
-from divmix.search.thinning import overlaps
+from divmix.search.thinning import saddles
 
 YES_NO = Categories(2, (CategoryColumn((1,), (0.5,), True),))
 
@@ -29,7 +29,7 @@ def split_by_sex(noise=False):
 def test_halves_that_a_yes_no_column_splits_are_one_union():
     for noise in (False, True):
         searching, components = split_by_sex(noise)
-        labels = cut(overlaps(searching, components), 2)
+        labels = cut(saddles(searching, components), 2)
         np.testing.assert_array_equal(labels, [0, 0, 1, 1])
         assert shape_joint(searching, components).shape == (400, 4 + noise)
 

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import json
 import math
 import sys
 import warnings
@@ -32,6 +33,10 @@ def complaint(code, out, err, codes=DOCUMENTED):
     """What is wrong with the end of a command, None where nothing is."""
     if code not in codes:
         return f"exit {code}: {err[:300]}"
+    if code and err.startswith("{"):
+        told = json.loads(err)["error"]
+        complete = err.count("\n") == 1 and sorted(told) == ["code", "hint", "message"]
+        return None if complete and told["code"] == code else f"no error object: {err[:300]!r}"
     if code:
         lines = err.splitlines()
         if len(lines) != 2 or not lines[0].startswith("Error: ") or lines[1][:6] != "Hint: ":
