@@ -13,6 +13,14 @@ from divmix.cli.signals import GracefulStop, Interrupted, terminate_raises
 from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
 from tests.docs import blocks
 
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """Also where the tests run in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
 ENDLESS = ["-k", "2", "--method", "em", "--tol", "0", "--max-iter", "100000000"]
 
 
