@@ -10,7 +10,14 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from divmix.anomaly.detector import Scored, calibration_of, detect, fit_density, score_rows
+from divmix.anomaly.detector import (
+    Scored,
+    calibration_of,
+    detect,
+    fit_density,
+    score_itself,
+    score_rows,
+)
 from divmix.errors import UsageError
 from divmix.estimators import frames
 from divmix.estimators.validation import seed_of, table_of, weighted, with_value_errors
@@ -110,10 +117,13 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         self._column_names = table.column_names
         columns, weight = weighted(table, sample_weight)
         with limited_threads(settings.threads, Progress()):
-            self.mixture_ = fit_density(
-                columns, settings, replace(tables, weight=weight), itself=False
-            ).mixture
-            self._settle(self._scored(table, SCORES_ALONE))
+            tables = replace(tables, weight=weight)
+            fitted = fit_density(columns, settings, tables, itself=self.training == "mixed")
+            self.mixture_ = fitted.mixture
+            scored = self._scored(table, SCORES_ALONE)
+            # Rows that the density has seen are judged by ones that have not.
+            judged = scored if fitted.scores is None else score_itself(fitted, SCORES_ALONE)
+            self._settle(scored.score, judged)
         return self
 
     def _settings(self) -> tuple[DetectSettings, DetectTableSettings]:
@@ -135,16 +145,15 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         tables = DetectTableSettings.from_dict({name: getattr(self, name) for name in names})
         return settings, tables
 
-    def _settle(self, scored: Scored) -> None:
-        """The threshold that the training rows give, and what it makes of them."""
-        scores = scored.score
-        known = scores[~np.isnan(scores)]
+    def _settle(self, scores: np.ndarray, judged: Scored) -> None:
+        """The threshold that the training rows give, and what it makes of their scores (n,)."""
         if self.contamination != "auto":
+            known = scores[~np.isnan(scores)]
             self.threshold_ = float(np.quantile(known, 1 - float(self.contamination)))
         else:
-            flagged = scored.p_value <= self.alpha_level
-            highest = np.nanmax(np.where(flagged, np.nan, scores))
-            lowest = np.nanmin(np.where(flagged, scores, np.inf))
+            flagged = judged.p_value <= self.alpha_level
+            highest = np.nanmax(np.where(flagged, np.nan, judged.score))
+            lowest = np.nanmin(np.where(flagged, judged.score, np.inf))
             self.threshold_ = float((highest + lowest) / 2 if flagged.any() else highest)
         self.offset_ = -self.threshold_
         self.mixture_.about["threshold"] = self.threshold_  # for `load`

@@ -21,6 +21,7 @@ def ctrl_c_is_heard():
     yield
     signal.signal(signal.SIGINT, before)
 
+
 ENDLESS = ["-k", "2", "--method", "em", "--tol", "0", "--max-iter", "100000000"]
 
 

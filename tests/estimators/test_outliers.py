@@ -27,7 +27,7 @@ def test_outliers_are_found_and_explained(fitted):
     found = fitted.predict(X)
     assert (found[:8] == -1).all() and (found[8:] == -1).mean() < 0.03
     assert all(reason.startswith("b ") for reason in fitted.explain(X)[:8])
-    assert (fitted.p_values(X)[:8] < 0.01).all()
+    assert (fitted.p_values(X)[:8] <= 8 / len(X)).all()  # ranks among the training rows
     np.testing.assert_array_equal(fitted.labels_, found == -1)
     np.testing.assert_array_equal(fitted.decision_scores_, -fitted.score_samples(X))
     np.testing.assert_allclose(
