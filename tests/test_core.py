@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from divmix.core import Interrupted, fit_rows, settle
+from divmix.choosing.settle import settle
+from divmix.core import Interrupted, fit_rows
 from divmix.engine.monitor import Monitor
 from divmix.engine.state import State, run_phases
 from divmix.errors import UsageError

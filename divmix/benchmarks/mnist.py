@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from divmix import encoders
 from divmix.benchmarks.deep_peers import PEERS
-from divmix.core import settle
+from divmix.choosing.settle import settle
 from divmix.design.prepare import prepare
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError

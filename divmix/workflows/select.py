@@ -10,7 +10,8 @@ import pyarrow as pa
 from divmix.choosing.bootstrap import FOUND, share_found
 from divmix.choosing.clusters import count_clusters, explain
 from divmix.choosing.comparison import Comparison, told
-from divmix.core import compare_clusters, smallest_share
+from divmix.choosing.settle import smallest_share
+from divmix.core import compare_clusters
 from divmix.design.prepare import prepare
 from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name

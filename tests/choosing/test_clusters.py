@@ -15,7 +15,7 @@ from divmix.choosing.clusters import (
     count_clusters,
     explain,
 )
-from divmix.core import candidate_models, scattered
+from divmix.choosing.settle import candidate_models, scattered
 from divmix.engine.monitor import Monitor
 from divmix.families import Components, make_family
 from divmix.rows import MemoryRows
