@@ -48,8 +48,8 @@ def irrelevant_numbers(rows: Rows) -> NDArray[np.int64]:
     numbers = X[:, numeric]
     alone = _independent(numbers, texts, weights)
     for j in np.flatnonzero(alone):
-        alone[j] = is_unimodal(numbers[:, j], row_weights)
-        alone[j] &= not in_two_groups(numbers[:, j], row_weights)
+        own = numbers[:, j]
+        alone[j] = is_unimodal(own, row_weights) and not in_two_groups(own, row_weights)
     varying = np.ptp(numbers, axis=0) > 0
     if not alone.any() or not (varying & ~alone).any():
         return nothing

@@ -219,6 +219,12 @@ csv_safe = click.option(
     is_flag=True,
     help="Put an apostrophe before text in a CSV that a spreadsheet would run as a formula.",
 )
+moved_data = click.option(
+    "--data",
+    multiple=True,
+    metavar="FILE",
+    help="The table of the run, where it has moved; can be given several times.",
+)
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout."
 )

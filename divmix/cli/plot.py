@@ -25,12 +25,7 @@ WIDEST, HIGH = 100, 24  # characters
     help="Draw to this .png, .svg or .pdf instead (extra report).",
 )
 @click.option("--trace", is_flag=True, help="With -o: draw the climb of J, not the clusters.")
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="FILE",
-    help="The table of the run, where it has moved; can be given several times.",
-)
+@options.moved_data
 @options.force
 @options.quiet
 @options.verbose

@@ -21,12 +21,7 @@ from divmix.cli import options
     metavar="FILE",
     help="The page to write.  [default: RUN/report.html]",
 )
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="FILE",
-    help="The table of the run, where it has moved; can be given several times.",
-)
+@options.moved_data
 @options.force
 @options.as_json
 @options.quiet

@@ -1,6 +1,5 @@
 """From a table to a model in one line, and from a model file back."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from divmix.estimators.mixture import DiversifiedMixture
 from divmix.estimators.outliers import MixtureOutlierDetector
 from divmix.model.mixture import Mixture
+from divmix.workflows import run_folder
 
 
 def fit(X: Any, k: int | str = "auto", *, seed: int = 0, **options: Any) -> DiversifiedMixture:
@@ -45,17 +45,16 @@ def load(path: str | Path) -> DiversifiedMixture | MixtureOutlierDetector:
             output="same",
         )
         made._take(mixture)
-        _tell_of_run(made, Path(path) / "run.json")
+        if run_folder.is_run(path):
+            _tell_of_run(made, run_folder.read_document(Path(path)))
     made._column_names, made._kind = names, "pandas"
     made.n_features_in_ = len(names)
     made.feature_names_in_ = np.array(names, dtype=object)
     return made
 
 
-def _tell_of_run(made: DiversifiedMixture, path: Path) -> None:
-    """How the fit ended, where the folder of the run says so."""
-    if not path.is_file():
-        return
-    result = json.loads(path.read_text()).get("result", {})
+def _tell_of_run(made: DiversifiedMixture, document: dict[str, Any]) -> None:
+    """How the fit ended, where run.json says so."""
+    result = document.get("result", {})
     if "converged" in result:
         made.converged_, made.n_iter_ = result["converged"], result["iterations"]

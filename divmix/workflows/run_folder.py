@@ -100,14 +100,15 @@ def is_run(path: str | Path) -> bool:
 def labels_of(folder: str | Path, data: str | None) -> tuple[str, str]:
     """The assignments in a run folder, and `data` or else the table that was fitted.
 
-    Raises InputError for a run without assignments, or one of several tables or a pipe.
+    Raises InputError for a run without assignments, or one of several tables or a pipe, and
+    ModelFileError where run.json is damaged.
     """
     found = [path for path in Path(folder).glob("assignments.*") if path.is_file()]
     if not found:
         raise InputError(
             f"{folder} holds no assignments", hint="name the folder of a fit, or a table of labels"
         )
-    names = json.loads((Path(folder) / "run.json").read_bytes()).get("input", {}).get("names", [])
+    names = read_document(Path(folder)).get("input", {}).get("names", [])
     if data is None and (len(names) != 1 or not Path(names[0]).is_file()):
         raise InputError(
             f"the table that {folder} was fitted to is not there",

@@ -1,12 +1,15 @@
 """Every bad input is two lines, its exit code, and nothing written."""
 
 import json
+import shutil
 import zipfile
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+import divmix
+from divmix.errors import ModelFileError
 from tests.cli.helpers import FIT, assert_two_lines, write_csv
 
 GOOD = "a,b\n1,2\n3,4\n5,7\n2,8\n"
@@ -177,3 +180,14 @@ def test_require_convergence_is_exit_code_6(run, table):
     done = run(*FIT, table, "--max-iter", "1", "--require-convergence")
     assert done.exit_code == 6
     assert_two_lines(done.stderr)
+
+
+def test_a_damaged_run_json_is_an_error_of_the_run(run, fitted, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(fitted, folder)
+    (folder / "run.json").write_text('{"command": "fit", "input":')
+    done = run("evaluate", folder, "--truth", "kind")
+    assert done.exit_code == 4 and "run.json is damaged" in done.stderr
+    assert_two_lines(done.stderr)
+    with pytest.raises(ModelFileError, match=r"run\.json is damaged"):
+        divmix.load(folder)

@@ -154,9 +154,15 @@ MUTANTS = {
     ),
     "modes are not looked for": (
         "choosing/irrelevant.py",
-        "alone[j] = is_unimodal(numbers[:, j], row_weights)",
+        "alone[j] = is_unimodal(own, row_weights) and not in_two_groups(own, row_weights)",
         "pass",
         "tests/choosing/test_irrelevant.py::test_noise_is_left_out_and_what_knows_something_is_kept",
+    ),
+    "small groups are not looked for": (
+        "choosing/irrelevant.py",
+        " and not in_two_groups(own, row_weights)",
+        "",
+        "tests/choosing/test_irrelevant.py::test_a_small_group_of_values_keeps_its_column",
     ),
     "columns are not looked at together": (
         "choosing/irrelevant.py",

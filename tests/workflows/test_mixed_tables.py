@@ -80,7 +80,9 @@ def test_text_columns_that_know_nothing_change_nothing(count):
 def test_random_columns_are_borne_also_where_they_are_taken_for_relevant(count, monkeypatch):
     frame, truth = planted(gap=5.0, texts=0)
     alone = agreement(truth, fit(frame))
-    monkeypatch.setattr("divmix.choosing.settle.relevant_categories", lambda rows: rows.features.categories)
+    monkeypatch.setattr(
+        "divmix.choosing.settle.relevant_categories", lambda rows: rows.features.categories
+    )
     fitted = fit(with_random_texts(frame, count))
     assert len(fitted.mixture.family.categories.varying) == 4 * count
     assert agreement(truth, fitted) >= alone - 0.05
