@@ -7,13 +7,12 @@ digits. Everything is elementwise, so a batch gets the same bits as the whole ta
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from divmix.design import statistics
 from divmix.design.date_column import DateColumn
 from divmix.design.numeric_column import NumericColumn, numbers
 from divmix.design.row_names import Locate
@@ -36,15 +35,6 @@ class BooleanColumn:
     @property
     def is_constant(self) -> bool:
         return self.share in (0.0, 1.0)
-
-    @classmethod
-    def learn(cls, name: str, column: pa.Array, weights: np.ndarray, row_name: Locate) -> Self:
-        """Learn the share of true values among the rows of positive weight."""
-        values = numbers(name, column, row_name)
-        present = (weights > 0) & ~np.isnan(values)
-        if not present.any():
-            raise InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
-        return cls(name, statistics.mean(values[present], weights[present]))
 
     def encode(self, column: pa.Array, out: np.ndarray, row_name: Locate) -> np.ndarray | None:
         """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
@@ -94,33 +84,6 @@ class CategoricalColumn:
     def is_constant(self) -> bool:
         return max(self.shares) == 1.0
 
-    @classmethod
-    def learn(
-        cls,
-        name: str,
-        column: pa.Array,
-        weights: np.ndarray,
-        row_name: Locate,
-        *,
-        max_categories: int,
-    ) -> Self:
-        """Learn the categories and their shares. InputError beyond `max_categories`."""
-        encoded = pc.dictionary_encode(as_text(column))
-        found = encoded.dictionary.to_pylist()
-        if len(found) > max_categories:
-            raise InputError(
-                f"column '{name}' is text with {len(found):,} different values, "
-                f"more than the {max_categories:,} categories allowed",
-                hint=f"use --exclude {name}, or raise --max-categories",
-            )
-        codes = arrays.to_codes(encoded.indices)
-        mass = np.bincount(codes[codes >= 0], weights[codes >= 0], minlength=len(found))
-        if not mass.sum() > 0:
-            raise InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
-        order = sorted(range(len(found)), key=found.__getitem__)
-        shares = mass / mass.sum()
-        return cls(name, tuple(found[i] for i in order), tuple(float(shares[i]) for i in order))
-
     def encode(
         self, column: pa.Array, out: np.ndarray, row_name: Locate, unknown: str = "error"
     ) -> np.ndarray | None:
@@ -169,7 +132,83 @@ class CategoricalColumn:
         return arrays.texts(self.categories)
 
 
+class BooleanLearner:
+    """Learns the share of true values among the rows of positive weight, batch by batch."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._true, self._known = name, 0.0, 0.0
+
+    def update(self, column: pa.Array, weights: np.ndarray, row_name: Locate) -> None:
+        """The rows that come next, of weights (n,) from 0. Raises InputError."""
+        values = numbers(self._name, column, row_name)
+        known = ~np.isnan(values)
+        self._true += float((weights[known] * values[known]).sum())
+        self._known += float(weights[known].sum())
+
+    def learned(self, sample: pa.Array, weights: np.ndarray) -> BooleanColumn:
+        """The column; of a sample nothing is asked. Raises InputError."""
+        if not self._known > 0:
+            raise _empty(self._name)
+        return BooleanColumn(self._name, self._true / self._known)
+
+
+class TooManyCategories(InputError):
+    """A column of text has `count` different values, more than may be."""
+
+    def __init__(self, name: str, count: int, most: int) -> None:
+        super().__init__(
+            f"column '{name}' is text with {count:,} different values, "
+            f"more than the {most:,} categories allowed",
+            hint=f"use --exclude {name}, or raise --max-categories",
+        )
+        self.count = count
+
+
+class CategoryLearner:
+    """Learns the categories and their shares, batch by batch."""
+
+    def __init__(self, name: str, max_categories: int) -> None:
+        self._name, self._most = name, max_categories
+        self._mass: dict[str, float] = {}
+
+    def update(self, column: pa.Array, weights: np.ndarray, row_name: Locate) -> None:
+        """The rows that come next, of weights (n,) from 0."""
+        encoded = pc.dictionary_encode(as_text(column))
+        found = encoded.dictionary.to_pylist()
+        codes = arrays.to_codes(encoded.indices)
+        mass = np.bincount(codes[codes >= 0], weights[codes >= 0], minlength=len(found))
+        for category, own in zip(found, mass.tolist()):
+            self._mass[category] = self._mass.get(category, 0.0) + own
+
+    def learned(self, sample: pa.Array, weights: np.ndarray) -> CategoricalColumn:
+        """The column; of a sample nothing is asked. InputError beyond the most categories."""
+        name, most = self._name, self._most
+        if len(self._mass) > most:
+            raise TooManyCategories(name, len(self._mass), most)
+        found = sorted(self._mass)
+        mass = np.array([self._mass[category] for category in found])
+        if not mass.sum() > 0:
+            raise _empty(name)
+        return CategoricalColumn(name, tuple(found), tuple((mass / mass.sum()).tolist()))
+
+
+def _empty(name: str) -> InputError:
+    return InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
+
+
 TableColumn = NumericColumn | BooleanColumn | CategoricalColumn | DateColumn
+
+
+class Learner(Protocol):
+    """Learns a column from batches of its rows, in their order."""
+
+    def update(self, column: pa.Array, weights: np.ndarray, row_name: Locate) -> None:
+        """The rows that come next, of weights (n,) from 0. Raises InputError that names a row."""
+        ...
+
+    def learned(self, sample: pa.Array, weights: np.ndarray) -> TableColumn:
+        """The column; `sample` are rows that stand for all, of weights (n,). Raises InputError."""
+        ...
 
 
 def as_text(column: pa.Array) -> pa.Array:

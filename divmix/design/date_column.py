@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from divmix.design.date_text import DateOrder
-from divmix.design.numeric_column import NumericColumn
-from divmix.design.row_names import Locate
+from divmix.design.numeric_column import NumberLearner, NumericColumn
+from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError
 from divmix.tables import arrays
 from divmix.tables.schema import is_number, is_text
@@ -59,40 +59,6 @@ class DateColumn:
     def is_constant(self) -> bool:
         return all(column.is_constant for column in self.columns)
 
-    @classmethod
-    def learn(
-        cls,
-        name: str,
-        column: pa.Array,
-        weights: np.ndarray,
-        row_name: Locate,
-        *,
-        order: DateOrder | None,
-        in_parts: bool,
-        scaling: str,
-    ) -> Self:
-        """Learn from the rows of positive weight; `in_parts` asks for year, month, day and so on."""
-        written = order.name if order else ""
-        days = _days(name, column, written, row_name)
-        times = bool((days[~np.isnan(days)] % 1 != 0).any())
-        parts = (
-            ("year", "month", "day", "weekday", *(["hour"] if times else []))
-            if in_parts
-            else (DAYS,)
-        )
-        learned = tuple(
-            NumericColumn.learn(
-                name if part == DAYS else f"{name}_{part}",
-                arrays.floats(_PARTS[part](days)),
-                weights,
-                row_name,
-                scaling=scaling,
-                log=False,
-            )
-            for part in parts
-        )
-        return cls(name, written, times, parts, learned)
-
     def encode(self, column: pa.Array, out: np.ndarray, row_name: Locate) -> np.ndarray | None:
         """Fill `out` (n, parts); returns (n,) bool where values are missing, or None."""
         days = _days(self.name, column, self.order, row_name)
@@ -137,6 +103,36 @@ class DateColumn:
             for j, column in enumerate(self.columns)
         ]
         return np.hstack([mean for mean, _ in pairs]), np.hstack([spread for _, spread in pairs])
+
+
+class DateLearner:
+    """Learns a DateColumn batch by batch; `in_parts` asks for year, month, day and so on."""
+
+    def __init__(self, name: str, order: DateOrder | None, in_parts: bool, scaling: str) -> None:
+        self._name, self._order = name, order.name if order else ""
+        self._times = False
+        wanted = [part for part in PARTS if (part != DAYS) == in_parts]
+        self._parts = {
+            part: NumberLearner(name if part == DAYS else f"{name}_{part}", scaling, False)
+            for part in wanted
+        }
+
+    def update(self, column: pa.Array, weights: np.ndarray, row_name: Locate) -> None:
+        """The rows that come next, of weights (n,) from 0. Raises InputError."""
+        days = _days(self._name, column, self._order, row_name)
+        self._times = self._times or bool((days[~np.isnan(days)] % 1 != 0).any())
+        for part, learner in self._parts.items():
+            learner.update(arrays.floats(_PARTS[part](days)), weights, row_name)
+
+    def learned(self, sample: pa.Array, weights: np.ndarray) -> DateColumn:
+        """The column; `sample` has dates in rows that stand for all, of weights (n,)."""
+        days = _days(self._name, sample, self._order, row_name)
+        kept = {p: learner for p, learner in self._parts.items() if p != "hour" or self._times}
+        columns = tuple(
+            learner.learned(arrays.floats(_PARTS[part](days)), weights)
+            for part, learner in kept.items()
+        )
+        return DateColumn(self._name, self._order, self._times, tuple(kept), columns)
 
 
 def _months(days: np.ndarray) -> np.ndarray:

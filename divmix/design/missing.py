@@ -33,18 +33,43 @@ def incomplete_rows(by_column: Mapping[str, np.ndarray], n: int) -> np.ndarray:
     return rows
 
 
+class EmptyCells:
+    """The empty cells of a table, counted batch by batch; rows : how many have one."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._of = 0
+        self._first: tuple[int, str] | None = None
+        self._columns: dict[str, None] = {}
+
+    def update(self, by_column: Mapping[str, np.ndarray], n: int, first_row: int) -> None:
+        """The n rows that come next, (n,) bool for each column with an empty cell."""
+        self._of += n
+        if not by_column:
+            return
+        self.rows += int(incomplete_rows(by_column, n).sum())
+        self._columns |= dict.fromkeys(by_column)
+        if self._first is None:
+            row, name = min((int(np.argmax(empty)), name) for name, empty in by_column.items())
+            self._first = first_row + row, name
+
+    def refuse(self, locate: Locate) -> None:
+        """Raises InputError that names the first empty cell, where there is one."""
+        if self._first is None:
+            return
+        (row, name), count, n = self._first, self.rows, self._of
+        raise InputError(
+            f"{locate(row)}: column '{name}' is empty ({count:,} of {n:,} rows have an empty cell)",
+            hint=f"--missing drop loses {count / n:.0%} of the rows, --missing mean none but blurs "
+            f"clusters, --exclude {','.join(self._columns)} none",
+            fix={"missing": "drop" if count <= MOST_DROPPED * n else "mean"},
+        )
+
+
 def refuse_empty_cells(
     by_column: Mapping[str, np.ndarray], n: int, first_row: int, locate: Locate
 ) -> None:
-    """Raises InputError that names the first empty cell, where there is one."""
-    if not by_column:
-        return
-    row, name = min((int(np.argmax(empty)), name) for name, empty in by_column.items())
-    count = int(incomplete_rows(by_column, n).sum())
-    raise InputError(
-        f"{locate(first_row + row)}: column '{name}' is empty "
-        f"({count:,} of {n:,} rows have an empty cell)",
-        hint=f"--missing drop loses {count / n:.0%} of the rows, --missing mean none but blurs "
-        f"clusters, --exclude {','.join(by_column)} none",
-        fix={"missing": "drop" if count <= MOST_DROPPED * n else "mean"},
-    )
+    """Raises InputError that names the first empty cell of n rows, where there is one."""
+    empty = EmptyCells()
+    empty.update(by_column, n, first_row)
+    empty.refuse(locate)

@@ -2,14 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
 from divmix.design import statistics
-from divmix.design.row_names import Locate
+from divmix.design.number_summary import Moments, NumberSummary
+from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError
 from divmix.tables import arrays
 from divmix.tables.schema import is_number, is_text
@@ -50,51 +51,14 @@ class NumericColumn:
     def is_constant(self) -> bool:
         return self.minimum == self.maximum
 
-    @classmethod
-    def learn(
-        cls,
-        name: str,
-        column: pa.Array,
-        weights: np.ndarray,
-        row_name: Locate,
-        *,
-        scaling: str,
-        log: bool | str,
-    ) -> Self:
-        """Learn from the rows of positive weight. `log` is True, False or 'auto'.
-
-        Auto takes the logarithm of a column without negative values whose skewness is above 2,
-        where log(1 + x) at least halves it.
-        """
-        everything = numbers(name, column, row_name)
-        present = (weights > 0) & ~np.isnan(everything)
-        values, weights = everything[present], weights[present]
-        if not len(values):
-            raise InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
-        _refuse_infinite(name, everything, row_name)
-        if log == "auto":
-            log = _log_pays(values, weights)
-        _refuse_out_of_range(name, everything, row_name, log=bool(log))
-        lowest, highest = float(values.min()), float(values.max())
-        if log:
-            values = np.log1p(values)
-        if lowest == highest:
-            average = float(values[0])
-            center, scale = (0.0 if scaling == "pixels" else average), 1.0
-        else:
-            average = statistics.mean(values, weights)
-            center, scale = _center_and_scale(values, weights, average, scaling)
-            if scale < SMALLEST:
-                scale = 1.0
-        # Quartiles may lie close together far from the mean.
-        fill = min(max((average - center) / scale, -LARGEST), LARGEST)
-        return cls(name, center, scale, fill, lowest, highest, bool(log))
-
     def encode(self, column: pa.Array, out: np.ndarray, row_name: Locate) -> np.ndarray | None:
         """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
         values = numbers(self.name, column, row_name)
         _refuse_infinite(self.name, values, row_name)
-        _refuse_out_of_range(self.name, values, row_name, log=self.log)
+        if self.log:
+            _refuse_no_logarithm(self.name, values, row_name)
+        elif far := _found_far(self.name, values, row_name):
+            raise _too_far(self.name, far)
         missing = np.isnan(values)
         z = np.log1p(values) if self.log else values
         # A value can lie so many scales away that z, or its square, would overflow.
@@ -147,23 +111,32 @@ def _refuse_infinite(name: str, values: np.ndarray, row_name: Locate) -> None:
         )
 
 
-def _refuse_out_of_range(name: str, values: np.ndarray, row_name: Locate, *, log: bool) -> None:
-    """Refuse what has no logarithm, or without one values whose square overflows."""
-    # NaN, a missing value, compares as False.
-    outside = values <= -1 if log else np.abs(values) > LARGEST
-    if not outside.any():
-        return
-    row = int(np.argmax(outside))
-    found = f"{row_name(row)}: column '{name}' is {values[row]:g}"
-    if log:
+def _refuse_no_logarithm(name: str, values: np.ndarray, row_name: Locate) -> None:
+    if found := _first(name, values, values <= -1, row_name):
         raise InputError(
             f"{found}, where log(1 + x) is not defined", hint=f"leave {name} out of --log"
         )
-    raise InputError(
+
+
+def _found_far(name: str, values: np.ndarray, row_name: Locate) -> str:
+    """Names the first value whose square overflows, "" where there is none."""
+    return _first(name, values, np.abs(values) > LARGEST, row_name)
+
+
+def _too_far(name: str, found: str) -> InputError:
+    return InputError(
         f"{found}, whose square is more than a number can hold",
         hint=f"use --log {name} or --exclude {name}",
         fix={"exclude": (name,)},
     )
+
+
+def _first(name: str, values: np.ndarray, marked: np.ndarray, row_name: Locate) -> str:
+    """Names the first of the `marked` rows; NaN, a missing value, compares as False."""
+    if not marked.any():
+        return ""
+    row = int(np.argmax(marked))
+    return f"{row_name(row)}: column '{name}' is {values[row]:g}"
 
 
 def numbers(name: str, column: pa.Array, row_name: Locate) -> np.ndarray:
@@ -182,32 +155,85 @@ def numbers(name: str, column: pa.Array, row_name: Locate) -> np.ndarray:
     )
 
 
-def _log_pays(values: np.ndarray, weights: np.ndarray) -> bool:
-    if values.min() < 0:
-        return False
-    before = statistics.skewness(values, weights, statistics.mean(values, weights))
-    if before <= HEAVY_TAIL:
-        return False
-    logged = np.log1p(values)
-    after = statistics.skewness(logged, weights, statistics.mean(logged, weights))
-    return abs(after) <= before / 2
+class NumberLearner:
+    """Learns a NumericColumn from batches of rows of positive weight. `log` is True, False or "auto".
+
+    Auto takes the logarithm of a column without negative values whose skewness is above 2, where
+    log(1 + x) at least halves it.
+    """
+
+    def __init__(self, name: str, scaling: str, log: bool | str) -> None:
+        self._name, self._scaling, self._log = name, scaling, log
+        self._summary = NumberSummary(log=bool(log))
+        self._far = ""  # what names the first value that needs a logarithm
+
+    def update(self, column: pa.Array, weights: np.ndarray, row_name: Locate) -> None:
+        """The rows that come next, of weights (n,) from 0. Raises InputError."""
+        everything = numbers(self._name, column, row_name)
+        _refuse_infinite(self._name, everything, row_name)
+        if self._log is True:
+            _refuse_no_logarithm(self._name, everything, row_name)
+        if not self._far:
+            self._far = _found_far(self._name, everything, row_name)
+        present = (weights > 0) & ~np.isnan(everything)
+        if present.all():
+            self._summary.update(everything, weights)
+        else:
+            self._summary.update(everything[present], weights[present])
+
+    def learned(self, sample: pa.Array, weights: np.ndarray) -> NumericColumn:
+        """The column; `sample` has its values in rows that stand for all, of weights (n,), for
+        quantiles. Raises InputError."""
+        found, name = self._summary, self._name
+        if found.moments is None:
+            raise InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
+        log = self._log is True or (self._log == "auto" and _log_pays(found))
+        if self._far and not log:
+            raise _too_far(name, self._far)
+        moments = found.logged if log else found.moments
+        assert moments is not None
+        average, scale = moments.mean, 1.0
+        if found.lowest == found.highest:
+            average = math.log1p(found.lowest) if log else found.lowest
+            center = 0.0 if self._scaling == "pixels" else average
+        else:
+            center, scale = self._center_and_scale(moments, log, sample, weights)
+            if scale < SMALLEST:
+                scale = 1.0
+        # Quartiles may lie close together far from the mean.
+        fill = min(max((average - center) / scale, -LARGEST), LARGEST)
+        return NumericColumn(name, center, scale, fill, found.lowest, found.highest, log)
+
+    def _center_and_scale(
+        self, moments: Moments, log: bool, sample: pa.Array, weights: np.ndarray
+    ) -> tuple[float, float]:
+        found, average = self._summary, moments.mean
+        if self._scaling == "pixels":
+            return 0.0, 1.0
+        if self._scaling == "none":
+            return average, 1.0
+        if self._scaling == "minmax":
+            ends = (found.lowest, found.highest)
+            low, high = map(math.log1p, ends) if log else ends
+            return average, high - low
+        if self._scaling == "robust":
+            values = numbers(self._name, sample, row_name)
+            present = (weights > 0) & ~np.isnan(values)
+            values = np.log1p(values[present]) if log else values[present]
+            if len(values):
+                shares = (0.25, 0.5, 0.75)
+                lower, median, upper = statistics.quantiles(values, weights[present], shares)
+                # More than half of the rows can share one value: then quartiles say nothing of
+                # the spread.
+                if upper > lower:
+                    return median, (upper - lower) / NORMAL_IQR
+        # What varies less than the column can tell is rounding: a pixel that is 1 in two rows of
+        # a thousand would stand forty deviations out.
+        return average, max(moments.standard_deviation, found.resolution(log=log))
 
 
-def _center_and_scale(
-    values: np.ndarray, weights: np.ndarray, average: float, scaling: str
-) -> tuple[float, float]:
-    if scaling == "pixels":
-        return 0.0, 1.0
-    if scaling == "none":
-        return average, 1.0
-    if scaling == "minmax":
-        return average, float(values.max() - values.min())
-    if scaling == "robust":
-        lower, median, upper = statistics.quantiles(values, weights, (0.25, 0.5, 0.75))
-        # More than half of the rows can share one value: then quartiles say nothing of the spread.
-        if upper > lower:
-            return median, (upper - lower) / NORMAL_IQR
-    # What varies less than the column can tell is rounding: a pixel that is 1 in two rows of a
-    # thousand would stand forty deviations out.
-    spread = statistics.standard_deviation(values, weights, average)
-    return average, max(spread, statistics.resolution(values))
+def _log_pays(found: NumberSummary) -> bool:
+    if found.lowest < 0 or found.moments is None or found.logged is None:
+        return False
+    before = found.moments.skewness
+    return before > HEAVY_TAIL and abs(found.logged.skewness) <= before / 2

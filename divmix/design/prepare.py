@@ -1,5 +1,6 @@
 """A training table prepared: what is learned from it, and its rows as a matrix."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -7,8 +8,9 @@ import pyarrow as pa
 
 from divmix import encoders
 from divmix.design.design import Design
+from divmix.design.learning import in_batches, sampled
 from divmix.design.preprocessing import Preprocessing
-from divmix.design.roles import Role, assign_roles
+from divmix.design.roles import Role
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining, memory
 from divmix.errors import InputError
@@ -44,8 +46,10 @@ def prepare(
     clusters is not known yet. Raises InputError, UsageError, FitError, MissingExtraError.
     """
     progress.stage("preparing columns")
-    roles = assign_roles(table, tables)
-    design = Design(Preprocessing.learn(table, tables, locate=locate, roles=roles))
+    preprocessing, roles = Preprocessing.learn_with_roles(
+        partial(in_batches, table), sampled(table), tables, locate=locate
+    )
+    design = Design(preprocessing)
     image = tables.image_size(design.n_features)
     steps = encoders.parse(tables.encoder)  # before the work begins
     matrix = design_matrix(table, design, progress, locate)._replace(roles=roles)

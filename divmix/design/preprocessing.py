@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Self, TypeAlias
+from functools import partial
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 
+from divmix.design import cells
+from divmix.design.cells import Batch
 from divmix.design.columns import (
     BooleanColumn,
     CategoricalColumn,
@@ -14,19 +17,13 @@ from divmix.design.columns import (
     NumericColumn,
     TableColumn,
 )
-from divmix.design.date_text import DateOrder
-from divmix.design.missing import empty_cells, incomplete_rows, refuse_empty_cells
-from divmix.design.roles import Role, assign_roles, chosen_columns
+from divmix.design.learning import Batches, in_batches, learn_columns, sampled
+from divmix.design.missing import incomplete_rows, refuse_empty_cells
+from divmix.design.roles import Role
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, ModelFileError
 from divmix.settings import TableSettings
-from divmix.tables import arrays
-from divmix.tables.schema import Column, Schema, is_number, unknown_column
-
-# Weights above zero: sums of smaller or larger ones, times squares, are no numbers of a float64.
-WEIGHTS = (1e-100, 1e100)
-
-Batch: TypeAlias = pa.RecordBatch | pa.Table
+from divmix.tables.schema import Column, Schema
 
 _COLUMN_KINDS: dict[str, Callable[..., TableColumn]] = {
     kind.kind: kind for kind in (NumericColumn, BooleanColumn, CategoricalColumn, DateColumn)
@@ -85,41 +82,32 @@ class Preprocessing:
         """Learn from the whole training table; rows with missing values that are dropped, and
         rows of weight zero, have no say.
 
-        `roles` are those of the columns, None to find them out here. Raises InputError for columns that cannot be used, infinite or missing values, fewer than
-        two rows and a table without any variation.
+        `roles` are those of the columns, None to find them out here. Raises InputError for columns that cannot be used, infinite or missing
+        values, fewer than two rows and a table without any variation.
         """
-        roles = assign_roles(table, settings) if roles is None else roles
-        schema = chosen_columns(roles, settings)
-        orders = {role.name: role.order for role in roles}
-        if table.num_rows < 2:
-            raise InputError(
-                f"the table has too few rows: {table.num_rows}", hint="a fit needs at least two"
-            )
-        weights = _row_weights(table, settings.weight, locate, 0)
-        empty = _empty_by_column(table, schema)
-        if settings.missing == "error":
-            refuse_empty_cells(empty, table.num_rows, 0, locate)
-        missing = incomplete_rows(empty, table.num_rows)
-        if settings.missing == "drop":
-            weights = np.where(missing, 0.0, weights)
-        _check_enough_rows(weights, missing, settings)
-        columns = tuple(
-            _learn_column(
-                column,
-                _column(table, column.name),
-                weights,
-                locate,
-                settings,
-                orders[column.name],
-            )
-            for column in schema.columns
-        )
+        return cls.learn_with_roles(
+            partial(in_batches, table), sampled(table), settings, locate=locate, roles=roles
+        )[0]
+
+    @classmethod
+    def learn_with_roles(
+        cls,
+        batches: Batches,
+        sample: Batch,
+        settings: TableSettings,
+        *,
+        locate: Locate = row_name,
+        roles: Sequence[Role] | None = None,
+    ) -> tuple[Self, tuple[Role, ...]]:
+        """Learn from a table that `batches` reads, and the roles of its columns; `sample` has rows
+        that stand for all, as `sampled` has them. Raises InputError as `learn` does."""
+        columns, roles = learn_columns(batches(), sample, settings, locate, roles)
         if all(column.is_constant for column in columns):
             raise InputError(
                 "every column of the fit is constant",
                 hint="check the table, --columns and --exclude",
             )
-        return cls(columns, settings.weight, settings.missing, settings.header)
+        return cls(columns, settings.weight, settings.missing, settings.header), roles
 
     @property
     def schema(self) -> Schema:
@@ -181,7 +169,7 @@ class Preprocessing:
             stop = start + len(column.features)
             options = {"unknown": unknown} if isinstance(column, CategoricalColumn) else {}
             missing = column.encode(
-                _column(batch, column.name),
+                cells.column_of(batch, column.name),
                 X[:, start:stop],
                 lambda row: locate(first_row + row),
                 **options,
@@ -208,7 +196,7 @@ class Preprocessing:
 
         Raises InputError for a weight that is missing, negative or beyond WEIGHTS.
         """
-        return _row_weights(batch, self.weight, locate, first_row)
+        return cells.row_weights(batch, self.weight, locate, first_row)
 
     def inverse(self, X: np.ndarray) -> pa.Table:
         """(n, d) rows of the design matrix as a table with the training table's columns.
@@ -273,84 +261,4 @@ def _column_from_dict(document: dict[str, Any]) -> TableColumn:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in document.items()
         }
-    )
-
-
-def _learn_column(
-    column: Column,
-    values: pa.Array,
-    weights: np.ndarray,
-    locate: Locate,
-    settings: TableSettings,
-    order: DateOrder | None,
-) -> TableColumn:
-    if column.kind == "date":
-        return DateColumn.learn(
-            column.name,
-            values,
-            weights,
-            locate,
-            order=order,
-            in_parts=settings.dates == "parts",
-            scaling=settings.scale,
-        )
-    if column.kind == "categorical":
-        return CategoricalColumn.learn(
-            column.name, values, weights, locate, max_categories=settings.max_categories
-        )
-    if column.kind == "boolean":
-        return BooleanColumn.learn(column.name, values, weights, locate)
-    log = "auto" if settings.log == ("auto",) else column.name in settings.log
-    # Pixels keep their values: what a picture shows lies in their proportions.
-    log, scaling = (False, "pixels") if settings.image else (log, settings.scale)
-    return NumericColumn.learn(column.name, values, weights, locate, scaling=scaling, log=log)
-
-
-def _column(batch: Batch, name: str) -> pa.Array:
-    place = batch.schema.get_field_index(name)
-    if place < 0:
-        raise unknown_column(name, batch.schema.names)
-    column = batch.column(place)
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def _empty_by_column(table: Batch, schema: Schema) -> dict[str, np.ndarray]:
-    found = {name: empty_cells(_column(table, name)) for name in schema.names}
-    return {name: empty for name, empty in found.items() if empty is not None}
-
-
-def _row_weights(batch: Batch, name: str | None, locate: Locate, first_row: int) -> np.ndarray:
-    if name is None:
-        return np.ones(batch.num_rows)
-    column = _column(batch, name)
-    if not (pa.types.is_boolean(column.type) or is_number(column.type)):
-        raise InputError(
-            f"the weight column '{name}' is {column.type}, not numbers",
-            hint="a weight is a number from zero up",
-        )
-    weights = arrays.to_floats(column)
-    low, high = WEIGHTS
-    wrong = ~((weights == 0) | ((weights >= low) & (weights <= high)))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        found = "empty" if np.isnan(weights[row]) else f"{weights[row]:g}"
-        raise InputError(
-            f"{locate(first_row + row)}: the weight '{name}' is {found}",
-            hint=f"a weight is zero, or a number from {low:g} to {high:g}",
-        )
-    return weights
-
-
-def _check_enough_rows(weights: np.ndarray, missing: np.ndarray, settings: TableSettings) -> None:
-    used = int(np.count_nonzero(weights))
-    if used >= 2:
-        return
-    if settings.missing == "drop" and missing.any():
-        raise InputError(
-            f"only {used} of {len(weights):,} rows are complete",
-            hint="use --missing mean, or --exclude the columns with empty cells",
-        )
-    raise InputError(
-        f"only {used} of {len(weights):,} rows have a weight above zero",
-        hint=f"check the column '{settings.weight}'",
     )

@@ -13,31 +13,6 @@ def mean(values: np.ndarray, weights: np.ndarray) -> float:
     return float(middle + (weights * (values - middle)).sum() / weights.sum())
 
 
-RESOLVED = 10_000  # values that tell how finely a column is written
-
-
-def resolution(values: np.ndarray) -> float:
-    """Least difference of two values of the column, 0 where all are equal; of a long one, of values
-    at even distances in it."""
-    some = np.unique(values[:: max(1, len(values) // RESOLVED)])
-    return float(np.diff(some).min()) if len(some) > 1 else 0.0
-
-
-def standard_deviation(values: np.ndarray, weights: np.ndarray, center: float) -> float:
-    """Root of the weighted mean square about `center`, scaled so that no square overflows."""
-    residuals, largest = _unit_residuals(values, center)
-    return float(largest * np.sqrt((weights * residuals**2).sum() / weights.sum()))
-
-
-def skewness(values: np.ndarray, weights: np.ndarray, center: float) -> float:
-    """Third standardised moment about the mean `center`; 0 for a constant column."""
-    residuals, _ = _unit_residuals(values, center)
-    squares = residuals**2
-    variance = (weights * squares).sum() / weights.sum()
-    third = (weights * squares * residuals).sum() / weights.sum()
-    return float(third / variance**1.5) if variance > 0 else 0.0
-
-
 def quantiles(values: np.ndarray, weights: np.ndarray, shares: tuple[float, ...]) -> list[float]:
     """Inverse of the weighted distribution function, averaged where it jumps.
 
@@ -52,11 +27,3 @@ def quantiles(values: np.ndarray, weights: np.ndarray, shares: tuple[float, ...]
         right = min(int(np.searchsorted(below, share * below[-1], side="right")), last)
         found.append(float(ordered[left] / 2 + ordered[right] / 2))
     return found
-
-
-def _unit_residuals(values: np.ndarray, center: float) -> tuple[np.ndarray, float]:
-    residuals = values - center
-    largest = float(max(residuals.max(), -residuals.min()))
-    if largest > 0:
-        residuals /= largest
-    return residuals, largest

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
 from divmix.kernels.sums import Sums
+from divmix.rows.pool import pool_rows, pooled
 from divmix.rows.protocol import Block, Features
+from divmix.rows.segments import added, segments
 from divmix.rows.summary import Summary, summarize
 
 BLOCK_ROWS = 65_536  # bounds the copies that a pass over blocks makes
@@ -17,16 +19,22 @@ BLOCK_ROWS = 65_536  # bounds the copies that a pass over blocks makes
 class MemoryRows:
     """Rows X (n, d), C-contiguous, with weights (n,), ones by default.
 
-    A float32 copy is made at the first coarse visit, and kept.
+    A table of one segment keeps the float32 copy that its first coarse visit makes. Samples of a
+    table of more than `pool` rows are drawn from so many of them; by default the number of features says how many.
     """
 
     def __init__(
-        self, X: Array, row_weights: Array | None = None, features: Features | None = None
+        self,
+        X: Array,
+        row_weights: Array | None = None,
+        features: Features | None = None,
+        pool: int | None = None,
     ) -> None:
         self._X = np.ascontiguousarray(X, dtype=np.float64)
         self._row_weights = np.ones(len(X)) if row_weights is None else row_weights
         self._features = features or Features(np.zeros(self._X.shape[1], bool))
         self._single: NDArray[np.float32] | None = None
+        self._pool = pool or pool_rows(self._X.shape[1])
 
     @property
     def features(self) -> Features:
@@ -36,7 +44,7 @@ class MemoryRows:
     @property
     def total_weight(self) -> float:
         """Sum of the weights."""
-        return float(self._row_weights.sum())
+        return float(sum(self._row_weights[part].sum() for part in self._segments()))
 
     @property
     def visited(self) -> int:
@@ -54,15 +62,15 @@ class MemoryRows:
 
     def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
         """Log-likelihood and sufficient statistics of all rows."""
-        if not coarse:
-            return family.sums(self._X, self._row_weights, components)
-        if self._single is None:
-            self._single = self._X.astype(np.float32)
-        return family.sums(self._single, self._row_weights, components)
+        return added(
+            family.sums(self._part(part, coarse), self._row_weights[part], components)
+            for part in self._segments()
+        )
 
     def sample(self, size: int | None, generator: np.random.Generator) -> "MemoryRows":
-        """`size` rows of positive weight, without replacement and in their order."""
-        rows = drawn(self._row_weights, size, generator)
+        """`size` rows of positive weight, without replacement and in their order: of the pool of
+        a table that has more."""
+        rows = drawn(self._row_weights, size, generator, self._pool)
         return self if len(rows) == len(self._X) else self.take(rows)
 
     def take(self, rows: NDArray) -> "MemoryRows":
@@ -72,13 +80,27 @@ class MemoryRows:
     def among(self, features: NDArray[np.int64]) -> "MemoryRows":
         """The same rows with these of their features alone, in this order."""
         own = self._features.among(features)
-        return MemoryRows(self._X[:, features], self._row_weights, own)
+        return MemoryRows(self._X[:, features], self._row_weights, own, self._pool)
 
     def reweighted(self, row_weights: Array) -> "MemoryRows":
         """The same rows with other weights (n,); nothing is copied."""
-        same = MemoryRows(self._X, row_weights, self._features)
+        same = MemoryRows(self._X, row_weights, self._features, self._pool)
         same._single = self._single
         return same
+
+    def _segments(self) -> Iterator[slice]:
+        return segments(*self._X.shape)
+
+    def _part(self, part: slice, coarse: bool) -> NDArray:
+        """Some of the rows, in float32 for a coarse visit."""
+        if not coarse:
+            return self._X[part]
+        if self._single is not None:
+            return self._single
+        single = self._X[part].astype(np.float32)
+        if len(single) == len(self._X):
+            self._single = single
+        return single
 
     def blocks(self) -> Iterator[Block]:
         """All rows in their order."""
@@ -88,11 +110,12 @@ class MemoryRows:
 
 
 def drawn(
-    row_weights: Array, size: int | None, generator: np.random.Generator
+    row_weights: Array, size: int | None, generator: np.random.Generator, pool: int
 ) -> NDArray[np.int64]:
-    """Indices of `size` rows of positive weight, ascending; of all of them where there are no
-    more, or for None."""
+    """Indices of `size` rows of positive weight, ascending, from a pool of so many or of `size`; of
+    all of them where there are no more, or for None."""
     rows = np.flatnonzero(row_weights > 0)
     if size is None or len(rows) <= size:
         return rows
-    return np.sort(generator.choice(rows, size, replace=False, shuffle=False))
+    rows = rows[pooled(rows, max(pool, size))]
+    return rows[np.sort(generator.choice(len(rows), size, replace=False, shuffle=False))]
