@@ -179,10 +179,10 @@ def compared(
 
     `notes` names them, and the monitor adds their log-likelihood to that of the others. All numbers
     are kept in Student-t components, whose density is no product over columns, in embeddings
-    with far rows, and where rows are not in memory.
+    with far rows.
     """
     family = suited(settings, rows).family
-    if family == "student" or not isinstance(rows, MemoryRows):
+    if family == "student":
         return rows, None
     irrelevant = irrelevant_numbers(rows)
     if not len(irrelevant):

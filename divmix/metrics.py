@@ -6,6 +6,8 @@ out.
 
 import numpy as np
 
+EPSILON = float(np.finfo(np.float64).eps)
+
 
 def clustering_metrics(truth: np.ndarray, cluster: np.ndarray) -> dict[str, float | int]:
     """Agreement of clusters (n,) with classes (n,), both int codes, -1 = unknown.
@@ -13,29 +15,77 @@ def clustering_metrics(truth: np.ndarray, cluster: np.ndarray) -> dict[str, floa
     `rows` compared; `ari`, `nmi` (arithmetic), `ami`; `accuracy` under the best one-to-one
     matching of clusters to classes (Kuhn 1955).
     """
-    from sklearn import metrics
+    from sklearn.metrics.cluster import contingency_matrix
 
     known = (truth >= 0) & (cluster >= 0)
-    truth, cluster = truth[known], cluster[known]
-    if not len(truth):
+    if not known.any():
         return {"rows": 0}
+    return agreement(contingency_matrix(truth[known], cluster[known]))
+
+
+def agreement(table: np.ndarray) -> dict[str, float | int]:
+    """What `clustering_metrics` tells, from the rows (classes, clusters) that are in both; none of
+    the classes and clusters is empty."""
+    from sklearn import metrics
+    from sklearn.metrics.cluster import expected_mutual_information
+
+    rows = int(table.sum())
+    by_class, by_cluster = table.sum(axis=1), table.sum(axis=0)
+    if len(by_class) == len(by_cluster) == 1:
+        normalized = adjusted = 1.0
+    elif len(by_class) == 1 or len(by_cluster) == 1:
+        normalized = adjusted = 0.0
+    else:
+        mutual = metrics.mutual_info_score(None, None, contingency=table)
+        mean = (_entropy(by_class) + _entropy(by_cluster)) / 2
+        expected = expected_mutual_information(table, rows)
+        normalized = mutual / mean
+        adjusted = _off_zero(mutual - expected) / _off_zero(mean - expected)
     return {
-        "rows": len(truth),
-        "classes": len(np.unique(truth)),
-        "clusters": len(np.unique(cluster)),
-        "ari": float(metrics.adjusted_rand_score(truth, cluster)),
-        "nmi": float(metrics.normalized_mutual_info_score(truth, cluster)),
-        "ami": float(metrics.adjusted_mutual_info_score(truth, cluster)),
-        "accuracy": matched_accuracy(truth, cluster),
+        "rows": rows,
+        "classes": len(by_class),
+        "clusters": len(by_cluster),
+        "ari": _adjusted_rand(table),
+        "nmi": float(normalized),
+        "ami": float(adjusted),
+        "accuracy": matched_accuracy(table),
     }
 
 
-def matched_accuracy(truth: np.ndarray, cluster: np.ndarray) -> float:
-    """Share of rows on the best one-to-one matching of clusters (n,) to classes (n,)."""
-    from scipy.optimize import linear_sum_assignment
-    from sklearn.metrics.cluster import contingency_matrix
+def _adjusted_rand(table: np.ndarray) -> float:
+    """Hubert and Arabie 1985, eq. 5, in whole numbers of pairs."""
 
-    table = contingency_matrix(truth, cluster)
+    def pairs(counts: np.ndarray) -> int:
+        return sum(c * (c - 1) // 2 for c in map(int, counts.ravel()) if c > 1)
+
+    together, by_class, by_cluster = (
+        pairs(table),
+        pairs(table.sum(axis=1)),
+        pairs(table.sum(axis=0)),
+    )
+    every = pairs(table.sum(keepdims=True))
+    if together == by_class == by_cluster:
+        return 1.0
+    most, least = (by_class + by_cluster) / 2, by_class * by_cluster / every
+    return float((together - least) / (most - least))
+
+
+def _entropy(counts: np.ndarray) -> float:
+    shares = counts / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+def _off_zero(x: float) -> float:
+    """x with its sign and no smaller than EPSILON, so that what agrees by chance alone and cannot do
+    better (0 / 0) agrees perfectly."""
+    return min(x, -EPSILON) if x < 0 else max(x, EPSILON)
+
+
+def matched_accuracy(table: np.ndarray) -> float:
+    """Share of rows on the best one-to-one matching of clusters to classes (Kuhn 1955), of counts
+    (classes, clusters)."""
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(table, maximize=True)
     return float(table[rows, columns].sum() / table.sum())
 

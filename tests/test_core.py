@@ -52,6 +52,9 @@ class ListRows:
     def sample(self, size, generator):
         return MemoryRows(*self._joined).sample(size, generator)
 
+    def among(self, features):
+        return MemoryRows(*self._joined).among(features)
+
     def blocks(self):
         return iter(self._blocks)
 

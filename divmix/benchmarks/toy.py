@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from divmix.engine.loop import Limits, ascend, follow
 from divmix.engine.monitor import Monitor
@@ -70,6 +71,10 @@ class FreshRows:
     def sample(self, size: int | None, generator: np.random.Generator) -> MemoryRows:
         """New rows."""
         return MemoryRows(self.draw(size or BATCH))
+
+    def among(self, features: NDArray[np.int64]) -> MemoryRows:
+        """Some rows, with these features alone."""
+        return self.sample(None, self.generator).among(features)
 
     def blocks(self) -> Iterator[Block]:
         """Those of a new sample."""

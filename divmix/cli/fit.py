@@ -6,6 +6,7 @@ import click
 
 from divmix.cli import method_options, options
 from divmix.cli.config import config_option
+from divmix.cli.memory import Memory
 from divmix.cli.signals import GracefulStop
 from divmix.errors import UsageError
 from divmix.settings import TableSettings
@@ -64,6 +65,18 @@ from divmix.settings import TableSettings
 )
 @options.to
 @options.beside
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Read DATA anew at each visit to its rows instead of holding it: the same result in little "
+    "memory. Chosen by itself where DATA would not fit.",
+)
+@click.option(
+    "--memory",
+    type=Memory(),
+    metavar="SIZE",
+    help="Stream where holding DATA would take more than this, such as 1GB. Default: what is free.",
+)
 @options.as_json
 @options.quiet
 @options.verbose
@@ -82,6 +95,8 @@ def command(
     keep: str,
     id_column: str | None,
     digits: int | None,
+    stream: bool,
+    memory: int | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -119,6 +134,8 @@ def command(
             beside=options.beside_of(keep, id_column, digits),
             labels=labels,
             to=to,
+            stream=stream,
+            memory=memory,
             progress=progress,
             origins=origins | options.origins(ctx, TableSettings),
             should_stop=should_stop,

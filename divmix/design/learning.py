@@ -5,6 +5,7 @@ A table in memory goes the same way as one that is read in batches, so that both
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,7 +25,7 @@ from divmix.design.numeric_column import NumberLearner
 from divmix.design.roles import Role, assign_roles, chosen_columns
 from divmix.design.row_names import Locate
 from divmix.errors import InputError
-from divmix.rows.pool import pool_rows, pooled
+from divmix.rows.pool import keys, pool_rows, pooled
 from divmix.settings import TableSettings
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
@@ -51,6 +52,27 @@ def sampled(table: Batch) -> Batch:
     rows = table.num_rows
     size = pool_rows(table.num_columns)
     return table if rows <= size else table.take(arrays.integers(pooled(np.arange(rows), size)))
+
+
+def sampled_batches(batches: Batches, size: int) -> tuple[int, pa.Table]:
+    """The number of rows, and the rows that `sampled` has of the same table in memory."""
+    rows, kept, places = 0, [], np.empty(0, np.int64)
+    largest: np.uint64 | None = None
+    for batch in batches():
+        own = np.arange(rows, rows + batch.num_rows)
+        rows += batch.num_rows
+        chosen = np.arange(len(own)) if largest is None else np.flatnonzero(keys(own) < largest)
+        kept.append(batch.take(arrays.integers(chosen)) if len(chosen) < len(own) else batch)
+        places = np.concatenate([places, own[chosen]])
+        if len(places) > 2 * size:
+            some = pooled(places, size)
+            kept, places = (
+                pa.Table.from_batches(kept).take(arrays.integers(some)).to_batches(),
+                places[some],
+            )
+            largest = keys(places).max()
+    table = pa.Table.from_batches(kept)
+    return rows, table.take(arrays.integers(pooled(places, size))) if len(places) > size else table
 
 
 def learn_columns(
@@ -80,9 +102,8 @@ def learn_columns(
         if settings.missing == "drop":
             weights = np.where(incomplete_rows(gaps, batch.num_rows), 0.0, weights)
         used += int(np.count_nonzero(weights))
-        first = rows
         for name, learner in learners.items():
-            learner.update(columns[name], weights, lambda row, first=first: locate(first + row))
+            learner.update(columns[name], weights, partial(_located, locate, rows))
         rows += batch.num_rows
     if rows < 2:
         raise InputError(f"the table has too few rows: {rows}", hint="a fit needs at least two")
@@ -90,6 +111,10 @@ def learn_columns(
         empty.refuse(locate)
     _check_enough_rows(rows, used, bool(empty.rows), settings)
     return _learned(learners, roles, sample, settings)
+
+
+def _located(locate: Locate, first_row: int, row: int) -> str:
+    return locate(first_row + row)
 
 
 def _learned(

@@ -1,5 +1,6 @@
 """A training table prepared: what is learned from it, and its rows as a matrix."""
 
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from divmix import encoders
+from divmix.design.cells import Batch
 from divmix.design.design import Design
 from divmix.design.learning import in_batches, sampled
 from divmix.design.preprocessing import Preprocessing
@@ -16,7 +18,6 @@ from divmix.encoders import JointTraining, memory
 from divmix.errors import InputError
 from divmix.progress import Progress
 from divmix.settings import TableSettings
-from divmix.tables.batches import BATCH_ROWS
 
 
 class DesignMatrix(NamedTuple):
@@ -82,6 +83,36 @@ def _check_memory(rows: int, design: Design) -> None:
     )
 
 
+class PreparedBatch(NamedTuple):
+    """Some rows of a design matrix: X (b, d), row_weights (b,), log_jacobian (b,) nats,
+    complete (b,), and the batch of the table that they come from."""
+
+    X: np.ndarray
+    row_weights: np.ndarray
+    log_jacobian: np.ndarray
+    complete: np.ndarray
+    batch: Batch
+
+
+def prepared(
+    batches: Iterable[Batch],
+    design: Design,
+    locate: Locate = row_name,
+    out: np.ndarray | None = None,
+) -> Iterator[PreparedBatch]:
+    """The batches of a table, from its start, as rows of the design matrix; in `out` (n, d) where it
+    is given. Raises InputError."""
+    start = 0
+    for batch in batches:
+        rows = slice(start, start + batch.num_rows)
+        own = None if out is None else out[rows]
+        done = design.transform(batch, first_row=start, locate=locate, out=own)
+        weights = design.row_weights(batch, first_row=start, locate=locate)
+        weights = np.where(done.complete, weights, 0.0)
+        yield PreparedBatch(done.X, weights, done.log_jacobian, done.complete, batch)
+        start = rows.stop
+
+
 def design_matrix(
     table: pa.Table, design: Design, progress: Progress, locate: Locate = row_name
 ) -> DesignMatrix:
@@ -91,12 +122,11 @@ def design_matrix(
     matrix = DesignMatrix(
         np.empty((n, design.n_features)), np.empty(n), np.empty(n), np.empty(n, bool)
     )
-    for start in range(0, n, BATCH_ROWS):
-        batch = table.slice(start, BATCH_ROWS)
-        part = slice(start, start + batch.num_rows)
-        done = design.transform(batch, first_row=start, locate=locate, out=matrix.X[part])
-        weights = design.row_weights(batch, first_row=start, locate=locate)
-        matrix.row_weights[part] = np.where(done.complete, weights, 0.0)
-        matrix.log_jacobian[part], matrix.complete[part] = done.log_jacobian, done.complete
+    start = 0
+    for done in prepared(in_batches(table), design, locate, out=matrix.X):
+        part = slice(start, start + len(done.X))
+        matrix.row_weights[part], matrix.log_jacobian[part] = done.row_weights, done.log_jacobian
+        matrix.complete[part] = done.complete
         progress.rows(part.stop, n)
+        start = part.stop
     return matrix

@@ -1,8 +1,19 @@
-"""Where rows live, behind one protocol: in memory, or a part of them at each visit."""
+"""Where rows live, behind one protocol: in memory, read anew, or a part of them at each visit."""
 
 from divmix.rows.memory import MemoryRows
 from divmix.rows.minibatch import MiniBatches
 from divmix.rows.protocol import Block, Features, Rows
+from divmix.rows.stream import StreamedRows, Survey
 from divmix.rows.summary import Summary, summarize
 
-__all__ = ["Block", "Features", "MemoryRows", "MiniBatches", "Rows", "Summary", "summarize"]
+__all__ = [
+    "Block",
+    "Features",
+    "MemoryRows",
+    "MiniBatches",
+    "Rows",
+    "StreamedRows",
+    "Summary",
+    "Survey",
+    "summarize",
+]

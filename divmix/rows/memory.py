@@ -35,6 +35,7 @@ class MemoryRows:
         self._features = features or Features(np.zeros(self._X.shape[1], bool))
         self._single: NDArray[np.float32] | None = None
         self._pool = pool or pool_rows(self._X.shape[1])
+        self._summary: Summary | None = None
 
     @property
     def features(self) -> Features:
@@ -44,7 +45,7 @@ class MemoryRows:
     @property
     def total_weight(self) -> float:
         """Sum of the weights."""
-        return float(sum(self._row_weights[part].sum() for part in self._segments()))
+        return float(sum(block.row_weights.sum() for block in self.blocks()))
 
     @property
     def visited(self) -> int:
@@ -58,7 +59,9 @@ class MemoryRows:
 
     def summary(self) -> Summary:
         """Counts, moments and range, over the rows of positive weight."""
-        return summarize(self.blocks())
+        if self._summary is None:
+            self._summary = summarize(self.blocks())
+        return self._summary
 
     def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
         """Log-likelihood and sufficient statistics of all rows."""
@@ -80,7 +83,9 @@ class MemoryRows:
     def among(self, features: NDArray[np.int64]) -> "MemoryRows":
         """The same rows with these of their features alone, in this order."""
         own = self._features.among(features)
-        return MemoryRows(self._X[:, features], self._row_weights, own, self._pool)
+        same = MemoryRows(self._X[:, features], self._row_weights, own, self._pool)
+        same._summary = self.summary().among(features)
+        return same
 
     def reweighted(self, row_weights: Array) -> "MemoryRows":
         """The same rows with other weights (n,); nothing is copied."""

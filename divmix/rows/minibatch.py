@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from divmix.families.components import Components
 from divmix.families.family import Family
@@ -55,6 +56,10 @@ class MiniBatches:
     def sample(self, size: int | None, generator: np.random.Generator) -> MemoryRows:
         """From all rows."""
         return self._all.sample(size, generator)
+
+    def among(self, features: NDArray[np.int64]) -> "MiniBatches":
+        """Batches of these features alone."""
+        return MiniBatches(self._all.among(features), self._size, self._generator)
 
     def blocks(self) -> Iterator[Block]:
         """All rows."""

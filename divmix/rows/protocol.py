@@ -86,6 +86,10 @@ class Rows(Protocol):
         where there are no more, or for None."""
         ...
 
+    def among(self, features: NDArray[np.int64]) -> Rows:
+        """The same rows with these of their features alone, in this order."""
+        ...
+
     def blocks(self) -> Iterator[Block]:
         """All rows in their order."""
         ...

@@ -3,7 +3,10 @@ and on other machines have the same bits."""
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from divmix.kernels.sums import Sums
+from divmix.rows.protocol import Block
 
 # A segment has about so many numbers, 64 MB: next to its sums, starting it costs nothing.
 SEGMENT_CELLS = 1 << 23
@@ -32,3 +35,26 @@ def added(parts: Iterable[Sums]) -> Sums:
     for part in parts:
         total = total + part
     return total
+
+
+def in_segments(blocks: Iterable[Block], features: int) -> Iterator[Block]:
+    """Rows that come in blocks, put together and cut into segments."""
+    size = segment_rows(features)
+    filled = 0
+    segment = _empty(size, features)
+    for block in blocks:
+        start = 0
+        while start < len(block.X):
+            count = min(size - filled, len(block.X) - start)
+            segment.X[filled : filled + count] = block.X[start : start + count]
+            segment.row_weights[filled : filled + count] = block.row_weights[start : start + count]
+            start, filled = start + count, filled + count
+            if filled == size:
+                yield segment
+                filled, segment = 0, _empty(size, features)
+    if filled:
+        yield Block(segment.X[:filled], segment.row_weights[:filled])
+
+
+def _empty(rows: int, features: int) -> Block:
+    return Block(np.empty((rows, features)), np.empty(rows))

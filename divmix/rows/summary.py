@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from divmix.families.family import Array
 from divmix.rows.protocol import Block
@@ -30,6 +31,11 @@ class Summary(NamedTuple):
     def variances(self) -> Array:
         """Variance of each column, (d,)."""
         return self.scatter / self.weight
+
+    def among(self, features: NDArray[np.int64]) -> "Summary":
+        """Of these columns alone, in this order."""
+        columns = (self.mean, self.scatter, self.low, self.high)
+        return Summary(self.number, self.weight, *(own[features] for own in columns))
 
     def merged(self, other: "Summary") -> "Summary":
         """Of the rows of both (Chan, Golub and LeVeque 1983)."""

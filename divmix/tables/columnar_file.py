@@ -22,6 +22,7 @@ class ParquetFile:
     format = "Parquet"
     notes: tuple[str, ...] = ()
     spellings: Mapping[str, Spelling] = {}
+    estimated_rows: int | None = None  # where they are not counted
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -57,6 +58,7 @@ class ArrowFile:
     format = "Arrow"
     notes: tuple[str, ...] = ()
     spellings: Mapping[str, Spelling] = {}
+    estimated_rows: int | None = None  # where they are not counted
 
     def __init__(self, source: Source) -> None:
         self.source = source

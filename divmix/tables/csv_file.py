@@ -84,6 +84,12 @@ class CsvFile:
         """How the numbers of columns are written, where that is not how every program does."""
         return self._spellings
 
+    @property
+    def estimated_rows(self) -> int | None:
+        """By the size of the file and of its first rows; None where its size is not known."""
+        size = self.source.estimated_bytes
+        return None if size is None else int(size / self._row_bytes)
+
     def describe(self) -> dict[str, Any]:
         """How the file is taken apart, for the eye."""
         dialect, parted = self._dialect, {"\t": "tab", ",": "comma", ";": "semicolon", "|": "|"}
@@ -329,6 +335,7 @@ class CsvFile:
         piece = _in_utf8(piece)
         sample = self._sample(piece, None)
         self._is_empty = self._whole and sample.num_rows == 0
+        self._row_bytes = max(1.0, len(head) / max(sample.num_rows, 1))
         kinds = {name: Kind(sample.column(name).type) for name in sample.column_names}
         open_ones = [name for name, kind in kinds.items() if needs_a_look(kind.type)]
         if open_ones:

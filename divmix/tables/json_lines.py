@@ -33,6 +33,7 @@ class JsonLinesFile:
     rows: int | None = None
     notes: tuple[str, ...] = ()
     spellings: Mapping[str, Spelling] = {}
+    estimated_rows: int | None = None  # where they are not counted
 
     def __init__(self, source: Source, *, forced: Mapping[str, pa.DataType]) -> None:
         from pyarrow import json

@@ -41,6 +41,10 @@ class PartitionedFile:
         self.schema = pa.schema([*file.schema, *told])
 
     @property
+    def estimated_rows(self) -> int | None:
+        return self._file.estimated_rows
+
+    @property
     def notes(self) -> tuple[str, ...]:
         return self._file.notes
 

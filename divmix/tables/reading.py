@@ -126,6 +126,28 @@ class TableReader:
         if empty:
             yield f"read as empty cells: {', '.join(empty)}"
 
+    @property
+    def told(self) -> str:
+        """The name of the file; of several, that of the first and how many more there are."""
+        more = len(self._files) - 1
+        return self._files[0].name + (f" and {more:,} more" if more else "")
+
+    @property
+    def pipe(self) -> str | None:
+        """What can be read once only, None where everything can be read again."""
+        return next((file.name for file in self._files if file.source.is_stream), None)
+
+    @property
+    def estimated_bytes(self) -> int | None:
+        """Of the numbers that the table holds, as float64; None where nothing tells of its rows."""
+        rows = 0
+        for file in self._files:
+            own = file.rows if file.rows is not None else file.estimated_rows
+            if own is None:
+                return None
+            rows += own
+        return 8 * rows * len(self.names)
+
     def describe_format(self) -> dict[str, Any]:
         """Format of the first file and, of text, how it is taken apart."""
         return self._files[0].describe()

@@ -40,6 +40,7 @@ SUFFIXES = (
     ".ipc",
 )
 
+COMPRESSED = 4  # times smaller is a compressed table, about
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -95,7 +96,7 @@ class Source:
             return pa.BufferReader(self.open().read())
         return pa.OSFile(str(self._path))
 
-    def _open_file(self) -> BinaryIO:
+    def _open_file(self) -> io.BufferedReader:
         try:
             return Path(self._path).open("rb")
         except OSError as error:
@@ -103,6 +104,16 @@ class Source:
                 f"{self.name} cannot be read: {error.strerror}",
                 hint="check the path and its permissions",
             ) from error
+
+    @property
+    def estimated_bytes(self) -> int | None:
+        """Of the bytes when they are decompressed, about; None for what is read once only."""
+        if self.is_stream:
+            return None
+        with self._open_file() as stream:
+            compressed = any(stream.peek(4).startswith(magic) for magic in _CODECS)
+            size = os.fstat(stream.fileno()).st_size
+        return int(size * (COMPRESSED if compressed else 1))
 
     def fingerprint(self) -> tuple[int, str]:
         """Size in bytes and SHA-256 of the bytes as stored; of standard input, those read."""

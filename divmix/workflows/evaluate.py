@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from divmix.design.columns import as_text
 from divmix.errors import InputError
-from divmix.metrics import anomaly_metrics, clustering_metrics
+from divmix.metrics import agreement, anomaly_metrics, clustering_metrics
 from divmix.model.scores import NOISE
 from divmix.tables import arrays
 from divmix.tables.reading import open_table
@@ -52,29 +52,45 @@ def run_evaluate(
     )
 
 
-def evaluate_clusters(
-    table: pa.Table, truth: str | None, cluster: np.ndarray
-) -> dict[str, Any] | None:
-    """Metrics of clusters (n,) against column `truth` of their table; None without such.
+class Agreement:
+    """Rows of each class and cluster, counted batch by batch: k - 1 clusters, and noise as one more."""
 
-    Rows of noise count as a cluster of their own.
-    """
-    if truth is None:
-        return None
-    counted = np.where(cluster == NOISE, cluster.max(initial=-1) + 1, cluster)
-    return clustering_metrics(_codes(table, truth, "table"), counted)
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._counts: dict[Any, np.ndarray] = {}
+
+    def update(self, truth: pa.Array, cluster: np.ndarray) -> None:
+        """The rows that come next: their classes, and their clusters (n,)."""
+        codes, values = _encoded(truth)
+        cluster = np.where(cluster == NOISE, self._k - 1, cluster)
+        known = (codes >= 0) & (cluster >= 0)
+        counts = np.zeros((len(values), self._k), np.int64)
+        np.add.at(counts, (codes[known], cluster[known]), 1)
+        for value, own in zip(values, counts):
+            self._counts[value] = self._counts.get(value, 0) + own
+
+    def metrics(self) -> dict[str, Any]:
+        """As `clustering_metrics` of all rows."""
+        table = np.array(list(self._counts.values())).reshape(-1, self._k)
+        table = table[table.any(axis=1)][:, table.any(axis=0)]
+        return agreement(table) if table.size else {"rows": 0}
 
 
 def _codes(table: pa.Table, name: str, where: str) -> np.ndarray:
     """Values of a column as int codes (n,), -1 where a cell is empty."""
     if name not in table.schema.names:
         raise unknown_column(name, table.schema.names, where)
-    column = table.column(name).combine_chunks()
+    return _encoded(table.column(name).combine_chunks())[0]
+
+
+def _encoded(column: pa.Array) -> tuple[np.ndarray, list[Any]]:
+    """Values of a column as int codes (n,), -1 where a cell is empty, and what these stand for."""
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
-    return np.asarray(pc.fill_null(column.indices, -1)).astype(np.int64)
+    codes = np.asarray(pc.fill_null(column.indices, -1)).astype(np.int64)
+    return codes, column.dictionary.to_pylist()
 
 
 def anomalies(table: pa.Table, name: str, where: str, anomaly: str | None) -> np.ndarray:

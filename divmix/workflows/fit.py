@@ -1,66 +1,61 @@
 """Fit a mixture to a table, and write the run folder."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from divmix.choosing.restarts import Spread
 from divmix.core import Interrupted, bootstrap, fit_rows
 from divmix.design.design import Design
-from divmix.design.numeric_column import NumericColumn
 from divmix.design.prepare import DesignMatrix, prepare
-from divmix.design.roles import Role, notes_on_roles
+from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError
-from divmix.families import AnyFamily
-from divmix.model.mixture import Mixture
-from divmix.model.scores import Scores, blank
-from divmix.progress import Progress, TraceRow
+from divmix.model.scores import blank
+from divmix.model.tally import Tally, tallied
+from divmix.progress import Progress
 from divmix.report import figures as drawing
-from divmix.rows import Features, MemoryRows
+from divmix.rows import MemoryRows
 from divmix.settings import EmSettings, FitSettings, TableSettings
-from divmix.tables import arrays
-from divmix.tables.reading import open_table, reading_options
+from divmix.tables.batches import BATCH_ROWS
+from divmix.tables.reading import TableReader, open_table, reading_options
 from divmix.tables.schema import AS_WRITTEN
 from divmix.tables.writing import check_output
 from divmix.workflows import run_folder, summary
 from divmix.workflows.beside import ALL, NOTHING_BESIDE, Beside, parted
-from divmix.workflows.evaluate import evaluate_clusters
+from divmix.workflows.evaluate import Agreement
+from divmix.workflows.fitted import (
+    Fit,
+    about,
+    features_of,
+    mixture_of,
+    notes_on_rounding,
+    pool_size,
+)
 from divmix.workflows.resources import limited_threads
+from divmix.workflows.streamed import StreamedTable, must_stream
 
-EXACT = 2**53  # up to here a float64 holds every whole number
 
+class FitTable(Protocol):
+    """A table that is fitted and then labelled; rows: how many it has, once it is fitted."""
 
-class Fit(NamedTuple):
-    """A fitted mixture, what it says of its training rows, and how it came about.
+    rows: int
 
-    stop_reason: converged, max_iter or time_budget. log_likelihood: mean per row in
-    nats, in the data's own units; entropy: H of the components, nats. notes: what was chosen automatically or left out, in sentences.
-    spread: over the starts, if there were several; gap: bound on what the log-likelihood could
-    still gain, nats per row, if it was asked for. X (n, d): the rows as the mixture sees them.
-    roles: what each column of the table is, and whether it was used.
-    stability: of each cluster over resampled rows, if it was asked for.
-    """
+    def fitted(self, should_stop: Callable[[], bool]) -> Fit:
+        """Fit the mixture. Raises InputError, UsageError, FitError, Interrupted."""
+        ...
 
-    mixture: Mixture
-    scores: Scores
-    row_weights: np.ndarray
-    trace: list[TraceRow]
-    stop_reason: str
-    log_likelihood: float
-    entropy: float
-    notes: list[str]
-    X: np.ndarray
-    spread: Spread | None = None
-    gap: float | None = None
-    roles: tuple[Role, ...] = ()
-    stability: summary.Stability | None = None
+    def labels(
+        self, fit: Fit, names: Sequence[str], tally: Tally, agreement: Agreement | None
+    ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
+        """Results of each batch, and its columns `names` as written, None without such; `tally`
+        counts them, and `agreement` holds them against the known classes. Raises InputError."""
+        ...
 
 
 def run_fit(
@@ -76,6 +71,8 @@ def run_fit(
     labels: str | None = None,
     to: str = "csv",
     csv_safe: bool = False,
+    stream: bool = False,
+    memory: int | None = None,
     progress: Progress | None = None,
     origins: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -84,7 +81,9 @@ def run_fit(
 
     `figures` "png" or "svg" also draws the clusters and the trace. `beside` has columns of the
     input for the assignments. `labels` is a table to write too, "-" for stdout in the format `to`:
-    all columns of the input, cluster and probability. `csv_safe`: see `TableWriter`. Returns the document of run.json, or None
+    all columns of the input, cluster and probability. `csv_safe`: see `TableWriter`. `stream` reads
+    the tables anew at each visit to their rows instead of holding them; so does a fit that would
+    need more than `memory` bytes, None for what there is. Returns the document of run.json, or None
     when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
     FitError, OutputError, and NotConvergedError after writing.
     """
@@ -100,52 +99,139 @@ def run_fit(
         names = beside.names(reader)
         with_labels = Beside(ALL, digits=beside.digits)
         all_names = with_labels.names(reader) if labels else []
-        whole = reader.read(list(dict.fromkeys([*names, *all_names])))
-        table, written = parted(whole, len(reader.names))
+        table: FitTable
+        if stream or must_stream(reader, settings, tables, memory, progress):
+            table = StreamedTable(reader, settings, tables, progress)
+        else:
+            wanted = list(dict.fromkeys([*names, *all_names]))
+            table = HeldTable(reader, wanted, settings, tables, progress)
         read = time.monotonic()
-        try:
-            fit = fit_table(
-                table,
-                settings,
-                tables,
-                notes=reader.notes,
-                locate=reader.locate,
-                progress=progress,
-                should_stop=should_stop,
-            )
-        except Interrupted:
-            return None
-        document = summary.run_document(
-            fit,
-            settings=settings.to_dict() | tables.to_dict(),
-            origins=origins or {},
-            source=reader.describe() | {"rows": table.num_rows},
-            evaluation=evaluate_clusters(table, tables.truth, fit.scores.cluster),
-            times={"read": read - started, "fit": time.monotonic() - read},
-        )
-        document["labels"] = labels
-        progress.stage(f"writing {output}")
-        kept = None if written is None else written.select([AS_WRITTEN + n for n in names])
-        rows = beside.all_joined(run_folder.assignments(fit.scores), kept, names)
-        run_folder.write(
-            place, fit, document, assignments_format, figures, rows, bool(names), csv_safe
-        )
-        if labels is not None and written is not None:
-            kept = written.select([AS_WRITTEN + name for name in all_names])
-            results = (
-                batch.select(["cluster", "probability"])
-                for batch in run_folder.assignments(fit.scores)
-            )
-            rows = with_labels.all_joined(results, kept, all_names)
-            run_folder.write_table(
-                labels, rows, overwrite, to=to, sparing=True, csv_safe=csv_safe, progress=progress
-            )
+        with limited_threads(settings.threads, progress):
+            try:
+                fit = table.fitted(should_stop)
+            except Interrupted:
+                return None
+            fitted = time.monotonic()
+            with place.built() as folder:
+                progress.stage(f"writing {output}")
+                assigned = folder / f"assignments.{assignments_format}"
+                fit, agreement = _write_labels(
+                    assigned, table, fit, tables, beside, names, csv_safe, progress
+                )
+                document = summary.run_document(
+                    fit,
+                    settings=settings.to_dict() | tables.to_dict(),
+                    origins=origins or {},
+                    source=reader.describe() | {"rows": table.rows},
+                    evaluation=None if agreement is None else agreement.metrics(),
+                    times={"read": read - started, "fit": fitted - read},
+                )
+                document["labels"] = labels
+                run_folder.write(folder, fit, document, figures, csv_safe)
+            if labels is not None:
+                batches = (
+                    with_labels.joined(
+                        results.select(["cluster", "probability"]), written, all_names
+                    )
+                    for results, written in table.labels(
+                        fit, all_names, Tally.of(fit.mixture), None
+                    )
+                )
+                run_folder.write_table(
+                    labels, batches, overwrite, to=to, sparing=True, csv_safe=csv_safe,
+                    progress=progress,
+                )  # fmt: skip
     if settings.require_convergence and fit.stop_reason != "converged":
         raise NotConvergedError(
             f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",
             hint="raise --max-iter, --time-budget or --tol; the run folder is written",
         )
     return document
+
+
+def _write_labels(
+    path: Path,
+    table: FitTable,
+    fit: Fit,
+    tables: TableSettings,
+    beside: Beside,
+    names: Sequence[str],
+    csv_safe: bool,
+    progress: Progress,
+) -> tuple[Fit, Agreement | None]:
+    """Write the assignments; the fit with what they add up to, and how they agree with known classes.
+
+    Clusters are numbered by the rows they have. That is nearly always the order of their mixing
+    weights, in which a streamed table comes; else it is labelled once more.
+    """
+    while True:
+        tally = Tally.of(fit.mixture)
+        agreement = None if tables.truth is None else Agreement(fit.mixture.n_clusters + 1)
+        batches = (
+            beside.joined(results, written, names)
+            for results, written in table.labels(fit, names, tally, agreement)
+        )
+        run_folder.write_table(
+            path, batches, True, sparing=bool(names), csv_safe=csv_safe, progress=progress
+        )
+        if tally.is_ordered:
+            fit.mixture.about.update(about(fit, tables, tally))
+            return fit._replace(tally=tally), agreement
+        fit = fit._replace(mixture=fit.mixture.ordered(tally.shares))
+
+
+class HeldTable:
+    """A table in memory."""
+
+    def __init__(
+        self,
+        reader: TableReader,
+        names: Sequence[str],
+        settings: FitSettings,
+        tables: TableSettings,
+        progress: Progress,
+    ) -> None:
+        self._reader, self._settings, self._tables = reader, settings, tables
+        self._progress = progress
+        self._table, self._written = parted(reader.read(names), len(reader.names))
+        self.rows = self._table.num_rows
+
+    def fitted(self, should_stop: Callable[[], bool]) -> Fit:
+        """Fit the mixture. Raises InputError, UsageError, FitError, Interrupted."""
+        reader = self._reader
+        return fit_table(
+            self._left(),
+            self._settings,
+            self._tables,
+            notes=reader.notes,
+            locate=reader.locate,
+            progress=self._progress,
+            should_stop=should_stop,
+        )
+
+    def _left(self) -> pa.Table:
+        """The table, of which only the known classes are kept here: its matrix takes its place."""
+        table, truth = self._table, self._tables.truth
+        self._table = table.select([truth] if truth in table.schema.names else [])
+        return table
+
+    def labels(
+        self, fit: Fit, names: Sequence[str], tally: Tally, agreement: Agreement | None
+    ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
+        """Results of each batch, and its columns `names` as written."""
+        for start in range(0, self.rows, BATCH_ROWS):
+            part = slice(start, start + BATCH_ROWS)
+            scores = fit.scores.part(part)
+            tally.update(scores, fit.row_weights[part])
+            if agreement is not None:
+                truth = self._table.column(self._tables.truth)[start : part.stop]
+                agreement.update(truth.combine_chunks(), scores.cluster)
+            written = None
+            if names:
+                columns = [AS_WRITTEN + name for name in names]
+                rows = self._written.select(columns).slice(start, BATCH_ROWS)
+                written = rows.combine_chunks().to_batches()[0]
+            yield run_folder.score_batch(scores, start), written
 
 
 def fit_table(
@@ -171,58 +257,50 @@ def fit_table(
         design, matrix = prepare(table, tables, generator, progress, locate, joint)
         said += notes_on(design, matrix, tables) + notes_on_roles(matrix.roles, tables)
         said += notes_on_rounding(table, design)
+        del table  # a caller that has left it to the fit needs its memory no longer
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
-        fitted = fit_rows(rows_of(design, matrix), settings, monitor)
+        fitted = fit_rows(rows_of(design, matrix, settings), settings, monitor)
         progress.stage("labelling rows")
-        mixture, scores = Mixture(
-            cast(AnyFamily, fitted.family),
-            fitted.components,
-            fitted.clusters,
-            design,
-            {},
-            fitted.hierarchy,
-            noise=fitted.noise,
-        ).labelled(matrix.X, matrix.row_weights)
+        mixture, scores = mixture_of(fitted, design).labelled(matrix.X, matrix.row_weights)
         resamples = None
         if settings.bootstrap is not None:
             resamples = bootstrap(fitted, scores.cluster, settings.bootstrap)
     scores = scores._replace(log_density=scores.log_density + matrix.log_jacobian)
     scores = blank(scores, ~matrix.complete)
-    log_likelihood = float(
-        np.average(scores.log_density[matrix.complete], weights=matrix.row_weights[matrix.complete])
-    )
-    about = summary.about(fitted.settings, tables, matrix.complete, log_likelihood, fitted.entropy)
-    if fitted.common is not None:
-        about["common_numbers"] = [design.feature_names[j] for j in fitted.common.common]
-    mixture.about.update(about)
-    return Fit(
+    tally = tallied(mixture.n_clusters, scores, matrix.row_weights)
+    fit = Fit(
         mixture,
         scores,
         matrix.row_weights,
+        tally,
         monitor.trace,
         fitted.stop_reason,
-        log_likelihood,
         fitted.entropy,
         [*said, *fitted.notes],
         matrix.X,
-        fitted.spread,
-        fitted.gap,
+        fitted,
         matrix.roles,
         resamples and summary.stability(resamples, design, fitted.common),
     )
+    mixture.about.update(about(fit, tables, tally))
+    return fit
 
 
-def rows_of(design: Design, matrix: DesignMatrix) -> MemoryRows:
+def rows_of(design: Design, matrix: DesignMatrix, settings: FitSettings) -> MemoryRows:
     """The rows of a design matrix, as a fit sees them."""
-    features = Features(design.indicator, design.far_rows, design.categories, design.feature_names)
-    return MemoryRows(matrix.X, matrix.row_weights, features)
+    pool = pool_size(settings, design.n_features)
+    return MemoryRows(matrix.X, matrix.row_weights, features_of(design), pool)
 
 
 def offset_of(matrix: DesignMatrix) -> float:
     """What brings a mean log-likelihood from the units of the matrix to those of the table."""
-    return float(matrix.row_weights @ matrix.log_jacobian / matrix.row_weights.sum())
+    weights, jacobian = matrix.row_weights, matrix.log_jacobian
+    starts = range(0, len(weights), BATCH_ROWS)
+    parts = [slice(start, start + BATCH_ROWS) for start in starts]
+    total = sum(weights[part].sum() for part in parts)
+    return float(sum((weights[part] * jacobian[part]).sum() for part in parts) / total)
 
 
 def notes_on(design: Design, matrix: DesignMatrix, tables: TableSettings) -> list[str]:
@@ -235,23 +313,6 @@ def notes_on(design: Design, matrix: DesignMatrix, tables: TableSettings) -> lis
     left_out = int(np.count_nonzero(matrix.row_weights == 0))
     if left_out:
         notes.append(f"{left_out:,} rows left out: empty cells or weight 0")
-    return notes
-
-
-def notes_on_rounding(table: pa.Table, design: Design) -> list[str]:
-    """Which columns hold whole numbers that a float64 rounds, as identifiers are, in sentences."""
-    notes = []
-    for column in design.preprocessing.columns:
-        if not isinstance(column, NumericColumn):
-            continue
-        largest = max(abs(column.minimum), abs(column.maximum))
-        if EXACT < largest < 2.0**64:
-            values = arrays.to_floats(table.column(column.name))
-            if (values[~np.isnan(values)] % 1 == 0).all():
-                notes.append(
-                    f"column '{column.name}' has whole numbers beyond {EXACT:,}, which are "
-                    f"rounded: --exclude {column.name} if it is an identifier"
-                )
     return notes
 
 

@@ -22,7 +22,7 @@ from divmix.tables.folders import ClaimedFolder, claimed_folder
 from divmix.tables.writing import TableWriter, write_json
 
 if TYPE_CHECKING:
-    from divmix.workflows.fit import Fit
+    from divmix.workflows.fitted import Fit
 
 # All that a run folder may hold.
 NAMES = (
@@ -48,34 +48,17 @@ def claimed(folder: Path, overwrite: bool) -> Iterator[ClaimedFolder]:
 
 
 def write(
-    place: ClaimedFolder,
-    fit: "Fit",
-    document: dict[str, Any],
-    assignments_format: str,
-    figures: str | None,
-    rows: Iterable[pa.RecordBatch],
-    sparing: bool = False,
-    csv_safe: bool = False,
+    folder: Path, fit: "Fit", document: dict[str, Any], figures: str | None, csv_safe: bool = False
 ) -> None:
-    """Write all files of the run; those of a former run are replaced together.
-
-    `rows` are the assignments, with the columns that stand beside them.
-    """
-    with place.built() as folder:
-        fit.mixture.save(folder / "model.divmix")
-        assigned = folder / f"assignments.{assignments_format}"
-        write_table(assigned, rows, False, sparing=sparing, csv_safe=csv_safe)
-        write_table(
-            folder / "components.csv", [component_table(fit.mixture)], False, csv_safe=csv_safe
-        )
-        write_table(folder / "trace.csv", [trace_table(fit.trace)], False)
-        if figures:
-            picture = folder / f"clusters.{figures}"
-            drawing.clusters_figure(
-                fit.mixture, fit.X, fit.scores.cluster, picture, overwrite=False
-            )
-            drawing.trace_figure(fit.trace, folder / f"trace.{figures}", overwrite=False)
-        write_json(folder / "run.json", document)
+    """Write all files of the run beside its assignments, run.json the last."""
+    fit.mixture.save(folder / "model.divmix")
+    write_table(folder / "components.csv", [component_table(fit.mixture)], False, csv_safe=csv_safe)
+    write_table(folder / "trace.csv", [trace_table(fit.trace)], False)
+    if figures:
+        picture = folder / f"clusters.{figures}"
+        drawing.clusters_figure(fit.mixture, fit.X, fit.scores.cluster, picture, overwrite=False)
+        drawing.trace_figure(fit.trace, folder / f"trace.{figures}", overwrite=False)
+    write_json(folder / "run.json", document)
 
 
 def read_document(folder: Path) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def select_table(
         for note in notes_on_roles(matrix.roles, tables):
             progress.note(note)
         monitor = Monitor(None, should_stop, progress, offset_of(matrix))
-        rows = rows_of(design, matrix)
+        rows = rows_of(design, matrix, settings)
         comparison = compare_clusters(rows, lowest, highest, settings, monitor)
     if monitor.stop_reason():
         return None

@@ -12,11 +12,11 @@ from divmix.design.roles import Role, left_out
 from divmix.families import CommonNumbers
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.model.mixture import Mixture
-from divmix.model.scores import INCOMPLETE, NOISE
+from divmix.model.tally import Tally
 from divmix.settings import FitSettings, TableSettings
 
 if TYPE_CHECKING:
-    from divmix.workflows.fit import Fit
+    from divmix.workflows.fitted import Fit
 
 APART_COLUMNS = 3  # columns named to say what sets a cluster apart
 SAME = 1e-9  # standard deviations: a column that clusters have in common sets none apart
@@ -112,20 +112,17 @@ def noise_summary(fit: "Fit") -> dict[str, float | int] | None:
     """Rows and share of the noise, and its mixing weight; None where none was asked for."""
     if fit.mixture.noise is None:
         return None
-    own, known = fit.scores.cluster == NOISE, fit.scores.cluster != INCOMPLETE
-    share = fit.row_weights[own].sum() / fit.row_weights[known].sum()
-    return {"size": int(own.sum()), "share": float(share), "weight": fit.mixture.noise_weight}
+    tally = fit.tally
+    return {
+        "size": tally.noise_size,
+        "share": tally.noise_share / tally.weight,
+        "weight": fit.mixture.noise_weight,
+    }
 
 
 def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
     """Rows, share, mean probability of each cluster, and the columns that set it apart."""
-    labels = fit.scores.cluster
-    known = labels >= 0
-    total = fit.row_weights[labels != INCOMPLETE].sum()
-    k = fit.mixture.n_clusters
-    sizes = np.bincount(labels[known], minlength=k)
-    shares = np.bincount(labels[known], weights=fit.row_weights[known], minlength=k)
-    certainty = np.bincount(labels[known], weights=fit.scores.probability[known], minlength=k)
+    k, tally = fit.mixture.n_clusters, fit.tally
     apart = what_sets_apart(fit.mixture)
     stable = fit.stability.clusters if fit.stability else [{}] * k
     for own, told in zip(stable, apart):
@@ -135,9 +132,11 @@ def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
     return [
         {
             "cluster": c,
-            "size": int(sizes[c]),
-            "share": float(shares[c] / total),
-            "mean_probability": float(certainty[c] / sizes[c]) if sizes[c] else None,
+            "size": int(tally.sizes[c]),
+            "share": float(tally.shares[c] / tally.weight),
+            "mean_probability": float(tally.certainty[c] / tally.sizes[c])
+            if tally.sizes[c]
+            else None,
             "apart": apart[c],
         }
         | stable[c]
@@ -234,17 +233,16 @@ def _apart(
 def about(
     settings: FitSettings,
     tables: TableSettings,
-    complete: np.ndarray,
-    log_likelihood: float,
+    tally: Tally,
     entropy: float,
 ) -> dict[str, Any]:
     """What a model file says of its fit, beyond what scoring needs."""
     return {
         "divmix": divmix.__version__,
         "settings": settings.to_dict() | tables.to_dict(),
-        "rows": len(complete),
-        "rows_used": int(complete.sum()),
-        "log_likelihood": log_likelihood,
+        "rows": tally.rows,
+        "rows_used": tally.complete,
+        "log_likelihood": tally.log_likelihood,
         "entropy": entropy,
         "effective_components": float(np.exp(entropy)),
     }

@@ -107,7 +107,7 @@ def relevant(frame):
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
     design, matrix = prepare(table, TableSettings(), np.random.default_rng(0), Progress())
-    found = relevant_categories(rows_of(design, matrix))
+    found = relevant_categories(rows_of(design, matrix, DiversifiedSettings()))
     return [column.name for column in found.columns if not column.common]
 
 

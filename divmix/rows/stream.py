@@ -1,0 +1,125 @@
+"""Rows that are read anew at each visit, and never held as a whole."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.families.components import Components
+from divmix.families.family import Array, Family
+from divmix.kernels.sums import Sums
+from divmix.rows.ahead import ahead
+from divmix.rows.memory import MemoryRows
+from divmix.rows.pool import PoolBuilder, pool_rows
+from divmix.rows.protocol import Block, Features
+from divmix.rows.segments import added, in_segments
+from divmix.rows.summary import Summary, summarize
+
+Read = Callable[[], Iterable[Block]]
+"""Reads all rows from the start, in blocks of `memory.BLOCK_ROWS`, the last one shorter."""
+
+
+class Survey(NamedTuple):
+    """What one look at all rows tells: their number, total weight and summary, and a pool of them
+    that samples are drawn from."""
+
+    rows: int
+    total_weight: float
+    summary: Summary
+    pool: MemoryRows
+
+
+def survey(read: Read, features: Features, pool: int) -> Survey:
+    """A look at all rows, of which `pool` are kept. Raises what reading them raises."""
+    builder = PoolBuilder(pool)
+    rows, total = 0, 0.0
+
+    def seen() -> Iterator[Block]:
+        nonlocal rows, total
+        for block in ahead(read):
+            used = np.flatnonzero(block.row_weights > 0)
+            builder.update(rows + used, block.X[used], block.row_weights[used])
+            total += block.row_weights.sum()
+            rows += len(block.X)
+            yield block
+
+    summary = summarize(seen())
+    _, X, row_weights = builder.built()
+    return Survey(rows, float(total), summary, MemoryRows(X, row_weights, features, pool))
+
+
+class StreamedRows:
+    """Rows of which no more than a few segments are held at a time.
+
+    `read` yields them anew at each visit, in a thread ahead of the kernels. The sums have the bits of
+    `MemoryRows`, and so have samples of no more rows than the pool has.
+    """
+
+    def __init__(
+        self,
+        read: Read,
+        features: Features,
+        found: Survey | None = None,
+        pool: int | None = None,
+    ) -> None:
+        self._read, self._features = read, features
+        pool = pool or pool_rows(len(features.indicator))
+        self._survey = found or survey(read, features, pool)
+
+    @property
+    def features(self) -> Features:
+        """What is known of the columns."""
+        return self._features
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        return self._survey.total_weight
+
+    @property
+    def visited(self) -> int:
+        """Rows that one call of `sums` visits: all."""
+        return self._survey.rows
+
+    @property
+    def pool(self) -> MemoryRows:
+        """Rows that stand for all of them: all of positive weight where these are few."""
+        return self._survey.pool
+
+    def summary(self) -> Summary:
+        """Counts, moments and range, over the rows of positive weight."""
+        return self._survey.summary
+
+    def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
+        """Log-likelihood and sufficient statistics of all rows."""
+        return added(
+            family.sums(X, row_weights, components)
+            for X, row_weights in ahead(partial(self._segments, coarse))
+        )
+
+    def sample(self, size: int | None, generator: np.random.Generator) -> MemoryRows:
+        """`size` rows of positive weight, without replacement and in their order: those of the pool
+        where it has no more, or for None."""
+        return self.pool.sample(size, generator)
+
+    def among(self, features: NDArray[np.int64]) -> "StreamedRows":
+        """The same rows with these of their features alone, in this order."""
+
+        def read() -> Iterator[Block]:
+            for X, row_weights in self._read():
+                yield Block(np.ascontiguousarray(X[:, features]), row_weights)
+
+        found = self._survey._replace(
+            summary=self.summary().among(features), pool=self.pool.among(features)
+        )
+        return StreamedRows(read, self._features.among(features), found)
+
+    def blocks(self) -> Iterator[Block]:
+        """All rows in their order."""
+        return ahead(self._read, depth=4)
+
+    def _segments(self, coarse: bool) -> Iterator[tuple[Array, Array]]:
+        for X, row_weights in in_segments(self._read(), len(self._features.indicator)):
+            yield (X.astype(np.float32) if coarse else X), row_weights

@@ -1,0 +1,116 @@
+"""A fitted mixture, what it says of its rows, and how it came about."""
+
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+
+from divmix.choosing.restarts import Spread
+from divmix.core import Fitted
+from divmix.design.design import Design
+from divmix.design.numeric_column import NumericColumn
+from divmix.design.roles import Role
+from divmix.families import AnyFamily
+from divmix.model.mixture import Mixture
+from divmix.model.scores import Scores
+from divmix.model.tally import Tally
+from divmix.progress import TraceRow
+from divmix.rows import Features
+from divmix.rows.pool import pool_rows
+from divmix.search.phases import sample_rows
+from divmix.settings import FitSettings, TableSettings
+from divmix.tables import arrays
+from divmix.workflows import summary
+
+EXACT = 2**53  # up to here a float64 holds every whole number
+
+
+class Fit(NamedTuple):
+    """A fitted mixture, what it says of its training rows, and how it came about.
+
+    X (n, d), scores, row_weights (n,): the rows as the mixture sees them; of a streamed table those
+    of its pool. tally: what the labels of all rows add up to.
+    stop_reason: converged, max_iter or time_budget. entropy: H of the components, nats.
+    notes: what was chosen automatically or left out, in sentences.
+    fitted: the mixture as the method left it.
+    roles: what each column of the table is, and whether it was used.
+    stability: of each cluster over resampled rows, if it was asked for.
+    """
+
+    mixture: Mixture
+    scores: Scores
+    row_weights: np.ndarray
+    tally: Tally
+    trace: list[TraceRow]
+    stop_reason: str
+    entropy: float
+    notes: list[str]
+    X: np.ndarray
+    fitted: Fitted
+    roles: tuple[Role, ...] = ()
+    stability: summary.Stability | None = None
+
+    @property
+    def spread(self) -> Spread | None:
+        """Over the starts, if there were several."""
+        return self.fitted.spread
+
+    @property
+    def gap(self) -> float | None:
+        """Bound on what the log-likelihood could still gain, nats per row, if it was asked for."""
+        return self.fitted.gap
+
+    @property
+    def log_likelihood(self) -> float:
+        """Mean per row in nats, in the data's own units."""
+        return self.tally.log_likelihood
+
+
+def about(fit: Fit, tables: TableSettings, tally: Tally) -> dict[str, Any]:
+    """What a model file says of its fit, beyond what scoring needs."""
+    told = summary.about(fit.fitted.settings, tables, tally, fit.entropy)
+    if fit.fitted.common is not None:
+        names = fit.mixture.design.feature_names
+        told["common_numbers"] = [names[j] for j in fit.fitted.common.common]
+    return told
+
+
+def mixture_of(fitted: Fitted, design: Design) -> Mixture:
+    """The mixture of a fit, with the way to its rows."""
+    return Mixture(
+        cast(AnyFamily, fitted.family),
+        fitted.components,
+        fitted.clusters,
+        design,
+        {},
+        fitted.hierarchy,
+        noise=fitted.noise,
+    )
+
+
+def features_of(design: Design) -> Features:
+    """What a fit knows of the features of a design."""
+    return Features(design.indicator, design.far_rows, design.categories, design.feature_names)
+
+
+def pool_size(settings: FitSettings, features: int) -> int:
+    """Rows of a long table that samples are drawn from: enough for the search."""
+    k = settings.clusters
+    return max(pool_rows(features), 0 if isinstance(k, str) else sample_rows(k))
+
+
+def notes_on_rounding(table: pa.Table, design: Design) -> list[str]:
+    """Which columns hold whole numbers that a float64 rounds, as identifiers are, in sentences."""
+    notes = []
+    for column in design.preprocessing.columns:
+        if not isinstance(column, NumericColumn):
+            continue
+        largest = max(abs(column.minimum), abs(column.maximum))
+        if EXACT < largest < 2.0**64:
+            values = arrays.to_floats(table.column(column.name))
+            if (values[~np.isnan(values)] % 1 == 0).all():
+                notes.append(
+                    f"column '{column.name}' has whole numbers beyond {EXACT:,}, which are "
+                    f"rounded: --exclude {column.name} if it is an identifier"
+                )
+    return notes

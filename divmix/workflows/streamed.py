@@ -1,0 +1,179 @@
+"""A table that is read anew at each visit: prepared, fitted and labelled without ever being held."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from divmix.core import fit_rows
+from divmix.design.design import Design
+from divmix.design.learning import sampled_batches
+from divmix.design.prepare import PreparedBatch, prepared
+from divmix.design.preprocessing import Preprocessing
+from divmix.design.roles import notes_on_roles
+from divmix.encoders.memory import available
+from divmix.engine.monitor import Monitor
+from divmix.errors import InputError, UsageError
+from divmix.model.scores import blank
+from divmix.model.tally import Tally, tallied
+from divmix.progress import Progress
+from divmix.rows import Block, StreamedRows
+from divmix.rows.ahead import ahead
+from divmix.rows.pool import pool_rows
+from divmix.rows.stream import survey
+from divmix.settings import FitSettings, TableSettings
+from divmix.tables.batches import BATCH_ROWS
+from divmix.tables.reading import TableReader
+from divmix.workflows.beside import parted
+from divmix.workflows.evaluate import Agreement
+from divmix.workflows.fitted import Fit, features_of, mixture_of, notes_on_rounding, pool_size
+from divmix.workflows.run_folder import score_batch
+
+# A fit in memory holds the table, its matrix, and results: so many times the numbers of the table.
+AT_ONCE = 2.5
+
+
+class StreamedTable:
+    """A table in files, of which a few batches are in memory at a time.
+
+    rows : how many there are, once they are counted. fit : what came of `fitted`.
+    """
+
+    def __init__(
+        self, reader: TableReader, settings: FitSettings, tables: TableSettings, progress: Progress
+    ) -> None:
+        self._reader, self._settings, self._tables = reader, settings, tables
+        self._progress = progress
+        self.rows = 0
+        _refuse_what_cannot(reader, settings, tables)
+
+    def fitted(self, should_stop: Callable[[], bool]) -> Fit:
+        """Fit the mixture; labels are still to come. Raises InputError, UsageError, FitError, and
+        Interrupted."""
+        settings, progress = self._settings, self._progress
+        progress.stage("looking at the table")
+        self.rows, sample = sampled_batches(self._batches, pool_rows(len(self._reader.names)))
+        progress.stage("preparing columns")
+        preprocessing, roles = Preprocessing.learn_with_roles(
+            self._batches, sample, self._tables, locate=self._reader.locate
+        )
+        design = self._design = Design(preprocessing)
+        rows, offset, left_out = self._surveyed(design)
+        said = list(self._reader.notes)
+        if left_out:
+            said.append(f"{left_out:,} rows left out: empty cells or weight 0")
+        said += [*notes_on_roles(roles, self._tables), *notes_on_rounding(sample, design)]
+        for note in said:
+            progress.note(note)
+        monitor = Monitor(settings.time_budget, should_stop, progress, offset)
+        fitted = fit_rows(rows, settings, monitor)
+        pool = rows.pool.matrix
+        mixture = mixture_of(fitted, design)
+        mixture = mixture.ordered(mixture.cluster_weights)
+        scores = mixture.score(pool.X)
+        tally = tallied(mixture.n_clusters, scores, pool.row_weights)
+        notes = [*said, *fitted.notes]
+        return Fit(
+            mixture, scores, pool.row_weights, tally, monitor.trace, fitted.stop_reason,
+            fitted.entropy, notes, pool.X, fitted, roles,
+        )  # fmt: skip
+
+    def labels(
+        self, fit: Fit, names: Sequence[str], tally: Tally, agreement: Agreement | None = None
+    ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
+        """Results of each batch and its columns `names` as written; `tally` counts them, and
+        `agreement` holds them against the known classes. Raises InputError."""
+        read = partial(self._prepared, fit.mixture.design, names)
+        start = 0
+        for done in ahead(read, depth=4):
+            scores = fit.mixture.score(done.X)
+            scores = scores._replace(log_density=scores.log_density + done.log_jacobian)
+            scores = blank(scores, ~done.complete)
+            tally.update(scores, done.row_weights)
+            batch, written = parted(done.batch, len(self._reader.names))
+            if agreement is not None:
+                agreement.update(batch.column(self._tables.truth), scores.cluster)
+            yield score_batch(scores, start), written
+            start += len(done.X)
+            self._progress.rows(start, self.rows)
+
+    def _surveyed(self, design: Design) -> tuple[StreamedRows, float, int]:
+        """The rows, what brings their mean log-likelihood to the table's units, and how many have
+        no weight."""
+        jacobian, left_out = 0.0, 0
+
+        def seen() -> Iterator[Block]:
+            nonlocal jacobian, left_out
+            for done in self._prepared(design):
+                jacobian += float((done.row_weights * done.log_jacobian).sum())
+                left_out += int(np.count_nonzero(done.row_weights == 0))
+                yield Block(done.X, done.row_weights)
+
+        def read() -> Iterator[Block]:
+            for done in self._prepared(design):
+                yield Block(done.X, done.row_weights)
+
+        self._progress.stage("looking at all rows")
+        features = features_of(design)
+        pool = pool_size(self._settings, design.n_features)
+        rows = StreamedRows(read, features, survey(seen, features, pool))
+        return rows, jacobian / rows.total_weight, left_out
+
+    def _prepared(self, design: Design, names: Sequence[str] = ()) -> Iterator[PreparedBatch]:
+        done = 0
+        for batch in prepared(self._batches(names), design, self._reader.locate):
+            done += len(batch.X)
+            yield batch
+        if done != self.rows:
+            raise InputError(
+                f"{self._reader.told} had {self.rows:,} rows at first and {done:,} now",
+                hint="the file changed while it was read: fit a copy that stays as it is",
+            )
+
+    def _batches(self, names: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        return self._reader.batches(BATCH_ROWS, names)
+
+
+def _refuse_what_cannot(reader: TableReader, settings: FitSettings, tables: TableSettings) -> None:
+    """Raises UsageError for what needs all rows in memory."""
+    if (pipe := reader.pipe) is not None:
+        raise UsageError(
+            f"--stream reads the table several times, and {pipe} can be read once",
+            hint="write it to a file first, or leave --stream out",
+        )
+    wanted = {
+        "--encoder": tables.encoder is not None,
+        "--bootstrap": settings.bootstrap is not None,
+        "--batch-size": getattr(settings, "batch_size", None) is not None,
+    }
+    for name, is_wanted in wanted.items():
+        if is_wanted:
+            raise UsageError(
+                f"{name} needs the rows in memory, and --stream does not hold them",
+                hint=f"leave {name} or --stream out",
+            )
+
+
+def must_stream(
+    reader: TableReader,
+    settings: FitSettings,
+    tables: TableSettings,
+    memory: int | None,
+    progress: Progress,
+) -> bool:
+    """Whether a table that may be streamed would need more than `memory` bytes, None for what there
+    is; then a note says so."""
+    limit = available() if memory is None else memory
+    needed = reader.estimated_bytes
+    if limit is None or needed is None or AT_ONCE * needed <= limit:
+        return False
+    try:
+        _refuse_what_cannot(reader, settings, tables)
+    except UsageError:
+        return False  # what cannot be streamed may fit after all, and is refused where it does not
+    progress.note(
+        f"about {AT_ONCE * needed / 1e9:.2g} GB would be needed to hold {reader.told}, and "
+        f"{limit / 1e9:.2g} GB may be used: the rows are read anew at each visit (--stream)"
+    )
+    return True
