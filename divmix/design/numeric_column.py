@@ -53,6 +53,8 @@ class NumericColumn:
 
     def encode(self, column: pa.Array, out: np.ndarray, row_name: Locate) -> np.ndarray | None:
         """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
+        if self._filled(column, out):
+            return None
         values = numbers(self.name, column, row_name)
         _refuse_infinite(self.name, values, row_name)
         if self.log:
@@ -70,6 +72,19 @@ class NumericColumn:
             return None
         out[:, 0] = np.where(missing, self.fill, z)
         return missing
+
+    def _filled(self, column: pa.Array, out: np.ndarray) -> bool:
+        """Whether `out` (n, 1) is filled at once: where every value is there and within all bounds."""
+        values = None if self.log else arrays.as_stored(column)
+        if values is None or not len(values):
+            return False
+        ends = np.array([values.min(), values.max()], np.float64)
+        reach = np.abs(ends).max()
+        if not reach <= LARGEST or (reach + abs(self.center)) / LARGEST > self.scale:
+            return False  # NaN and infinity among them
+        apart = np.subtract(values, self.center, dtype=np.float64)
+        np.divide(apart, self.scale, out=out[:, 0])
+        return True
 
     def decode(self, encoded: np.ndarray) -> pa.Array:
         """(n, 1) features to the column they stand for."""

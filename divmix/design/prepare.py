@@ -17,6 +17,7 @@ from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining, memory
 from divmix.errors import InputError
 from divmix.progress import Progress
+from divmix.rows.segments import Place, anywhere
 from divmix.settings import TableSettings
 
 
@@ -98,15 +99,15 @@ def prepared(
     batches: Iterable[Batch],
     design: Design,
     locate: Locate = row_name,
-    out: np.ndarray | None = None,
+    place: Place = anywhere,
 ) -> Iterator[PreparedBatch]:
-    """The batches of a table, from its start, as rows of the design matrix; in `out` (n, d) where it
-    is given. Raises InputError."""
+    """The batches of a table, from its start, as rows of the design matrix; written where `place`
+    says. Raises InputError."""
     start = 0
     for batch in batches:
         rows = slice(start, start + batch.num_rows)
-        own = None if out is None else out[rows]
-        done = design.transform(batch, first_row=start, locate=locate, out=own)
+        out = place(batch.num_rows)
+        done = design.transform(batch, first_row=start, locate=locate, out=out)
         weights = design.row_weights(batch, first_row=start, locate=locate)
         weights = np.where(done.complete, weights, 0.0)
         yield PreparedBatch(done.X, weights, done.log_jacobian, done.complete, batch)
@@ -123,7 +124,11 @@ def design_matrix(
         np.empty((n, design.n_features)), np.empty(n), np.empty(n), np.empty(n, bool)
     )
     start = 0
-    for done in prepared(in_batches(table), design, locate, out=matrix.X):
+
+    def place(rows: int) -> np.ndarray:
+        return matrix.X[start : start + rows]
+
+    for done in prepared(in_batches(table), design, locate, place):
         part = slice(start, start + len(done.X))
         matrix.row_weights[part], matrix.log_jacobian[part] = done.row_weights, done.log_jacobian
         matrix.complete[part] = done.complete

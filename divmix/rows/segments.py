@@ -1,10 +1,13 @@
 """Rows in segments: sums over rows are added segment by segment, so that rows in memory, in a stream
 and on other machines have the same bits."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
+from typing import TypeAlias
 
 import numpy as np
 
+from divmix.families.family import Array
 from divmix.kernels.sums import Sums
 from divmix.rows.protocol import Block
 
@@ -37,24 +40,38 @@ def added(parts: Iterable[Sums]) -> Sums:
     return total
 
 
-def in_segments(blocks: Iterable[Block], features: int) -> Iterator[Block]:
-    """Rows that come in blocks, put together and cut into segments."""
+Place: TypeAlias = Callable[[int], Array | None]
+"""Where the next rows of a matrix may be written: an array (n, d) for n rows, or None for anywhere."""
+
+Read: TypeAlias = Callable[[Place], Iterable[Block]]
+"""Reads all rows from the start, in blocks of STEP rows, the last one shorter."""
+
+
+def anywhere(rows: int) -> None:
+    """No place in particular."""
+
+
+def in_segments(read: Read, features: int) -> Iterator[Block]:
+    """Rows put together and cut into segments. The arrays of one are used again for the third after
+    it: who runs ahead of its user by one fills the next while one is looked at."""
     size = segment_rows(features)
-    filled = 0
-    segment = _empty(size, features)
-    for block in blocks:
+    buffers = cycle([Block(np.empty((size, features)), np.empty(size)) for _ in range(3)])
+    segment, filled = next(buffers), 0
+
+    def place(rows: int) -> Array | None:
+        return segment.X[filled : filled + rows] if filled + rows <= size else None
+
+    for block in read(place):
         start = 0
         while start < len(block.X):
             count = min(size - filled, len(block.X) - start)
-            segment.X[filled : filled + count] = block.X[start : start + count]
-            segment.row_weights[filled : filled + count] = block.row_weights[start : start + count]
-            start, filled = start + count, filled + count
+            into, part = slice(filled, filled + count), slice(start, start + count)
+            if not np.may_share_memory(segment.X[into], block.X):
+                segment.X[into] = block.X[part]
+            segment.row_weights[into] = block.row_weights[part]
+            start, filled = part.stop, into.stop
             if filled == size:
                 yield segment
-                filled, segment = 0, _empty(size, features)
+                segment, filled = next(buffers), 0
     if filled:
         yield Block(segment.X[:filled], segment.row_weights[:filled])
-
-
-def _empty(rows: int, features: int) -> Block:
-    return Block(np.empty((rows, features)), np.empty(rows))

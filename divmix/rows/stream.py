@@ -1,6 +1,6 @@
 """Rows that are read anew at each visit, and never held as a whole."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -14,11 +14,8 @@ from divmix.rows.ahead import ahead
 from divmix.rows.memory import MemoryRows
 from divmix.rows.pool import PoolBuilder, pool_rows
 from divmix.rows.protocol import Block, Features
-from divmix.rows.segments import added, in_segments
+from divmix.rows.segments import Place, Read, added, anywhere, in_segments
 from divmix.rows.summary import Summary, summarize
-
-Read = Callable[[], Iterable[Block]]
-"""Reads all rows from the start, in blocks of `memory.BLOCK_ROWS`, the last one shorter."""
 
 
 class Survey(NamedTuple):
@@ -38,7 +35,7 @@ def survey(read: Read, features: Features, pool: int) -> Survey:
 
     def seen() -> Iterator[Block]:
         nonlocal rows, total
-        for block in ahead(read):
+        for block in ahead(partial(read, anywhere)):
             used = np.flatnonzero(block.row_weights > 0)
             builder.update(rows + used, block.X[used], block.row_weights[used])
             total += block.row_weights.sum()
@@ -107,8 +104,8 @@ class StreamedRows:
     def among(self, features: NDArray[np.int64]) -> "StreamedRows":
         """The same rows with these of their features alone, in this order."""
 
-        def read() -> Iterator[Block]:
-            for X, row_weights in self._read():
+        def read(place: Place) -> Iterator[Block]:
+            for X, row_weights in self._read(anywhere):
                 yield Block(np.ascontiguousarray(X[:, features]), row_weights)
 
         found = self._survey._replace(
@@ -118,8 +115,8 @@ class StreamedRows:
 
     def blocks(self) -> Iterator[Block]:
         """All rows in their order."""
-        return ahead(self._read, depth=4)
+        return ahead(partial(self._read, anywhere), depth=4)
 
     def _segments(self, coarse: bool) -> Iterator[tuple[Array, Array]]:
-        for X, row_weights in in_segments(self._read(), len(self._features.indicator)):
+        for X, row_weights in in_segments(self._read, len(self._features.indicator)):
             yield (X.astype(np.float32) if coarse else X), row_weights

@@ -40,6 +40,16 @@ def to_floats(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     return np.from_dlpack(numbers)
 
 
+def as_stored(column: pa.Array | pa.ChunkedArray) -> np.ndarray | None:
+    """A column of numbers without an empty cell as (n,) in its own type, nothing copied; None for
+    any other. Read-only."""
+    column = _one_chunk(column)
+    kind = column.type
+    if column.null_count or not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        return None
+    return np.from_dlpack(column)
+
+
 def to_codes(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A column of whole numbers as (n,) int64, -1 where it is empty. Read-only."""
     return np.from_dlpack(pc.fill_null(pc.cast(_one_chunk(column), pa.int64()), _MINUS_ONE))

@@ -38,7 +38,7 @@ from divmix.workflows.fitted import (
     pool_size,
 )
 from divmix.workflows.resources import limited_threads
-from divmix.workflows.streamed import StreamedTable, must_stream
+from divmix.workflows.streamed import StreamedTable, why_streamed
 
 
 class FitTable(Protocol):
@@ -100,8 +100,9 @@ def run_fit(
         with_labels = Beside(ALL, digits=beside.digits)
         all_names = with_labels.names(reader) if labels else []
         table: FitTable
-        if stream or must_stream(reader, settings, tables, memory, progress):
-            table = StreamedTable(reader, settings, tables, progress)
+        why = None if stream else why_streamed(reader, settings, tables, memory)
+        if stream or why:
+            table = StreamedTable(reader, settings, tables, progress, why)
         else:
             wanted = list(dict.fromkeys([*names, *all_names]))
             table = HeldTable(reader, wanted, settings, tables, progress)

@@ -21,6 +21,7 @@ from divmix.progress import Progress
 from divmix.rows import Block, StreamedRows
 from divmix.rows.ahead import ahead
 from divmix.rows.pool import pool_rows
+from divmix.rows.segments import Place, anywhere
 from divmix.rows.stream import survey
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.batches import BATCH_ROWS
@@ -37,14 +38,19 @@ AT_ONCE = 2.5
 class StreamedTable:
     """A table in files, of which a few batches are in memory at a time.
 
-    rows : how many there are, once they are counted. fit : what came of `fitted`.
+    rows : how many there are, once they are counted. why : the sentence that says why it is not held.
     """
 
     def __init__(
-        self, reader: TableReader, settings: FitSettings, tables: TableSettings, progress: Progress
+        self,
+        reader: TableReader,
+        settings: FitSettings,
+        tables: TableSettings,
+        progress: Progress,
+        why: str | None = None,
     ) -> None:
         self._reader, self._settings, self._tables = reader, settings, tables
-        self._progress = progress
+        self._progress, self._why = progress, why
         self.rows = 0
         _refuse_what_cannot(reader, settings, tables)
 
@@ -60,7 +66,7 @@ class StreamedTable:
         )
         design = self._design = Design(preprocessing)
         rows, offset, left_out = self._surveyed(design)
-        said = list(self._reader.notes)
+        said = [*([self._why] if self._why else ()), *self._reader.notes]
         if left_out:
             said.append(f"{left_out:,} rows left out: empty cells or weight 0")
         said += [*notes_on_roles(roles, self._tables), *notes_on_rounding(sample, design)]
@@ -103,15 +109,15 @@ class StreamedTable:
         no weight."""
         jacobian, left_out = 0.0, 0
 
-        def seen() -> Iterator[Block]:
+        def seen(place: Place) -> Iterator[Block]:
             nonlocal jacobian, left_out
-            for done in self._prepared(design):
+            for done in self._prepared(design, place=place):
                 jacobian += float((done.row_weights * done.log_jacobian).sum())
                 left_out += int(np.count_nonzero(done.row_weights == 0))
                 yield Block(done.X, done.row_weights)
 
-        def read() -> Iterator[Block]:
-            for done in self._prepared(design):
+        def read(place: Place) -> Iterator[Block]:
+            for done in self._prepared(design, place=place):
                 yield Block(done.X, done.row_weights)
 
         self._progress.stage("looking at all rows")
@@ -120,9 +126,11 @@ class StreamedTable:
         rows = StreamedRows(read, features, survey(seen, features, pool))
         return rows, jacobian / rows.total_weight, left_out
 
-    def _prepared(self, design: Design, names: Sequence[str] = ()) -> Iterator[PreparedBatch]:
+    def _prepared(
+        self, design: Design, names: Sequence[str] = (), place: Place = anywhere
+    ) -> Iterator[PreparedBatch]:
         done = 0
-        for batch in prepared(self._batches(names), design, self._reader.locate):
+        for batch in prepared(self._batches(names), design, self._reader.locate, place):
             done += len(batch.X)
             yield batch
         if done != self.rows:
@@ -145,7 +153,7 @@ def _refuse_what_cannot(reader: TableReader, settings: FitSettings, tables: Tabl
     wanted = {
         "--encoder": tables.encoder is not None,
         "--bootstrap": settings.bootstrap is not None,
-        "--batch-size": getattr(settings, "batch_size", None) is not None,
+        "--batch-size": (getattr(settings, "batch_size", None) or np.inf) < (reader.rows or np.inf),
     }
     for name, is_wanted in wanted.items():
         if is_wanted:
@@ -155,25 +163,23 @@ def _refuse_what_cannot(reader: TableReader, settings: FitSettings, tables: Tabl
             )
 
 
-def must_stream(
+def why_streamed(
     reader: TableReader,
     settings: FitSettings,
     tables: TableSettings,
     memory: int | None,
-    progress: Progress,
-) -> bool:
-    """Whether a table that may be streamed would need more than `memory` bytes, None for what there
-    is; then a note says so."""
+) -> str | None:
+    """Why a table is streamed unasked, in a sentence: it would need more than `memory` bytes, None for
+    what there is. None for a table that fits, and for one that cannot be streamed."""
     limit = available() if memory is None else memory
     needed = reader.estimated_bytes
     if limit is None or needed is None or AT_ONCE * needed <= limit:
-        return False
+        return None
     try:
         _refuse_what_cannot(reader, settings, tables)
     except UsageError:
-        return False  # what cannot be streamed may fit after all, and is refused where it does not
-    progress.note(
+        return None  # what cannot be streamed may fit after all, and is refused where it does not
+    return (
         f"about {AT_ONCE * needed / 1e9:.2g} GB would be needed to hold {reader.told}, and "
         f"{limit / 1e9:.2g} GB may be used: the rows are read anew at each visit (--stream)"
     )
-    return True
