@@ -21,6 +21,10 @@ class DivmixError(Exception):
         self.hint = hint
         self.fix = dict(fix or {})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From one process to another, whatever the arguments of a subclass are."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
 
 class UsageError(DivmixError):
     """An option that cannot be served as typed."""
@@ -58,3 +62,12 @@ class NotConvergedError(DivmixError):
     """A fit that ended before it converged, where convergence was required."""
 
     exit_code = 6
+
+
+def _made_again(
+    kind: type[DivmixError], arguments: tuple[Any, ...], own: dict[str, Any]
+) -> DivmixError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, *arguments)
+    error.__dict__.update(own)
+    return error

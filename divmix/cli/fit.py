@@ -77,6 +77,12 @@ from divmix.settings import TableSettings
     metavar="SIZE",
     help="Stream where holding DATA would take more than this, such as 1GB. Default: what is free.",
 )
+@click.option(
+    "--dask",
+    metavar="ADDRESS|local[:N]",
+    help="Have the workers of a Dask cluster sum up the rows of Parquet DATA that all of them can "
+    "read, or N workers on this machine. The result is the same.",
+)
 @options.as_json
 @options.quiet
 @options.verbose
@@ -97,6 +103,7 @@ def command(
     digits: int | None,
     stream: bool,
     memory: int | None,
+    dask: str | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -136,6 +143,7 @@ def command(
             to=to,
             stream=stream,
             memory=memory,
+            dask=dask,
             progress=progress,
             origins=origins | options.origins(ctx, TableSettings),
             should_stop=should_stop,

@@ -100,10 +100,11 @@ def prepared(
     design: Design,
     locate: Locate = row_name,
     place: Place = anywhere,
+    first_row: int = 0,
 ) -> Iterator[PreparedBatch]:
-    """The batches of a table, from its start, as rows of the design matrix; written where `place`
-    says. Raises InputError."""
-    start = 0
+    """The batches of a table, from `first_row` on, as rows of the design matrix; written where
+    `place` says. Raises InputError."""
+    start = first_row
     for batch in batches:
         rows = slice(start, start + batch.num_rows)
         out = place(batch.num_rows)

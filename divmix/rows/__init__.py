@@ -1,5 +1,6 @@
 """Where rows live, behind one protocol: in memory, read anew, or a part of them at each visit."""
 
+from divmix.rows.dask import DaskRows
 from divmix.rows.memory import MemoryRows
 from divmix.rows.minibatch import MiniBatches
 from divmix.rows.protocol import Block, Features, Rows
@@ -8,6 +9,7 @@ from divmix.rows.summary import Summary, summarize
 
 __all__ = [
     "Block",
+    "DaskRows",
     "Features",
     "MemoryRows",
     "MiniBatches",

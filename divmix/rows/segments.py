@@ -31,13 +31,36 @@ def segments(n: int, features: int) -> Iterator[slice]:
         yield slice(start, min(start + rows, n))
 
 
+class Tree:
+    """Sums of segments added two by two, then the pairs, and so on: the same bits whoever adds them.
+
+    A node of level l has 2^l segments that begin at a multiple of as many; those of a range that
+    begins at such a multiple may be added elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[tuple[int, Sums]] = []
+
+    def add(self, sums: Sums, level: int = 0) -> None:
+        """The node that comes next."""
+        while self.nodes and self.nodes[-1][0] == level:
+            level, sums = level + 1, self.nodes.pop()[1] + sums
+        self.nodes.append((level, sums))
+
+    def total(self) -> Sums:
+        """Of all segments, one at least."""
+        *earlier, (_, total) = self.nodes
+        for _, sums in reversed(earlier):
+            total = sums + total
+        return total
+
+
 def added(parts: Iterable[Sums]) -> Sums:
-    """Sums of segments, one at least, added in their order."""
-    parts = iter(parts)
-    total = next(parts)
+    """Sums of segments, one at least, added as a `Tree` does."""
+    tree = Tree()
     for part in parts:
-        total = total + part
-    return total
+        tree.add(part)
+    return tree.total()
 
 
 Place: TypeAlias = Callable[[int], Array | None]

@@ -51,6 +51,24 @@ class ParquetFile:
             for batch in self._file.iter_batches(rows, columns=names):
                 yield cast(batch, schema, as_written)
 
+    def between(self, schema: pa.Schema, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Rows start .. stop - 1, as far as there are, from the row groups that have them."""
+        metadata, groups, first, skipped = self._file.metadata, [], 0, 0
+        for group in range(metadata.num_row_groups):
+            rows = metadata.row_group(group).num_rows
+            if first < stop and start < first + rows:
+                groups.append(group)
+            elif not groups:
+                skipped += rows
+            first += rows
+        place = skipped
+        with _errors_told(self):
+            for batch in self._file.iter_batches(row_groups=groups, columns=schema.names):
+                low, high = max(start - place, 0), min(stop - place, batch.num_rows)
+                if low < high:
+                    yield cast(batch.slice(low, high - low), schema)
+                place += batch.num_rows
+
 
 class ArrowFile:
     """One Arrow IPC file or stream; `rows` is known for a file only."""

@@ -3,6 +3,7 @@
 import hashlib
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,15 @@ def open_table(
             if name not in schema.names:
                 raise unknown_column(name, schema.names, files[0].name)
         schema = pa.schema([schema.field(name) for name in dict.fromkeys(columns)])
-    return TableReader(files, schema)
+    options = dict(
+        header=header,
+        columns=columns,
+        text_columns=text_columns,
+        number_columns=number_columns,
+        boolean_columns=boolean_columns,
+        encoding=encoding,
+    )
+    return TableReader(files, schema, options)
 
 
 def reading_options(settings: TableSettings) -> dict[str, Any]:
@@ -95,11 +104,13 @@ class TableReader:
     """One table in one or several files.
 
     names, schema : the columns and their Arrow types. all_names : also those that are not read.
-    rows : how many there are, None where only reading can tell.
+    rows : how many there are, None where only reading can tell. options : those it was opened with.
     """
 
-    def __init__(self, files: Sequence[TableFile], schema: pa.Schema) -> None:
-        self._files = files
+    def __init__(
+        self, files: Sequence[TableFile], schema: pa.Schema, options: Mapping[str, Any]
+    ) -> None:
+        self._files, self.options = files, dict(options)
         self._starts: list[int] = []
         self.schema = schema
         self.names: list[str] = schema.names
@@ -125,6 +136,11 @@ class TableReader:
         empty = [f"'{spelling.empty}' in {name}" for name, spelling in known if spelling.empty]
         if empty:
             yield f"read as empty cells: {', '.join(empty)}"
+
+    @property
+    def paths(self) -> list[str]:
+        """The files it is read from."""
+        return [file.name for file in self._files]
 
     @property
     def told(self) -> str:
@@ -161,6 +177,25 @@ class TableReader:
         come after AS_WRITTEN. Raises InputError for a broken file, and for a table without any row.
         """
         return rechunk(self._as_stored(rows, as_written), rows)
+
+    def between(self, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Rows start .. stop - 1 of Parquet files, in batches; what lies before them is not read.
+
+        Raises InputError for a broken file.
+        """
+        self._starts[:] = [0, *accumulate(file.rows or 0 for file in self._files[:-1])]
+        return rechunk(self._between(start, stop), BATCH_ROWS)
+
+    def _between(self, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        for file, first in zip(self._files, self._starts):
+            assert isinstance(file, ParquetFile)
+            if start < first + file.rows and first < stop:
+                yield from file.between(self.schema, start - first, stop - first)
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether all files are Parquet, whose rows can be read from any place."""
+        return all(isinstance(file, ParquetFile) for file in self._files)
 
     def read(self, as_written: Collection[str] = ()) -> pa.Table:
         """The whole table, with columns `as_written` as `batches` has them. Raises InputError."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ from divmix.tables.schema import AS_WRITTEN
 from divmix.tables.writing import check_output
 from divmix.workflows import run_folder, summary
 from divmix.workflows.beside import ALL, NOTHING_BESIDE, Beside, parted
+from divmix.workflows.dask_table import cluster
 from divmix.workflows.evaluate import Agreement
 from divmix.workflows.fitted import (
     Fit,
@@ -73,6 +75,7 @@ def run_fit(
     csv_safe: bool = False,
     stream: bool = False,
     memory: int | None = None,
+    dask: str | None = None,
     progress: Progress | None = None,
     origins: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -83,7 +86,8 @@ def run_fit(
     input for the assignments. `labels` is a table to write too, "-" for stdout in the format `to`:
     all columns of the input, cluster and probability. `csv_safe`: see `TableWriter`. `stream` reads
     the tables anew at each visit to their rows instead of holding them; so does a fit that would
-    need more than `memory` bytes, None for what there is. Returns the document of run.json, or None
+    need more than `memory` bytes, None for what there is. `dask` has the workers of a cluster sum up
+    the rows, as `dask_table.cluster` says. Returns the document of run.json, or None
     when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
     FitError, OutputError, and NotConvergedError after writing.
     """
@@ -93,16 +97,19 @@ def run_fit(
         drawing.check_available()
     if labels not in (None, "-"):
         check_output(labels, overwrite=overwrite)
-    with run_folder.claimed(output, overwrite) as place:
+    with ExitStack() as stack:
+        place = stack.enter_context(run_folder.claimed(output, overwrite))
+        client = stack.enter_context(cluster(dask, progress)) if dask else None
         progress.stage("reading " + ", ".join(str(source) for source in sources))
         reader = open_table(sources, **reading_options(tables))
         names = beside.names(reader)
         with_labels = Beside(ALL, digits=beside.digits)
         all_names = with_labels.names(reader) if labels else []
         table: FitTable
+        stream = stream or client is not None
         why = None if stream else why_streamed(reader, settings, tables, memory)
         if stream or why:
-            table = StreamedTable(reader, settings, tables, progress, why)
+            table = StreamedTable(reader, settings, tables, progress, why, client)
         else:
             wanted = list(dict.fromkeys([*names, *all_names]))
             table = HeldTable(reader, wanted, settings, tables, progress)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from divmix.errors import InputError, UsageError
 from divmix.model.scores import blank
 from divmix.model.tally import Tally, tallied
 from divmix.progress import Progress
-from divmix.rows import Block, StreamedRows
+from divmix.rows import Block, DaskRows, StreamedRows
 from divmix.rows.ahead import ahead
 from divmix.rows.pool import pool_rows
 from divmix.rows.segments import Place, anywhere
@@ -27,9 +28,13 @@ from divmix.settings import FitSettings, TableSettings
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader
 from divmix.workflows.beside import parted
+from divmix.workflows.dask_table import TablePart
 from divmix.workflows.evaluate import Agreement
 from divmix.workflows.fitted import Fit, features_of, mixture_of, notes_on_rounding, pool_size
 from divmix.workflows.run_folder import score_batch
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 # A fit in memory holds the table, its matrix, and results: so many times the numbers of the table.
 AT_ONCE = 2.5
@@ -48,11 +53,17 @@ class StreamedTable:
         tables: TableSettings,
         progress: Progress,
         why: str | None = None,
+        client: "Client | None" = None,
     ) -> None:
         self._reader, self._settings, self._tables = reader, settings, tables
-        self._progress, self._why = progress, why
+        self._progress, self._why, self._client = progress, why, client
         self.rows = 0
         _refuse_what_cannot(reader, settings, tables)
+        if client is not None and not reader.is_parquet:
+            raise UsageError(
+                f"--dask reads Parquet, and {reader.told} is none",
+                hint="store the table as Parquet, or use --stream",
+            )
 
     def fitted(self, should_stop: Callable[[], bool]) -> Fit:
         """Fit the mixture; labels are still to come. Raises InputError, UsageError, FitError, and
@@ -124,6 +135,9 @@ class StreamedTable:
         features = features_of(design)
         pool = pool_size(self._settings, design.n_features)
         rows = StreamedRows(read, features, survey(seen, features, pool))
+        if self._client is not None:
+            part = TablePart.of(self._reader.paths, self._reader.options, design)
+            rows = DaskRows(self._client, part, rows)
         return rows, jacobian / rows.total_weight, left_out
 
     def _prepared(

@@ -98,7 +98,10 @@ def test_labels_and_columns_beside_them_are_those_of_memory(frame, tmp_path):
     pairs = [("held/assignments.csv", "streamed/assignments.csv"), ("held.csv", "streamed.csv")]
     for one, other in pairs:
         assert (tmp_path / one).read_bytes() == (tmp_path / other).read_bytes()
-    assert pd.read_csv(tmp_path / "streamed.csv").columns[-2:].tolist() == ["cluster", "probability"]
+    assert pd.read_csv(tmp_path / "streamed.csv").columns[-2:].tolist() == [
+        "cluster",
+        "probability",
+    ]
 
 
 def test_a_table_that_would_not_fit_is_streamed_and_said_to_be(table, tmp_path):

@@ -1,0 +1,88 @@
+"""Rows that the workers of a Dask cluster read and sum up."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divmix.families.components import Components
+from divmix.families.family import Family
+from divmix.kernels.sums import Sums
+from divmix.rows.segments import Tree, segment_rows
+from divmix.rows.stream import StreamedRows
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# Tasks of a worker in a round: so many that one who is late leaves little to wait for.
+TASKS_EACH = 3
+
+Nodes: TypeAlias = list[tuple[int, Sums]]
+"""What a range of segments adds up to, as nodes of a `Tree`."""
+
+Visit: TypeAlias = Callable[[range, Family, Components, bool], Nodes]
+"""Reads a range of segments and adds up their sums; coarse: float32 arithmetic will do."""
+
+
+class Part(Protocol):
+    """Some features of a table that any worker can read: what travels to the workers."""
+
+    def visit(self, segments: range, family: Family, components: Components, coarse: bool) -> Nodes:
+        """The sums of a range of segments, as nodes of a `Tree`."""
+        ...
+
+    def among(self, features: NDArray[np.int64]) -> "Part":
+        """With these of the features alone."""
+        ...
+
+
+class DaskRows(StreamedRows):
+    """Streamed rows whose sums the workers of a cluster make.
+
+    A task is a range of segments. It goes to the worker that had it the last time, which may have
+    kept the rows, or to any other where that one is gone; its sums come back, and are added by
+    the tree that rows in memory have: the same bits on any number of workers.
+    """
+
+    def __init__(self, client: "Client", part: Part, rows: StreamedRows) -> None:
+        super().__init__(rows._read, rows.features, rows._survey)
+        self._client, self._part, self._rows = client, part, rows
+
+    def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
+        """Log-likelihood and sufficient statistics of all rows. Raises what a task raises."""
+        d = len(self.features.indicator)
+        workers = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+        futures = []
+        ranges = task_ranges(-(-self.visited // segment_rows(d)), TASKS_EACH * max(len(workers), 1))
+        for number, segments in enumerate(ranges):
+            home = workers[number * len(workers) // len(ranges)] if workers else None
+            futures.append(
+                self._client.submit(
+                    self._part.visit,
+                    segments,
+                    family,
+                    components,
+                    coarse,
+                    workers=home,
+                    allow_other_workers=True,
+                    pure=False,
+                )
+            )
+        tree = Tree()
+        for nodes in self._client.gather(futures):
+            for level, sums in nodes:
+                tree.add(sums, level)
+        return tree.total()
+
+    def among(self, features: NDArray[np.int64]) -> "DaskRows":
+        """The same rows with these of their features alone, in this order."""
+        return DaskRows(self._client, self._part.among(features), self._rows.among(features))
+
+
+def task_ranges(segments: int, tasks: int) -> list[range]:
+    """Ranges of segments, about so many, each but the last with as many as a node of the tree."""
+    size = 1
+    while size * tasks < segments:
+        size *= 2
+    return [range(start, min(start + size, segments)) for start in range(0, segments, size)]
