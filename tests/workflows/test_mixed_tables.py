@@ -15,7 +15,13 @@ from divmix.errors import UsageError
 from divmix.families import Gaussian, Mixed, make_family
 from divmix.model.mixture import Mixture
 from divmix.rows import MemoryRows
-from divmix.settings import DetectSettings, DetectTableSettings, TableSettings, fit_settings
+from divmix.settings import (
+    DetectSettings,
+    DetectTableSettings,
+    DiversifiedSettings,
+    TableSettings,
+    fit_settings,
+)
 from divmix.workflows.describe import describe_model
 from divmix.workflows.fit import fit_table, rows_of, run_fit
 from divmix.workflows.predict import run_predict

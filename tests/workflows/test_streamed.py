@@ -147,4 +147,4 @@ def test_a_run_document_can_repeat_a_streamed_fit(table, tmp_path):
     fitted(table, tmp_path / "run", {"max_iter": 1}, NUMBERS, stream=True)
     document = json.loads((tmp_path / "run" / "run.json").read_text())
     assert document["input"]["rows"] == N
-    assert DiversifiedSettings(**{"clusters": document["settings"]["clusters"]}).clusters == 3
+    assert DiversifiedSettings(clusters=document["settings"]["clusters"]).clusters == 3

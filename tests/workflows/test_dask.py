@@ -1,0 +1,97 @@
+"""The workers of a real cluster on this machine: the bits of memory, whatever becomes of a worker."""
+
+import os
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from divmix.errors import InputError, UsageError
+from divmix.progress import Progress
+from divmix.rows import segments
+from divmix.settings import DiversifiedSettings, TableSettings
+from divmix.workflows import dask_table
+from divmix.workflows.fit import run_fit
+
+pytest.importorskip("distributed")
+
+N = 1_600_000  # two segments
+SETTINGS = DiversifiedSettings(clusters=2, covariance="diag", max_iter=5)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(N, 8)) + 5 * generator.integers(0, 2, (N, 1))
+    path = tmp_path_factory.mktemp("dask") / "table.parquet"
+    frame = pd.DataFrame(X.astype(np.float32), columns=[f"x{j}" for j in range(8)])
+    frame.to_parquet(path, row_group_size=300_000)
+    return path
+
+
+@pytest.fixture(scope="module")
+def held(table, tmp_path_factory):
+    """The files of a fit in memory."""
+    folder = tmp_path_factory.mktemp("held") / "run"
+    run_fit([str(table)], SETTINGS, TableSettings(), folder, assignments_format="parquet")
+    return folder
+
+
+def files(folder):
+    return [(folder / name).read_bytes() for name in ("model.divmix", "components.csv")]
+
+
+class Killing(Progress):
+    """Kills a worker of the cluster at an iteration."""
+
+    def __init__(self, at):
+        self.at, self.pids = at, []
+
+    def iteration(self, row, limit):
+        if row.rows == N and self.at is not None:
+            self.at -= 1
+            if self.at == 0:
+                os.kill(self.pids[0], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers, killed", [(1, None), (3, None), (2, 2)])
+def test_workers_have_the_bits_of_memory(workers, killed, table, held, tmp_path, monkeypatch):
+    progress = Killing(killed)
+    checked = dask_table._check_workers
+
+    def check(client, address):
+        progress.pids = list(client.run(os.getpid).values())
+        return checked(client, address)
+
+    monkeypatch.setattr(dask_table, "_check_workers", check)
+    assert 1.5 * segments.segment_rows(8) < N
+    run_fit(
+        [str(table)], SETTINGS, TableSettings(), tmp_path / "run", dask=f"local:{workers}",
+        assignments_format="parquet", progress=progress,
+    )  # fmt: skip
+    assert len(progress.pids) == workers
+    assert files(tmp_path / "run") == files(held)
+    one, other = (pd.read_parquet(run / "assignments.parquet") for run in (tmp_path / "run", held))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_what_a_cluster_cannot_do_is_said_before_the_work(table, tmp_path):
+    csv = tmp_path / "table.csv"
+    csv.write_text("x,y\n1,2\n3,4\n")
+    for source, address, message in (
+        (csv, "local:1", "reads Parquet"),
+        (table, "local:none", "no number of workers"),
+        (table, "tcp://127.0.0.1:1", "no scheduler answers"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run_fit([str(source)], SETTINGS, TableSettings(), tmp_path / "run", dask=address)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_another_took_the_place_of_is_not_summed_up(table, tmp_path):
+    part = dask_table.TablePart(((str(table), 1, 1),), {}, None, dask_table.divmix.__version__, "k")
+    with pytest.raises(InputError, match="changed while it was read"):
+        part._check()
+    with pytest.raises(UsageError, match="a worker has divmix"):
+        dask_table.TablePart((), {}, None, "0.0.1", "k")._check()
