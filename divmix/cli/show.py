@@ -340,13 +340,15 @@ def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apart(column: dict[str, Any]) -> str:
-    """`age 41.2 (+1.3 sd)`, `country: 62 % US, 31 % DE`."""
+    """`age 41.2 (+1.3 sd)`, `p36 12 (4.1 overall)`, `country: 62 % US, 31 % DE`."""
     if "shares" in column:
         shares = (f"{share:.0%} {name}" for name, share in column["shares"].items())
         return f"{column['column']}: {', '.join(shares)}"
     mean = f"{column['column']} {column['mean']:.4g}"
     if "interval" in column:
         mean += " [{:.4g}, {:.4g}]".format(*column["interval"])
+    if column["difference"] is None:
+        return f"{mean} ({column['overall_mean']:.4g} overall)"
     return f"{mean} ({column['difference']:+.1f} sd)"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from divmix.encoders import network as networks
 from divmix.encoders import training as trainings
-from divmix.encoders.encoder import Learning
+from divmix.encoders.encoder import Learning, Responsibilities
 from divmix.encoders.extras import extra
 from divmix.encoders.network import Layer
 from divmix.encoders.training import Training
@@ -41,6 +41,7 @@ class Autoencoder:
 
     name = "autoencoder"
     far_rows = False
+    pictures = None
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -82,7 +83,7 @@ class Autoencoder:
         codes = networks.forward(scaled, self._encode, self.image)
         if not self.errors:
             return codes
-        rebuilt = networks.forward(codes, self.layers[len(self.layers) // 2 :])
+        rebuilt = networks.forward(codes, self._decode)
         size, rebuilt_size = (np.linalg.norm(rows, axis=1) for rows in (scaled, rebuilt))
         error = np.linalg.norm(scaled - rebuilt, axis=1) / np.maximum(size, SMALLEST_SIZE)
         product = np.einsum("ij,ij->i", scaled, rebuilt)
@@ -92,9 +93,18 @@ class Autoencoder:
         log_cosine = np.log1p(1e-4 - np.minimum(cosine, 1.0) + 1e-3)
         return np.column_stack([codes, log_error, log_cosine])
 
+    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
+        """What the network rebuilds from the mean codes."""
+        codes = means[:, : len(self._encode[-1].bias)]
+        return self.center + self.scale * networks.forward(codes, self._decode)
+
     @property
     def _encode(self) -> tuple[Layer, ...]:
         return self.layers[: len(self.layers) // 2]
+
+    @property
+    def _decode(self) -> tuple[Layer, ...]:
+        return self.layers[len(self.layers) // 2 :]
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = {"center": self.center, "scale": self.scale}

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from divmix.encoders.encoder import Learning
+from divmix.encoders.encoder import Learning, Responsibilities
 from divmix.errors import InputError
 
 DEFAULT = 50
@@ -20,6 +20,7 @@ class Pca:
 
     name = "pca"
     far_rows = False
+    pictures = None
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -43,6 +44,9 @@ class Pca:
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         return (X - self.mean) @ self.directions.T
+
+    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
+        return self.mean + means @ self.directions
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, {"mean": self.mean, "directions": self.directions}

@@ -146,8 +146,8 @@ def sentence(apart: list[dict[str, Any]]) -> str:
         if "shares" in column:
             named = ", ".join(f"{name} ({share:.0%})" for name, share in column["shares"].items())
             parts.append(f"{column['column']}: {named}")
-        elif abs(column["difference"]) >= 0.1:
-            side = "high" if column["difference"] > 0 else "low"
+        elif column["difference"] is None or abs(column["difference"]) >= 0.1:
+            side = "high" if column["mean"] > column["overall_mean"] else "low"
             parts.append(
                 f"{side} {column['column']} ({column['mean']:.4g}, {column['overall_mean']:.4g} overall)"
             )

@@ -128,7 +128,7 @@ def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
     certainty = np.bincount(labels[known], weights=fit.scores.probability[known], minlength=k)
     apart = what_sets_apart(fit.mixture)
     stable = fit.stability.clusters if fit.stability else [{}] * k
-    for own, told in zip(stable, apart):
+    for own, told in zip(stable, [] if fit.mixture.design.is_embedding else apart):
         for column in told:
             if column["column"] in own.get("mean_intervals", {}):
                 column["interval"] = own["mean_intervals"][column["column"]]
@@ -182,22 +182,24 @@ def _mean_intervals(
 def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
     """For each cluster the columns whose mean differs most from the mixture's mean.
 
-    The difference is counted in standard deviations of the whole mixture. A number has `mean` and
-    `overall_mean`; a column of categories `shares` and `overall_shares` of the likeliest ones in
-    the cluster, at most MOST_SHARES, and the difference of the category that differs most.
+    The columns are the table's, also of an embedding. The difference is counted in standard
+    deviations of the whole mixture; those of an embedding are known of standardised numbers, and
+    None otherwise. A number has `mean` and `overall_mean`; a column of categories `shares` and
+    `overall_shares` of the likeliest ones in the cluster, at most MOST_SHARES, and the difference
+    of the category that differs most.
     """
     weights, components = mixture.components.weights, mixture.components
-    variances = mixture.family.variances(components)
-    overall = weights @ components.means / weights.sum()
-    total = weights @ (variances + (components.means - overall) ** 2) / weights.sum()
-    means = np.zeros((mixture.n_clusters, len(overall)))
-    np.add.at(means, mixture.clusters, components.means * weights[:, None])
-    means /= np.maximum(mixture.cluster_weights, SMALLEST_WEIGHT)[:, None]
-    spread, difference = np.sqrt(total), means - overall
-    np.divide(difference, spread, out=difference, where=spread > 0)
+    design, component_means = mixture.design.of_columns, mixture.input_means
+    overall = weights @ component_means / weights.sum()
+    means = cluster_means(mixture)
+    difference = means - overall
+    if not mixture.design.is_embedding:
+        variances = mixture.family.variances(components)
+        spread = np.sqrt(weights @ (variances + (component_means - overall) ** 2) / weights.sum())
+        np.divide(difference, spread, out=difference, where=spread > 0)
     stacked = np.vstack([overall, means])
-    summary = mixture.design.column_summary(stacked, np.zeros_like(stacked))
-    blocks = mixture.design.blocks
+    summary = design.column_summary(stacked, np.zeros_like(stacked))
+    blocks = design.blocks
     most = [[block[np.abs(own[block]).argmax()] for block in blocks] for own in difference]
     return [
         [
@@ -209,16 +211,26 @@ def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
     ]
 
 
+def cluster_means(mixture: Mixture) -> np.ndarray:
+    """Mean (k, features of the table's columns) of the rows of each cluster."""
+    weights = mixture.components.weights
+    means = np.zeros((mixture.n_clusters, mixture.input_means.shape[1]))
+    np.add.at(means, mixture.clusters, mixture.input_means * weights[:, None])
+    return means / np.maximum(mixture.cluster_weights, SMALLEST_WEIGHT)[:, None]
+
+
 def _apart(
     mixture: Mixture, means: np.ndarray, difference: float, cluster: int, block: int
 ) -> dict[str, Any]:
     """What a column (block) is like in a cluster; means (1 + k, d), of the whole mixture first."""
-    features, name = mixture.design.blocks[block], mixture.design.block_names[block]
+    design = mixture.design.of_columns
+    features, name = design.blocks[block], design.block_names[block]
     overall, own = means[0, features], means[cluster + 1, features]
-    categories = mixture.design.category_names(block)
+    categories = design.category_names(block)
+    told = difference if _in_deviations(mixture, categories is None) else None
     if categories is None:
         means_of = {"mean": float(own[0]), "overall_mean": float(overall[0])}
-        return {"column": name, **means_of, "difference": difference}
+        return {"column": name, **means_of, "difference": told}
     if len(categories) > len(features):  # yes/no
         overall, own = np.append(overall, 1 - overall), np.append(own, 1 - own)
     likeliest = np.argsort(-own, kind="stable")[:MOST_SHARES]
@@ -227,8 +239,15 @@ def _apart(
         "column": name,
         "shares": {categories[j]: float(own[j]) for j in shown},
         "overall_shares": {categories[j]: float(overall[j]) for j in shown},
-        "difference": difference,
+        "difference": told,
     }
+
+
+def _in_deviations(mixture: Mixture, is_number: bool) -> bool:
+    """Whether a feature's unit is known to be a standard deviation where differences are told."""
+    settings = mixture.about.get("settings", {})
+    standardised = settings.get("scale") == "standard" and not settings.get("image")
+    return not mixture.design.is_embedding or (is_number and standardised)
 
 
 def about(
