@@ -7,7 +7,6 @@ import numpy as np
 
 from divmix.progress import Progress
 
-
 # Of rows (n, e) the shares (n, m) that m components have in each.
 Responsibilities: TypeAlias = Callable[[np.ndarray], np.ndarray]
 

@@ -76,12 +76,14 @@ class Mixture:
         """Of components for rows X (n, d), (n, m)."""
         starts = range(0, max(len(X), 1), BLOCK_ROWS)
         logs = log_weights(self.components.weights)
-        return np.concatenate([
-            posterior(
-                logs + self.family.log_densities(X[i : i + BLOCK_ROWS], self.components)
-            ).responsibilities
-            for i in starts
-        ])
+        return np.concatenate(
+            [
+                posterior(
+                    logs + self.family.log_densities(X[i : i + BLOCK_ROWS], self.components)
+                ).responsibilities
+                for i in starts
+            ]
+        )
 
     def score(self, X: np.ndarray, *, posterior: bool = False) -> Scores:
         """Scores of rows X (n, d) of the design matrix; densities in the units of X."""

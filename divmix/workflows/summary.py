@@ -10,8 +10,8 @@ from divmix.design.columns import NumericColumn
 from divmix.design.design import Design
 from divmix.design.roles import Role, left_out
 from divmix.families import CommonNumbers
-from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.model.mixture import Mixture
+from divmix.model.profile import Profile, pictures_of, profile_of
 from divmix.model.scores import INCOMPLETE, NOISE
 from divmix.settings import FitSettings, TableSettings
 
@@ -126,7 +126,7 @@ def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
     sizes = np.bincount(labels[known], minlength=k)
     shares = np.bincount(labels[known], weights=fit.row_weights[known], minlength=k)
     certainty = np.bincount(labels[known], weights=fit.scores.probability[known], minlength=k)
-    apart = what_sets_apart(fit.mixture)
+    apart, shown = what_sets_apart(fit.mixture), pictures(fit.mixture)
     stable = fit.stability.clusters if fit.stability else [{}] * k
     for own, told in zip(stable, [] if fit.mixture.design.is_embedding else apart):
         for column in told:
@@ -140,6 +140,7 @@ def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
             "mean_probability": float(certainty[c] / sizes[c]) if sizes[c] else None,
             "apart": apart[c],
         }
+        | shown[c]
         | stable[c]
         for c in range(k)
     ]
@@ -182,56 +183,37 @@ def _mean_intervals(
 def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
     """For each cluster the columns whose mean differs most from the mixture's mean.
 
-    The columns are the table's, also of an embedding. The difference is counted in standard
-    deviations of the whole mixture; those of an embedding are known of standardised numbers, and
-    None otherwise. A number has `mean` and `overall_mean`; a column of categories `shares` and
-    `overall_shares` of the likeliest ones in the cluster, at most MOST_SHARES, and the difference
-    of the category that differs most.
+    The columns are the table's, also of an embedding. `difference` is in standard deviations of the
+    whole mixture, None where these are not known of an embedding (`model.profile`). A number has
+    `mean` and `overall_mean`; a column of categories `shares` and `overall_shares` of the likeliest
+    ones in the cluster, at most MOST_SHARES, and the difference of the category that differs most.
     """
-    weights, components = mixture.components.weights, mixture.components
-    design, component_means = mixture.design.of_columns, mixture.input_means
-    overall = weights @ component_means / weights.sum()
-    means = cluster_means(mixture)
-    difference = means - overall
-    if not mixture.design.is_embedding:
-        variances = mixture.family.variances(components)
-        spread = np.sqrt(weights @ (variances + (component_means - overall) ** 2) / weights.sum())
-        np.divide(difference, spread, out=difference, where=spread > 0)
-    stacked = np.vstack([overall, means])
-    summary = design.column_summary(stacked, np.zeros_like(stacked))
-    blocks = design.blocks
-    most = [[block[np.abs(own[block]).argmax()] for block in blocks] for own in difference]
-    return [
-        [
-            _apart(mixture, summary.mean, float(difference[c, most[c][b]]), c, b)
-            for b in np.argsort(-np.abs(difference[c, most[c]]), kind="stable")[:APART_COLUMNS]
-            if mixture.n_clusters == 1 or abs(difference[c, most[c][b]]) > SAME
-        ]
-        for c in range(mixture.n_clusters)
-    ]
+    profile, design = profile_of(mixture), mixture.design.of_columns
+    differences, blocks = profile.differences, design.blocks
+    stacked = np.vstack([profile.overall, profile.means])
+    means = design.column_summary(stacked, np.zeros_like(stacked)).mean
+    most = [[block[np.abs(own[block]).argmax()] for block in blocks] for own in differences]
+    found = []
+    for c, own in enumerate(most):
+        order = np.argsort(-np.abs(differences[c, own]), kind="stable")[:APART_COLUMNS]
+        found.append(
+            [
+                _apart(design, means[[0, c + 1]], b)
+                | {"difference": _told(mixture, profile, float(differences[c, own[b]]), b)}
+                for b in order
+                if mixture.n_clusters == 1 or abs(differences[c, own[b]]) > SAME
+            ]
+        )
+    return found
 
 
-def cluster_means(mixture: Mixture) -> np.ndarray:
-    """Mean (k, features of the table's columns) of the rows of each cluster."""
-    weights = mixture.components.weights
-    means = np.zeros((mixture.n_clusters, mixture.input_means.shape[1]))
-    np.add.at(means, mixture.clusters, mixture.input_means * weights[:, None])
-    return means / np.maximum(mixture.cluster_weights, SMALLEST_WEIGHT)[:, None]
-
-
-def _apart(
-    mixture: Mixture, means: np.ndarray, difference: float, cluster: int, block: int
-) -> dict[str, Any]:
-    """What a column (block) is like in a cluster; means (1 + k, d), of the whole mixture first."""
-    design = mixture.design.of_columns
-    features, name = design.blocks[block], design.block_names[block]
-    overall, own = means[0, features], means[cluster + 1, features]
-    categories = design.category_names(block)
-    told = difference if _in_deviations(mixture, categories is None) else None
+def _apart(design: Design, means: np.ndarray, block: int) -> dict[str, Any]:
+    """What a column (block) is like; means (2, d), of the whole mixture and in a cluster."""
+    name, categories = design.block_names[block], design.category_names(block)
+    overall, own = means[:, design.blocks[block]]
     if categories is None:
-        means_of = {"mean": float(own[0]), "overall_mean": float(overall[0])}
-        return {"column": name, **means_of, "difference": told}
-    if len(categories) > len(features):  # yes/no
+        return {"column": name, "mean": float(own[0]), "overall_mean": float(overall[0])}
+    if len(categories) > len(own):  # yes/no
         overall, own = np.append(overall, 1 - overall), np.append(own, 1 - own)
     likeliest = np.argsort(-own, kind="stable")[:MOST_SHARES]
     shown = [j for j in likeliest if own[j] >= LEAST_SHARE]
@@ -239,15 +221,22 @@ def _apart(
         "column": name,
         "shares": {categories[j]: float(own[j]) for j in shown},
         "overall_shares": {categories[j]: float(overall[j]) for j in shown},
-        "difference": told,
     }
 
 
-def _in_deviations(mixture: Mixture, is_number: bool) -> bool:
-    """Whether a feature's unit is known to be a standard deviation where differences are told."""
-    settings = mixture.about.get("settings", {})
-    standardised = settings.get("scale") == "standard" and not settings.get("image")
-    return not mixture.design.is_embedding or (is_number and standardised)
+def _told(mixture: Mixture, profile: Profile, difference: float, block: int) -> float | None:
+    """The difference of a column (block), where it is known in standard deviations."""
+    is_number = mixture.design.of_columns.category_names(block) is None
+    known = not mixture.design.is_embedding or (is_number and profile.in_deviations)
+    return difference if known else None
+
+
+def pictures(mixture: Mixture) -> list[dict[str, Any]]:
+    """For each cluster its mean `picture`, rows of pixels; nothing where columns are no pixels."""
+    shown = pictures_of(mixture, profile_of(mixture))
+    if shown is None:
+        return [{}] * mixture.n_clusters
+    return [{"picture": [[float(f"{x:.4g}") for x in row] for row in own]} for own in shown]
 
 
 def about(
