@@ -7,7 +7,7 @@ cosine between a row and its reconstruction, the features of deep anomaly detect
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -23,6 +23,16 @@ DEFAULT = 10
 WORDS = {"conv", "moved", "errors"}
 PICTURES = {"conv", "moved"}
 SMALLEST_SIZE = 1e-12  # what is divided by: rows without any size have no relative error
+
+
+class Pretrained(NamedTuple):
+    """A network that rebuilds its rows, and what an `Autoencoder` has beside it."""
+
+    training: Training
+    center: np.ndarray
+    scale: np.ndarray
+    errors: bool
+    image: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,13 @@ class Autoencoder:
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
+        return cls.refined(cls.pretrained(X, arguments, learning), learning)
+
+    @classmethod
+    def pretrained(
+        cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning
+    ) -> Pretrained:
+        """A network trained to rebuild rows X (n, d). Raises as `learn`."""
         codes, words = _arguments(cls.name, arguments)
         _check(cls.name, X, codes, words & PICTURES, learning)
         torch = extra("torch", "deep", f"--encoder {cls.name}")
@@ -64,10 +81,17 @@ class Autoencoder:
                 moved="moved" in words,
             )
             trainings.train(training, learning)
-            cls.refine(training, learning)
-        layers = networks.layers_of(torch, training.network)
         image = learning.image if "conv" in words else None
-        return cls(center, scale, layers, "errors" in words, image)
+        return Pretrained(training, center, scale, "errors" in words, image)
+
+    @classmethod
+    def refined(cls, pretrained: Pretrained, learning: Learning) -> Self:
+        """The encoder that a network becomes, which is trained further. Raises as `learn`."""
+        training, center, scale, errors, image = pretrained
+        with trainings.one_thread(training.torch):
+            cls.refine(training, learning)
+        layers = networks.layers_of(training.torch, training.network)
+        return cls(center, scale, layers, errors, image)
 
     @classmethod
     def refine(cls, training: Training, learning: Learning) -> None:
