@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from divmix.model.profile import pictures_of, profile_of
+from divmix.report.plane import plane_of
 from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.workflows.describe import describe_model
 from divmix.workflows.fit import fit_table, run_fit
@@ -67,6 +68,7 @@ def test_the_column_that_sets_clusters_apart_is_named_with_its_deviations():
                 assert first["difference"] == pytest.approx(told, abs=0.15)
             else:
                 assert first["difference"] is None
+        assert plane_of(fit.mixture).names[0].startswith("x7")
 
 
 def test_pictures_stand_in_the_summary_the_description_and_the_page(tmp_path, capsys):
@@ -89,10 +91,8 @@ def test_pictures_stand_in_the_summary_the_description_and_the_page(tmp_path, ca
     run_report(tmp_path / "run", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert page.count('<img class="mean"') == 4
-    clusters = page[page.index('id="clusters"') : page.index('id="picture-section"')]
-    assert "eigenvector" not in clusters
-    profile = page[page.index('id="profile"') :]
-    assert ">p36<" in profile
+    assert "eigenvector" not in page[: page.index('id="outliers"')]
+    assert ">p36<" in page[page.index('id="profile"') :]
 
 
 def test_the_mean_pictures_are_drawn_to_a_file(tmp_path):
