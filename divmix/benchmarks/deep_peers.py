@@ -109,7 +109,7 @@ class Published(Autoencoder):
                 loss.backward()
                 own.step()
                 if done >= WARM_UP:
-                    energy = -torch.logsumexp(log_joint(encode(noisy).detach()), 1)
+                    energy = -torch.logsumexp(log_joint(z.detach()), 1)
                     floored = energy.clamp(min=ENERGY_FLOOR).mean()
                     (gradient,) = torch.autograd.grad(floored, means)
                     particles.zero_grad()

@@ -73,17 +73,15 @@ class Mixture:
         return self.design.chain.decode(means, self._responsibilities)
 
     def _responsibilities(self, X: np.ndarray) -> np.ndarray:
-        """Of components for rows X (n, d), (n, m)."""
-        starts = range(0, max(len(X), 1), BLOCK_ROWS)
-        logs = log_weights(self.components.weights)
-        return np.concatenate(
-            [
-                posterior(
-                    logs + self.family.log_densities(X[i : i + BLOCK_ROWS], self.components)
-                ).responsibilities
-                for i in starts
-            ]
-        )
+        """Of components for rows X (n, d), (n, m); noise takes its share."""
+        components = self.all_components
+        logs = log_weights(components.weights)
+        parts = [
+            posterior(logs + self.family.log_densities(X[i : i + BLOCK_ROWS], components))
+            for i in range(0, max(len(X), 1), BLOCK_ROWS)
+        ]
+        shares = np.concatenate([part.responsibilities for part in parts])
+        return shares[:, : self.components.count]
 
     def score(self, X: np.ndarray, *, posterior: bool = False) -> Scores:
         """Scores of rows X (n, d) of the design matrix; densities in the units of X."""
