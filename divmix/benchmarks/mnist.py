@@ -5,7 +5,6 @@ Deskewing is a prior about handwriting: rows with it say so. Labels only score.
 
 import resource
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,84 +12,55 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from divmix import encoders
-from divmix.benchmarks.deep_peers import PEERS
+from divmix.benchmarks import deep as networks
+from divmix.benchmarks.heads import (
+    DIGITS,
+    K_MEANS,
+    MIXTURE,
+    PLAIN_MIXTURE,
+    Head,
+    agreement,
+    summary,
+)
 from divmix.choosing.settle import settle
 from divmix.design.prepare import prepare
 from divmix.engine.monitor import Monitor
-from divmix.errors import InputError
-from divmix.metrics import clustering_metrics
+from divmix.errors import InputError, UsageError
 from divmix.progress import Progress
 from divmix.rows import Features, MemoryRows
-from divmix.settings import DEFAULT_ALPHA, DiversifiedSettings, FitSettings, TableSettings
+from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.tables.reading import open_table
-from divmix.workflows.fit import Fit, fit_table
+from divmix.workflows.fit import fit_table
 from divmix.workflows.resources import limited_threads
 
-FILE, LABEL, IMAGE, DIGITS = "mnist.parquet", "label", "28x28", 10
+FILE, LABEL, IMAGE = "mnist.parquet", "label", "28x28"
 TEST_ROWS = 10_000  # the last ones
 HEAD_SEEDS, K_AUTO_SEEDS = 20, 5
-SLOW_SEEDS = 1  # of umap and the autoencoder, which take minutes each
+SLOW_SEEDS = 1  # of umap, which takes minutes
 PUBLISHED = {  # accuracy, NMI
     "DEC": (0.844, 0.816),
     "JULE": (0.964, 0.913),
     "DEPICT": (0.965, 0.917),
     "nonlinear SVGD": (0.974, 0.933),
     "N2D": (0.979, 0.942),
+    "ASPC-DA": (0.988, 0.966),
+    "SPC": (0.992, 0.975),
 }
 SPECTRAL = "pca:50,spectral:15"
-NEEDS = {"umap": "umap"} | dict.fromkeys(("autoencoder", "joint", *PEERS), "torch")
-
-
-class Head(NamedTuple):
-    """What makes clusters of an embedding (n, e): from it, a seed and the family that suits it."""
-
-    name: str
-    clusters: Callable[[np.ndarray, int, str], np.ndarray]
-
-
-def _mixture(**settings: Any) -> Callable[[np.ndarray, int, str], np.ndarray]:
-    def clusters(Z: np.ndarray, seed: int, family: str) -> np.ndarray:
-        known: dict[str, Any] = {"clusters": DIGITS, "seed": seed, "family": family}
-        chosen = DiversifiedSettings(**known | settings)
-        return fit_embedding(Z, chosen).scores.cluster
-
-    return clusters
-
-
-def _k_means(Z: np.ndarray, seed: int, family: str) -> np.ndarray:
-    from sklearn.cluster import KMeans
-
-    return KMeans(DIGITS, n_init=1, random_state=seed).fit_predict(Z)
-
-
-K_MEANS = Head("k-means", _k_means)
-MIXTURE = Head("diversified mixture", _mixture())
-PLAIN_MIXTURE = Head("diversified mixture, alpha 0", _mixture(alpha=0))
+NEEDS = {"umap": "umap"}
 
 
 class Row(NamedTuple):
-    """A chain of encoders, what makes clusters of it, and the alpha of a joint training."""
+    """A chain of encoders, and what makes clusters of it."""
 
     chain: str
     heads: tuple[Head, ...]
-    alpha: float = DEFAULT_ALPHA
 
 
 ROWS = [
     Row("pca:50", (K_MEANS, MIXTURE)),
     Row(SPECTRAL, (K_MEANS, MIXTURE)),
     Row("pca:50,umap:10", (MIXTURE,)),
-]
-DEEP_ROWS = [
-    Row("autoencoder:10", (K_MEANS, MIXTURE, PLAIN_MIXTURE)),
-    Row("dec:10", (K_MEANS, MIXTURE)),
-    Row("joint:10", (MIXTURE,)),
-    Row("dec:10:moved", (K_MEANS, MIXTURE)),
-    Row("joint:10:moved", (MIXTURE,)),
-    Row("still:10:moved", (MIXTURE,)),
-    Row("joint:10:moved", (PLAIN_MIXTURE,), alpha=0),
-    Row("joint:10:conv:moved", (MIXTURE,)),
 ]
 
 
@@ -99,45 +69,72 @@ def run(
     seeds: int = 5,
     subset: str | None = None,
     deep: bool = False,
+    sets: tuple[str, ...] = (),
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Accuracy, NMI and ARI over `seeds` of embedding and mixture, and the seconds of each stage.
 
-    subset "test" takes the last 10,000 pictures; `deep` adds autoencoders. Raises InputError
-    where mnist.parquet is not in folder `data`.
+    subset "test" takes the last 10,000 pictures. `deep` adds autoencoders, trained on `device`;
+    `sets` names some of them, such as "10:moved", and leaves out all else. Raises InputError where
+    mnist.parquet is not in folder `data`, UsageError for what is not there.
     """
     progress = progress or Progress()
+    if unknown := sorted(set(sets) - set(networks.NETWORKS)):
+        raise UsageError(
+            f"bench mnist has no network {unknown[0]}",
+            hint=f"--deep --sets takes some of {', '.join(networks.NETWORKS)}",
+        )
     table = read(data)
     if subset == "test":
         table = table.slice(table.num_rows - TEST_ROWS)
     truth = np.asarray(table.column(LABEL)).astype(np.int64)
-    rows, left_out = [], []
+    document: dict[str, Any] = {"title": f"MNIST, {table.num_rows:,} pictures, {seeds} seeds"}
+    left_out: list[str] = []
     with limited_threads(None, progress):
-        for row in ROWS + (DEEP_ROWS if deep else []):
-            chain = row.chain
-            lacking = [
-                module for name, module in NEEDS.items() if name in chain and not find_spec(module)
-            ]
-            if lacking:
-                left_out.append(f"{chain}: {lacking[0]} is not installed")
-                continue
-            for encoder in (f"deskew,{chain}", chain):
-                slow = any(name in chain for name in NEEDS)
-                runs = min(seeds, SLOW_SEEDS) if slow else seeds
-                rows += measure(table, truth, row._replace(chain=encoder), runs, progress)
-        document: dict[str, Any] = {
-            "title": f"MNIST, {table.num_rows:,} pictures, {seeds} seeds",
-            "rows": rows,
-        }
-        document |= on_one_embedding(table, truth, progress)
-        if subset is None:
-            document["held_out"] = held_out(table, truth, progress)
+        if not sets:
+            document["rows"] = _embeddings(table, truth, seeds, left_out, progress)
+            document |= on_one_embedding(table, truth, progress)
+            if subset is None:
+                document["held_out"] = held_out(table, truth, progress)
+        if (deep or sets) and not find_spec("torch"):
+            left_out.append("networks: torch is not installed")
+        elif deep or sets:
+            pictures = _pictures(table, truth)
+            document |= networks.run(pictures, sets or networks.NETWORKS, seeds, device, progress)
     published = [
         {"method": name, "accuracy": accuracy, "nmi": nmi}
         for name, (accuracy, nmi) in PUBLISHED.items()
     ]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return document | {"published": published, "peak_mb": round(peak), "left_out": left_out}
+
+
+def _embeddings(
+    table: pa.Table, truth: np.ndarray, seeds: int, left_out: list[str], progress: Progress
+) -> list[dict[str, Any]]:
+    """The lines of ROWS, deskewed and not; what needs a package that is not there is left out."""
+    rows = []
+    for row in ROWS:
+        chain = row.chain
+        lacking = [
+            module for name, module in NEEDS.items() if name in chain and not find_spec(module)
+        ]
+        if lacking:
+            left_out.append(f"{chain}: {lacking[0]} is not installed")
+            continue
+        for encoder in (f"deskew,{chain}", chain):
+            runs = min(seeds, SLOW_SEEDS) if any(name in chain for name in NEEDS) else seeds
+            rows += measure(table, truth, row._replace(chain=encoder), runs, progress)
+    return rows
+
+
+def _pictures(table: pa.Table, truth: np.ndarray) -> networks.Pictures:
+    tables = TableSettings(image=IMAGE, truth=LABEL)
+    _, rows = prepare(table, tables, np.random.default_rng(0), Progress())
+    size = tables.image_size(rows.X.shape[1])
+    assert size is not None  # IMAGE tells it
+    return networks.Pictures(rows.X, size, truth)
 
 
 def read(data: str) -> pa.Table:
@@ -148,32 +145,11 @@ def read(data: str) -> pa.Table:
     return open_table([path]).read()
 
 
-def embed(
-    table: pa.Table, encoder: str, seed: int, alpha: float = DEFAULT_ALPHA
-) -> tuple[np.ndarray, str]:
-    """The embedding (n, e) of pictures, and the family of components that suits it.
-
-    The last encoder may be one of `deep_peers`, which the package does not offer.
-    """
-    known, _, last = encoder.rpartition(",")
-    name, *arguments = last.split(":")
-    peer = PEERS.get(name)
-    tables = TableSettings(encoder=(known or None) if peer else encoder, image=IMAGE, truth=LABEL)
-    joint = encoders.JointTraining(DIGITS, alpha)
-    generator = np.random.default_rng(seed)
-    design, rows = prepare(table, tables, generator, Progress(), joint=joint)
-    if not peer:
-        return rows.X, "student" if design.far_rows else "gaussian"
-    size = tables.image_size(table.num_columns - 1)
-    learning = encoders.Learning(generator, Progress(), size, joint=joint)
-    made = peer.learn(rows.X, tuple(arguments), learning)
-    return np.ascontiguousarray(made.transform(rows.X)), "gaussian"
-
-
-def fit_embedding(Z: np.ndarray, settings: FitSettings) -> Fit:
-    """A fit to an embedding (n, e), in its own units."""
-    columns = {f"e{j}": column for j, column in enumerate(np.ascontiguousarray(Z.T))}
-    return fit_table(pa.table(columns), settings, TableSettings(scale="none"))
+def embed(table: pa.Table, encoder: str, seed: int) -> tuple[np.ndarray, str]:
+    """The embedding (n, e) of pictures, and the family of components that suits it."""
+    tables = TableSettings(encoder=encoder, image=IMAGE, truth=LABEL)
+    design, rows = prepare(table, tables, np.random.default_rng(seed), Progress())
+    return rows.X, "student" if design.far_rows else "gaussian"
 
 
 def measure(table, truth, row: Row, seeds: int, progress) -> list[dict[str, Any]]:
@@ -183,7 +159,7 @@ def measure(table, truth, row: Row, seeds: int, progress) -> list[dict[str, Any]
     for seed in range(seeds):
         progress.stage(f"{encoder}, seed {seed}")
         started = time.perf_counter()
-        Z, family = embed(table, encoder, seed, row.alpha)
+        Z, family = embed(table, encoder, seed)
         embedding = time.perf_counter() - started
         for head in heads:
             started = time.perf_counter()
@@ -194,33 +170,9 @@ def measure(table, truth, row: Row, seeds: int, progress) -> list[dict[str, Any]
             )
     told = []
     for name, each in found.items():
-        told.append({"encoder": encoder, "head": name, "seeds": seeds} | _summary(each))
+        told.append({"encoder": encoder, "head": name, "seeds": seeds} | summary(each))
         progress.note(f"{encoder}, {name}: accuracy {told[-1]['accuracy']}, NMI {told[-1]['nmi']}")
     return told
-
-
-def agreement(truth: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
-    """Accuracy, NMI (arithmetic and, as in old papers, geometric mean) and ARI."""
-    from sklearn.metrics import normalized_mutual_info_score
-
-    told = clustering_metrics(truth, clusters)
-    geometric = normalized_mutual_info_score(truth, clusters, average_method="geometric")
-    return {name: told[name] for name in ("accuracy", "nmi", "ari")} | {"nmi_geometric": geometric}
-
-
-def _summary(each: list[dict[str, float]]) -> dict[str, float]:
-    told: dict[str, float] = {}
-    for name in ("accuracy", "nmi", "nmi_geometric", "ari"):
-        values = [one[name] for one in each]
-        told |= {
-            name: round(float(np.mean(values)), 4),
-            f"worst_{name}": round(float(np.min(values)), 4),
-        }
-    seconds = {
-        f"{name}_seconds": round(float(np.median([one[name] for one in each])), 1)
-        for name in ("embedding", "clusters")
-    }
-    return told | seconds
 
 
 def on_one_embedding(table, truth: np.ndarray, progress) -> dict[str, Any]:

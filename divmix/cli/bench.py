@@ -53,12 +53,20 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     "density: 0 = noise; anomaly: 1 = anomaly), or the file of kdd or mnist.",
 )
 @click.option(
-    "--sets", metavar="A,B", help="The same: only these tables of the folder; families: only these."
+    "--sets",
+    metavar="A,B",
+    help="The same: only these tables of the folder; families: only these; mnist: only these "
+    "networks, such as 10:moved.",
 )
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
 @click.option("--quick", is_flag=True, help="speed, kdd: fewer rows.")
 @click.option("--subset", type=click.Choice(["test"]), help="mnist: the last 10,000 pictures.")
 @click.option("--deep", is_flag=True, help="kdd, mnist: also with an autoencoder, by PyTorch.")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    help="mnist: where networks are trained.",
+)
 @options.as_json
 @options.quiet
 def command(
@@ -71,6 +79,7 @@ def command(
     quick: bool,
     subset: str | None,
     deep: bool,
+    device: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -87,6 +96,7 @@ def command(
         "quick": quick or None,
         "subset": subset,
         "deep": deep or None,
+        "device": device,
     }
     given = {option: value for option, value in given.items() if value is not None}
     known = inspect.signature(run).parameters

@@ -21,6 +21,7 @@ ROOM_FOR_EXAMPLES = 100  # columns of a terminal
 MOST_SNIFFED = 60  # columns that sniff shows
 MOST_MERGES = 20  # lines of the merge tree: the last ones
 SELDOM, MOST_SELDOM = 0.9, 5  # clusters named that fewer resamples have, and how many of them
+PICTURES_WIDTH = 80  # characters of the mean pictures of clusters, side by side
 WIDE = 200  # columns of text where no terminal sets the width
 
 
@@ -148,9 +149,10 @@ def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = fro
     facts += [("columns", _columns(run["columns"]))] if run.get("columns") else []
     facts += [("note", note) for note in run["notes"] if note not in told]
     facts += [("wrote", where) for where in _written(run, output)]
-    for name in ("clusters.png", "clusters.svg", "trace.png", "trace.svg"):
-        if (Path(output) / name).is_file():
-            facts.append(("picture", f"{output}/{name}"))
+    for name in ("clusters", "means", "trace"):
+        for path in (f"{output}/{name}.{kind}" for kind in ("png", "svg")):
+            if Path(path).is_file():
+                facts.append(("picture", path))
     facts += [
         ("next", f"divmix predict {quote(str(output))} NEW.csv -o labels.csv"),
     ]
@@ -263,7 +265,8 @@ def print_model(document: dict[str, Any]) -> None:
     out.print(Text("clusters", style="bold"))
     _print_clusters(out, document["clusters"], "--json has them all")
     components = document["components"]
-    out.print(Text("components: mean and spread of each column", style="bold"))
+    what = "feature of the embedding" if settings.get("encoder") else "column"
+    out.print(Text(f"components: mean and spread of each {what}", style="bold"))
     out.print(
         table(
             [
@@ -317,6 +320,25 @@ def _print_clusters(out: Console, clusters: list[dict[str, Any]], where: str) ->
     out.print(table([_cluster(c) for c in clusters[:MOST_CLUSTERS]]))
     if len(clusters) > MOST_CLUSTERS:
         out.print(Text(f"  ... and {len(clusters) - MOST_CLUSTERS} more; {where}"))
+    if "picture" in clusters[0]:
+        _print_pictures(out, clusters[:MOST_CLUSTERS])
+
+
+def _print_pictures(out: Console, clusters: list[dict[str, Any]]) -> None:
+    """The mean picture of each cluster, side by side, as many as the width holds."""
+    import numpy as np
+
+    from divmix.report.terminal import picture
+
+    drawn = [picture(np.array(cluster["picture"])) for cluster in clusters]
+    width = len(drawn[0][0]) + 2
+    beside = max(1, (min(out.width, PICTURES_WIDTH) - 1) // width)
+    for start in range(0, len(drawn), beside):
+        part = range(start, min(start + beside, len(drawn)))
+        out.print()
+        out.print(Text(" " + "".join(f"{clusters[c]['cluster']:<{width}}" for c in part)))
+        for lines in zip(*(drawn[c] for c in part)):
+            out.print(Text(" " + "".join(f"{line:<{width}}" for line in lines)))
 
 
 def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
@@ -335,18 +357,21 @@ def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
             line[title] = "-" if cluster[name] is None else style.format(cluster[name])
     if cluster.get("weight_interval"):
         line["weight 95%"] = "{:.3f} to {:.3f}".format(*cluster["weight_interval"])
-    line["what sets it apart"] = ", ".join(map(_apart, cluster["apart"]))
+    if "picture" not in cluster:  # which is shown below
+        line["what sets it apart"] = ", ".join(map(_apart, cluster["apart"]))
     return line
 
 
 def _apart(column: dict[str, Any]) -> str:
-    """`age 41.2 (+1.3 sd)`, `country: 62 % US, 31 % DE`."""
+    """`age 41.2 (+1.3 sd)`, `p36 12 (4.1 overall)`, `country: 62 % US, 31 % DE`."""
     if "shares" in column:
         shares = (f"{share:.0%} {name}" for name, share in column["shares"].items())
         return f"{column['column']}: {', '.join(shares)}"
     mean = f"{column['column']} {column['mean']:.4g}"
     if "interval" in column:
         mean += " [{:.4g}, {:.4g}]".format(*column["interval"])
+    if column["difference"] is None:
+        return f"{mean} ({column['overall_mean']:.4g} overall)"
     return f"{mean} ({column['difference']:+.1f} sd)"
 
 

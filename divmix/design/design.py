@@ -35,6 +35,11 @@ class Design:
         """Whether the features are those of an encoder, not those of the table's columns."""
         return len(self.chain) > 0
 
+    @cached_property
+    def of_columns(self) -> "Design":
+        """The same without its encoders: features are those of the table's columns."""
+        return Design(self.preprocessing)
+
     @property
     def far_rows(self) -> bool:
         """Whether clusters are dense with far rows, as those of a graph of neighbours are."""

@@ -7,13 +7,13 @@ cosine between a row and its reconstruction, the features of deep anomaly detect
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from divmix.encoders import network as networks
 from divmix.encoders import training as trainings
-from divmix.encoders.encoder import Learning
+from divmix.encoders.encoder import Learning, Responsibilities
 from divmix.encoders.extras import extra
 from divmix.encoders.network import Layer
 from divmix.encoders.training import Training
@@ -23,6 +23,16 @@ DEFAULT = 10
 WORDS = {"conv", "moved", "errors"}
 PICTURES = {"conv", "moved"}
 SMALLEST_SIZE = 1e-12  # what is divided by: rows without any size have no relative error
+
+
+class Pretrained(NamedTuple):
+    """A network that rebuilds its rows, and what an `Autoencoder` has beside it."""
+
+    training: Training
+    center: np.ndarray
+    scale: np.ndarray
+    errors: bool
+    image: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -41,9 +51,17 @@ class Autoencoder:
 
     name = "autoencoder"
     far_rows = False
+    pictures = None
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
+        return cls.refined(cls.pretrained(X, arguments, learning), learning)
+
+    @classmethod
+    def pretrained(
+        cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning
+    ) -> Pretrained:
+        """A network trained to rebuild rows X (n, d). Raises as `learn`."""
         codes, words = _arguments(cls.name, arguments)
         _check(cls.name, X, codes, words & PICTURES, learning)
         torch = extra("torch", "deep", f"--encoder {cls.name}")
@@ -63,10 +81,17 @@ class Autoencoder:
                 moved="moved" in words,
             )
             trainings.train(training, learning)
-            cls.refine(training, learning)
-        layers = networks.layers_of(torch, training.network)
         image = learning.image if "conv" in words else None
-        return cls(center, scale, layers, "errors" in words, image)
+        return Pretrained(training, center, scale, "errors" in words, image)
+
+    @classmethod
+    def refined(cls, pretrained: Pretrained, learning: Learning) -> Self:
+        """The encoder that a network becomes, which is trained further. Raises as `learn`."""
+        training, center, scale, errors, image = pretrained
+        with trainings.one_thread(training.torch):
+            cls.refine(training, learning)
+        layers = networks.layers_of(training.torch, training.network)
+        return cls(center, scale, layers, errors, image)
 
     @classmethod
     def refine(cls, training: Training, learning: Learning) -> None:
@@ -82,7 +107,7 @@ class Autoencoder:
         codes = networks.forward(scaled, self._encode, self.image)
         if not self.errors:
             return codes
-        rebuilt = networks.forward(codes, self.layers[len(self.layers) // 2 :])
+        rebuilt = networks.forward(codes, self._decode)
         size, rebuilt_size = (np.linalg.norm(rows, axis=1) for rows in (scaled, rebuilt))
         error = np.linalg.norm(scaled - rebuilt, axis=1) / np.maximum(size, SMALLEST_SIZE)
         product = np.einsum("ij,ij->i", scaled, rebuilt)
@@ -92,9 +117,18 @@ class Autoencoder:
         log_cosine = np.log1p(1e-4 - np.minimum(cosine, 1.0) + 1e-3)
         return np.column_stack([codes, log_error, log_cosine])
 
+    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
+        """What the network rebuilds from the mean codes."""
+        codes = means[:, : len(self._encode[-1].bias)]
+        return self.center + self.scale * networks.forward(codes, self._decode)
+
     @property
     def _encode(self) -> tuple[Layer, ...]:
         return self.layers[: len(self.layers) // 2]
+
+    @property
+    def _decode(self) -> tuple[Layer, ...]:
+        return self.layers[len(self.layers) // 2 :]
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = {"center": self.center, "scale": self.scale}

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from divmix.encoders.encoder import Encoder, Learning
+from divmix.encoders.encoder import Encoder, Learning, Responsibilities
 from divmix.errors import InputError, UsageError
 from divmix.tables.batches import BLOCK_ROWS
 
@@ -57,6 +57,20 @@ class Chain:
         for encoder in self.encoders:
             X = encoder.transform(X)
         return np.ascontiguousarray(X, dtype=np.float64)
+
+    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
+        """Means (m, d) of the rows that components with means (m, e) in the embedding stand for.
+
+        responsibilities: of rows (n, e) of the embedding, (n, m). Each encoder has its own way back.
+        """
+
+        def of_rows(place: int) -> Responsibilities:
+            later = Chain(self.encoders[place + 1 :])
+            return lambda rows: responsibilities(later.transform(rows))
+
+        for place in reversed(range(len(self))):
+            means = self.encoders[place].decode(means, of_rows(place))
+        return means
 
     def to_parts(self) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
         """A document for each encoder, and all arrays under names of their own."""
@@ -121,6 +135,7 @@ def learn(text: str | None, X: np.ndarray, learning: Learning) -> tuple[Chain, n
                 hint="fit on fewer rows, and label the others by predict",
             ) from error
         encoders.append(encoder)
+        learning = learning._replace(image=encoder.pictures)
         rows = Chain((encoder,)).transform(rows)
     return Chain(tuple(encoders)), rows
 

@@ -1,10 +1,14 @@
 """What an encoder has to know."""
 
-from typing import Any, NamedTuple, Protocol, Self
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 
 from divmix.progress import Progress
+
+# Of rows (n, e) the shares (n, m) that m components have in each.
+Responsibilities: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 
 class JointTraining(NamedTuple):
@@ -39,6 +43,11 @@ class Encoder(Protocol):
     name: str
     far_rows: bool
 
+    @property
+    def pictures(self) -> tuple[int, int] | None:
+        """Height and width of the pictures whose pixels its features are; None where it makes none."""
+        ...
+
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
         """Learn from X (n, d). Raises UsageError, InputError, FitError, MissingExtraError."""
@@ -51,6 +60,14 @@ class Encoder(Protocol):
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """The embedding (n, e) of rows X (n, d)."""
+        ...
+
+    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
+        """Means (m, d) of the rows that components stand for, whose features have means (m, e).
+
+        responsibilities: of features (n, e). Where nothing is kept that leads back exactly, it is
+        the best guess of the encoder.
+        """
         ...
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

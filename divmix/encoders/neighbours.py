@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from divmix.encoders.encoder import Responsibilities
 from divmix.errors import InputError
 from divmix.kernels.compile import threads
 from divmix.progress import Progress
@@ -12,6 +13,7 @@ from divmix.tables.batches import BLOCK_ROWS
 
 # By trials on pictures of digits, of 10, 20 and 30: the fewest find the clusters best.
 NEIGHBOURS = 10
+NOTHING = 1e-12  # next to any share
 SCALE_NEIGHBOUR = 7  # its distance is a row's own scale (Zelnik-Manor and Perona 2004)
 
 
@@ -40,6 +42,12 @@ class Reference:
         weights = kernel(near, own_scale(near), self.scale)
         weights /= weights.sum(axis=1, keepdims=True)
         return np.einsum("nk,nke->ne", weights, self.embedding[near.rows])
+
+    def decode(self, responsibilities: Responsibilities) -> np.ndarray:
+        """Means (m, d) of the reference rows that each of m components is responsible for."""
+        shares = responsibilities(self.embedding)
+        shares += NOTHING  # a component without a row is like the table as a whole
+        return (shares / shares.sum(axis=0)).T @ self.rows.astype(np.float64)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         return {"rows": self.rows, "scale": self.scale, "embedding": self.embedding}

@@ -1,14 +1,18 @@
-"""Principal components, by scikit-learn."""
+"""Principal components, by scikit-learn.
+
+Without a number as many as stand out of noise: those whose singular values are beyond the optimal
+hard threshold for noise of unknown size (Gavish and Donoho, IEEE Trans. Inf. Theory 2014).
+"""
 
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from divmix.encoders.encoder import Learning
+from divmix.encoders.encoder import Learning, Responsibilities
 from divmix.errors import InputError
 
-DEFAULT = 50
+MOST = 50  # without a number
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Pca:
 
     name = "pca"
     far_rows = False
+    pictures = None
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -27,15 +32,18 @@ class Pca:
 
         from divmix.encoders.chain import whole_number
 
-        components = whole_number(cls.name, arguments, min(DEFAULT, *X.shape))
+        most = min(MOST, *X.shape)
+        components = whole_number(cls.name, arguments, most)
         if components > min(X.shape):
             raise InputError(
                 f"pca:{components} of {X.shape[0]:,} rows and {X.shape[1]} features",
                 hint=f"there are {min(X.shape)} principal components at most",
             )
-        fitted = PCA(components, svd_solver="full" if min(X.shape) < 500 else "covariance_eigh")
-        fitted.fit(X)
-        return cls(fitted.mean_, fitted.components_)
+        solver = "full" if min(X.shape) < 500 else "covariance_eigh"
+        fitted = PCA(components if arguments else None, svd_solver=solver).fit(X)
+        if not arguments:
+            components = min(max(beyond_noise(fitted.singular_values_, X.shape), 1), most)
+        return cls(fitted.mean_, fitted.components_[:components])
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -43,6 +51,9 @@ class Pca:
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         return (X - self.mean) @ self.directions.T
+
+    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
+        return self.mean + means @ self.directions
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, {"mean": self.mean, "directions": self.directions}
@@ -52,3 +63,14 @@ class Pca:
         if arrays["directions"].shape[1:] != arrays["mean"].shape:
             raise ValueError("the arrays of its encoder pca do not fit together")
         return cls(arrays["mean"], arrays["directions"])
+
+
+def beyond_noise(singular_values: np.ndarray, shape: tuple[int, ...]) -> int:
+    """How many singular values of a matrix of this shape are not those of noise.
+
+    The threshold is omega(beta) times their median, beta the ratio of the shorter to the longer
+    side, and omega the cubic by which Gavish and Donoho approximate it.
+    """
+    beta = min(shape) / max(shape)
+    omega = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
+    return int((singular_values > omega * np.median(singular_values)).sum())

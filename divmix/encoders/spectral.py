@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from divmix.encoders import memory, neighbours
-from divmix.encoders.encoder import Learning
+from divmix.encoders.encoder import Learning, Responsibilities
 from divmix.encoders.neighbours import NEIGHBOURS, Neighbours, Reference
 from divmix.errors import InputError
 
@@ -27,6 +27,7 @@ class Spectral:
 
     name = "spectral"
     far_rows = True
+    pictures = None
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -54,6 +55,9 @@ class Spectral:
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         return self.reference.embed(X)
+
+    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
+        return self.reference.decode(responsibilities)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, self.reference.to_arrays()

@@ -49,6 +49,15 @@ class Training(NamedTuple):
         """AdamW over the parameters of the network."""
         return self.torch.optim.AdamW(self.network.parameters(), rate, weight_decay=decay)
 
+    def state(self) -> tuple[dict[str, Any], Tensor]:
+        """The network's parameters and the state of chance, to which `restore` leads back."""
+        return deepcopy(self.network.state_dict()), self.generator.get_state()
+
+    def restore(self, state: tuple[dict[str, Any], Tensor]) -> None:
+        """Go back to a `state`."""
+        self.network.load_state_dict(state[0])
+        self.generator.set_state(state[1])
+
     def codes(self) -> np.ndarray:
         """Codes (n, e) of all rows."""
         with self.torch.no_grad():

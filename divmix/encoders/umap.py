@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from divmix.encoders import memory, neighbours
-from divmix.encoders.encoder import Learning
+from divmix.encoders.encoder import Learning, Responsibilities
 from divmix.encoders.extras import extra
 from divmix.encoders.neighbours import NEIGHBOURS, Reference
 
@@ -21,6 +21,7 @@ class Umap:
 
     name = "umap"
     far_rows = True
+    pictures = None
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -49,6 +50,9 @@ class Umap:
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         return self.reference.embed(X)
+
+    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
+        return self.reference.decode(responsibilities)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, self.reference.to_arrays()

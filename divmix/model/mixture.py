@@ -1,6 +1,7 @@
 """A fitted mixture: components, the clusters they form, and the way from a table to its rows."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from divmix.design.row_names import Locate, row_name
 from divmix.errors import FitError, ModelFileError, UsageError
 from divmix.families import AnyFamily, Components
 from divmix.families.noise import with_noise
-from divmix.families.posterior import log_weights
+from divmix.families.posterior import log_weights, posterior
 from divmix.merging.hierarchy import Hierarchy
 from divmix.model import parts, schema
 from divmix.model.calibration import Calibration
@@ -61,6 +62,26 @@ class Mixture:
     def cluster_weights(self) -> np.ndarray:
         """Mixing weight of each cluster, (k,)."""
         return np.bincount(self.clusters, weights=self.components.weights)
+
+    @cached_property
+    def input_means(self) -> np.ndarray:
+        """Means (m, features of the table's columns) of the rows that each component stands for.
+
+        Without an encoder they are the components' own; an embedding is led back.
+        """
+        means = self.components.means
+        return self.design.chain.decode(means, self._responsibilities)
+
+    def _responsibilities(self, X: np.ndarray) -> np.ndarray:
+        """Of components for rows X (n, d), (n, m); noise takes its share."""
+        components = self.all_components
+        logs = log_weights(components.weights)
+        parts = [
+            posterior(logs + self.family.log_densities(X[i : i + BLOCK_ROWS], components))
+            for i in range(0, max(len(X), 1), BLOCK_ROWS)
+        ]
+        shares = np.concatenate([part.responsibilities for part in parts])
+        return shares[:, : self.components.count]
 
     def score(self, X: np.ndarray, *, posterior: bool = False) -> Scores:
         """Scores of rows X (n, d) of the design matrix; densities in the units of X."""

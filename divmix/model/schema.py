@@ -67,7 +67,9 @@ _network = checks.record(
 )
 ENCODER = checks.by_kind(
     "name",
-    deskew=checks.record(height=_side, width=_side),
+    deskew=checks.record(
+        optional=("margin",), height=_side, width=_side, margin=checks.whole(0, MOST_FEATURES)
+    ),
     pca=checks.record(),
     spectral=checks.record(),
     umap=checks.record(),
@@ -282,10 +284,15 @@ def _check_encoders(
             height, width = encoder.get("image") or (encoder["height"], encoder["width"])
             if height * width != taken:
                 raise ValueError(f"its pictures of {height} x {width} are no {taken} features")
+            if encoder["name"] == "deskew":
+                margins = 2 * encoder.get("margin", 0)
+                count = sizes[f"made_{place}"] = (height + margins) * (width + margins)
         if encoder.get("errors"):
             count = sizes[f"made_{place}"] = count + 2
         if not count:
             raise ValueError("an encoder makes no feature")
+        if count > MOST_FEATURES:
+            raise ValueError(f"an encoder makes {count:,} features")
         sizes["d"] = count
 
 

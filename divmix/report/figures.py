@@ -8,6 +8,7 @@ import numpy as np
 
 from divmix.encoders.extras import extra
 from divmix.model.mixture import Mixture
+from divmix.model.profile import pictures_of, profile_of
 from divmix.progress import TraceRow
 from divmix.report.colours import colour
 from divmix.report.plane import plane_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_POINTS = 20_000  # more only cover each other
+MOST_PICTURES, PICTURES_A_LINE = 100, 10
 
 
 def check_available(wanted: str = "--figures") -> None:
@@ -67,6 +69,29 @@ def clusters_figure(
     axes.set_ylabel(f"mostly {plane.names[1]}")
     if mixture.n_clusters <= 20:
         axes.legend(title="cluster", markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
+    _save(figure, path, overwrite)
+
+
+def means_figure(mixture: Mixture, path: Path, *, overwrite: bool) -> None:
+    """Draw the mean picture of each cluster, where the columns are pixels; else nothing.
+
+    The suffix of `path` decides: .png, .svg or .pdf. Raises MissingExtraError, OutputError.
+    """
+    check_available()
+    from matplotlib.figure import Figure
+
+    pictures = pictures_of(mixture, profile_of(mixture))
+    if pictures is None:
+        return
+    shown = pictures[:MOST_PICTURES]
+    lines = -(-len(shown) // PICTURES_A_LINE)
+    figure = Figure(figsize=(PICTURES_A_LINE, 1.2 * lines), layout="constrained")
+    grid = figure.subplots(lines, PICTURES_A_LINE, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for cluster, (axes, picture) in enumerate(zip(grid, shown)):
+        axes.imshow(picture, cmap="gray_r", vmin=pictures.min(), vmax=pictures.max())
+        axes.set_title(f"{cluster}", color=colour(cluster))
     _save(figure, path, overwrite)
 
 

@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from divmix.model.profile import pictures_of, profile_of
 from divmix.model.scores import NOISE
 from divmix.report import charts
 from divmix.report.colours import colour
 from divmix.report.contents import Contents
 from divmix.report.cuts import Cuts, cuts_of, leaves_of_rows
 from divmix.report.plane import Plane, plane_of
-from divmix.report.raster import MOST_LABELS, Frame, frame_of, png, raster
+from divmix.report.raster import MOST_LABELS, Frame, frame_of, grey_png, png, raster
 
 MOST_COLUMNS, MOST_CLUSTERS = 50, 60  # of the profile, and of every list of clusters
 WORDS = ("what sets it apart", "because of", "value", "from")  # heads of columns of text
 NOTHING_BESIDE = 1e-4
+PICTURE_HEIGHT = 64  # of the mean picture of a cluster, in pixels of the page
 STRONG = 2.0  # standard deviations at which the colour of a cell of the profile is full
 NOTHING = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
@@ -114,6 +116,7 @@ def _clusters(contents: Contents) -> str:
     weights = contents.mixture.cluster_weights
     if found is None or len(found) != len(weights):  # a density, or a cut
         found = [{"cluster": c, "share": float(w), "size": None} for c, w in enumerate(weights)]
+    shown = pictures_of(contents.mixture, profile_of(contents.mixture))
     rows = []
     for own in found[:MOST_CLUSTERS]:
         share, probability = own["share"], own.get("mean_probability")
@@ -122,7 +125,7 @@ def _clusters(contents: Contents) -> str:
         rows.append(
             f'<tr><th scope="row">{_key(own["cluster"])}</th><td>{size}</td><td>{share:.1%}'
             f'<span class="share" style="width:{60 * share / found[0]["share"]:.0f}px"></span></td>'
-            f'<td>{sure}</td><td class="text">{escape(sentence(contents.apart[own["cluster"]]))}</td></tr>'
+            f'<td>{sure}</td><td class="text">{_told(contents, shown, own["cluster"])}</td></tr>'
         )
     more = (
         _soft(f"... and {len(found) - MOST_CLUSTERS} more, in components.csv.")
@@ -139,6 +142,17 @@ def _clusters(contents: Contents) -> str:
     return _section("clusters", what, _table(what, head, rows), more)
 
 
+def _told(contents: Contents, pictures: np.ndarray | None, cluster: int) -> str:
+    """What sets a cluster apart: a sentence, or of pictures the mean one."""
+    told = escape(sentence(contents.apart[cluster]))
+    if pictures is None:
+        return told
+    _, height, width = pictures.shape
+    size = f'width="{PICTURE_HEIGHT * width // height}" height="{PICTURE_HEIGHT}"'
+    uri = _uri(grey_png(pictures[cluster], pictures.min(), pictures.max()))
+    return f'<img class="mean" {size} src="{uri}" alt="Mean picture of cluster {cluster}. {told}">'
+
+
 def sentence(apart: list[dict[str, Any]]) -> str:
     """`High proline (1095, 747 overall) and low hue (0.7, 0.96 overall); country mostly DE (62 %).`"""
     parts = []
@@ -146,8 +160,8 @@ def sentence(apart: list[dict[str, Any]]) -> str:
         if "shares" in column:
             named = ", ".join(f"{name} ({share:.0%})" for name, share in column["shares"].items())
             parts.append(f"{column['column']}: {named}")
-        elif abs(column["difference"]) >= 0.1:
-            side = "high" if column["difference"] > 0 else "low"
+        elif column["difference"] is None or abs(column["difference"]) >= 0.1:
+            side = "high" if column["mean"] > column["overall_mean"] else "low"
             parts.append(
                 f"{side} {column['column']} ({column['mean']:.4g}, {column['overall_mean']:.4g} overall)"
             )
@@ -284,18 +298,13 @@ def _cut_control(contents: Contents, cuts: Cuts | None, plane: Plane, frame: Fra
 def _profile(contents: Contents) -> str:
     """Mean of each column in each cluster, in the data's units; the columns that differ most first."""
     mixture = contents.mixture
-    k, weights = mixture.n_clusters, mixture.components.weights
-    means = np.zeros((k, mixture.components.means.shape[1]))
-    np.add.at(means, mixture.clusters, weights[:, None] * mixture.components.means)
-    means /= mixture.cluster_weights[:, None]
-    overall = weights @ mixture.components.means / weights.sum()
-    variances = (
-        mixture.family.variances(mixture.components) + (mixture.components.means - overall) ** 2
-    )
-    spread = np.sqrt(weights @ variances / weights.sum())
-    differences = np.divide(means - overall, spread, out=np.zeros_like(means), where=spread > 0)
-    stacked = np.vstack([overall, means])
-    summary = mixture.design.column_summary(stacked, np.zeros_like(stacked))
+    k, profile = mixture.n_clusters, profile_of(mixture)
+    stacked = np.vstack([profile.overall, profile.means])
+    summary = mixture.design.of_columns.column_summary(stacked, np.zeros_like(stacked))
+    differences, unit, full = profile.differences, "sd", f"at {STRONG:g} standard deviations"
+    if not profile.in_deviations:  # all pixels have one unit, and so have columns left unscaled
+        differences = STRONG * differences / max(float(np.abs(differences).max()), NOTHING_BESIDE)
+        unit, full = "", "at the largest difference"
     # What is nothing beside the column's other means is rounding.
     sizes = np.abs(summary.mean)
     shown_means = np.where(sizes < NOTHING_BESIDE * sizes.max(axis=0), 0.0, summary.mean)
@@ -303,20 +312,17 @@ def _profile(contents: Contents) -> str:
     shown = range(min(k, MOST_CLUSTERS))
     rows = [
         f'<tr><th scope="row">{escape(summary.names[j])}</th><td>{shown_means[0, j]:.4g}</td>'
-        + "".join(_cell(shown_means[c + 1, j], differences[c, j]) for c in shown)
+        + "".join(_cell(shown_means[c + 1, j], differences[c, j], unit) for c in shown)
         + "</tr>"
         for j in most
     ]
-    kind = "features of the embedding" if mixture.design.is_embedding else "columns"
-    means_of = "in the data's own units, of a category its share"
-    if mixture.design.is_embedding:
-        means_of = "of the features of the embedding"
     told = (
-        f"Means {means_of}. Shaded by the difference from the whole table: orange above, blue "
-        f"below, full at {STRONG:g} standard deviations."
+        "Means in the data's own units, of a category its share. Shaded by the difference from the "
+        f"whole table: orange above, blue below, full {full}."
     )
     if len(summary.names) > len(most):
-        told += f" The {len(most)} of {len(summary.names):,} {kind} that differ most; components.csv has all."
+        told += f" The {len(most)} of {len(summary.names):,} columns that differ most"
+        told += "." if mixture.design.is_embedding else "; components.csv has all."
     return _section(
         "profile",
         "Profile",
@@ -325,10 +331,11 @@ def _profile(contents: Contents) -> str:
     )
 
 
-def _cell(value: float, difference: float) -> str:
+def _cell(value: float, difference: float, unit: str) -> str:
     strength = min(abs(difference) / STRONG, 1.0) * 0.55
     shade = "230,120,20" if difference > 0 else "40,120,210"
-    return f'<td style="background:rgba({shade},{strength:.2f})" title="{difference:+.2f} sd">{value:.4g}</td>'
+    title = f' title="{difference:+.2f} {unit}"' if unit else ""
+    return f'<td style="background:rgba({shade},{strength:.2f})"{title}>{value:.4g}</td>'
 
 
 def _uncertainty(contents: Contents) -> str:

@@ -73,7 +73,7 @@ def plane_of(mixture: Mixture) -> Plane:
     made = np.column_stack(directions)
     spread = np.sqrt(np.einsum("ai,ab,bi->i", made, picture.total, made))
     made = made / np.where(spread > 0, spread, 1.0)
-    return Plane(picture.overall, made, _names(mixture, made, picture.total))
+    return Plane(picture.overall, made, _names(mixture, made, picture))
 
 
 class _Moments:
@@ -140,15 +140,20 @@ def covariances_in(
     return found
 
 
-def _names(mixture: Mixture, directions: np.ndarray, total: np.ndarray) -> tuple[str, str]:
-    """Of each axis the columns that carry most of it."""
-    spread, blocks = np.sqrt(np.diag(total)), mixture.design.blocks
+def _names(mixture: Mixture, directions: np.ndarray, picture: _Moments) -> tuple[str, str]:
+    """Of each axis the columns that carry most of it; of an embedding those that change along it."""
+    if mixture.design.is_embedding:
+        shares, means = mixture.components.weights, mixture.input_means
+        places = (mixture.components.means - picture.overall) @ directions
+        carried = (shares[:, None] * places).T @ (means - shares @ means / shares.sum())
+    else:
+        carried = directions.T * np.sqrt(np.diag(picture.total))
+    design = mixture.design.of_columns
     made = []
-    for direction in directions.T:
-        parts = np.abs(direction) * spread
-        by_column = np.array([parts[block].sum() for block in blocks])
+    for parts in np.abs(carried):
+        by_column = np.array([parts[block].sum() for block in design.blocks])
         most = np.argsort(-by_column, kind="stable")[:NAMED]
         least = max(LEAST_NAMED * by_column.max(), LEAST_LENGTH)
-        names = [mixture.design.block_names[j] for j in most if by_column[j] >= least]
+        names = [design.block_names[j] for j in most if by_column[j] >= least]
         made.append(" and ".join(names))
     return made[0] or "-", made[1] or "-"

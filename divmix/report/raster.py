@@ -74,6 +74,14 @@ def png(picture: np.ndarray, colours: Sequence[str]) -> bytes:
     )
 
 
+def grey_png(picture: np.ndarray, low: float, high: float) -> bytes:
+    """Values (height, width) as PNG: low white, high black."""
+    share = (picture - low) / (high - low if high > low else 1.0)
+    levels = np.rint(1 + (MOST_LABELS - 1) * share).astype(np.uint8)
+    greys = 255 - np.rint(np.linspace(0, 255, MOST_LABELS)).astype(int)
+    return png(levels, [f"#{grey:02x}{grey:02x}{grey:02x}" for grey in greys])
+
+
 def _chunk(kind: bytes, content: bytes) -> bytes:
     checked = kind + content
     return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))

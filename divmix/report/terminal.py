@@ -13,6 +13,7 @@ from divmix.report.raster import frame_of
 BLANK = 0x2800  # the character without dots
 # The bit of each dot of a character, by row and column.
 BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+NARROWEST, WIDEST = 16, 40  # dots of a picture
 EDGE = 72  # points around an ellipse, where there are no rows to draw
 
 Paint = Callable[[str, tuple[int, int, int]], str]
@@ -40,6 +41,21 @@ def clusters(contents: Contents, width: int, height: int, paint: Paint) -> str:
     )
     axes = f"across mostly {plane.names[0]}, up mostly {plane.names[1]}"
     return f"{_dots(x, y, labels, width, height, paint)}\n{keys}\n{axes}"
+
+
+def picture(values: np.ndarray) -> list[str]:
+    """Lines of characters of a picture (height, width): a dot for a pixel above the middle.
+
+    A picture narrower than NARROWEST dots is drawn larger, one wider than WIDEST of every second,
+    third, ... pixel.
+    """
+    values = values[:: -(-values.shape[1] // WIDEST), :: -(-values.shape[1] // WIDEST)]
+    size = max(1, NARROWEST // values.shape[1])
+    dots = np.kron(values > (values.min() + values.max()) / 2, np.ones((size, size), bool))
+    dots = np.pad(dots, [(0, -dots.shape[0] % 4), (0, -dots.shape[1] % 2)])
+    height, width = dots.shape[0] // 4, dots.shape[1] // 2
+    bits = np.einsum("yaxb,ab->yx", dots.reshape(height, 4, width, 2).astype(int), BITS)
+    return ["".join(chr(BLANK + own) for own in line) for line in bits.tolist()]
 
 
 def objective(trace: Sequence[TraceRow], width: int, height: int, paint: Paint) -> str:

@@ -86,7 +86,8 @@ class TableSettings(Settings):
         metavar="CHAIN",
         help="Embed the rows first: deskew, pca:E, spectral:E, umap:E, autoencoder:E or "
         "joint:E (an autoencoder trained along with the mixture) for E features, several with "
-        "commas between, or images for deskew,pca:50,spectral:15. Pictures: autoencoder:E:conv "
+        "commas between, or images for deskew,pca:50,spectral:15; pca alone keeps the components that "
+        "stand out of noise. Pictures: autoencoder:E:conv "
         "convolves, :moved trains on pictures moved a little. "
         "Densities are then those of the embedding.",
     )

@@ -8,7 +8,7 @@ import numpy as np
 from divmix.families import Components, Mixed
 from divmix.merging.hierarchy import Hierarchy
 from divmix.model.mixture import Mixture
-from divmix.workflows.summary import what_sets_apart
+from divmix.workflows.summary import pictures, what_sets_apart
 
 
 def describe_model(model: str | Path) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def describe_model(model: str | Path) -> dict[str, Any]:
     components = mixture.components
     variances = mixture.family.variances(components)
     summary = mixture.design.column_summary(components.means, variances)
-    apart = what_sets_apart(mixture)
+    apart, shown = what_sets_apart(mixture), pictures(mixture)
     document = {
         "model": str(model),
         **mixture.about,
@@ -38,6 +38,7 @@ def describe_model(model: str | Path) -> dict[str, Any]:
                 "components": np.flatnonzero(mixture.clusters == c).tolist(),
                 "apart": apart[c],
             }
+            | shown[c]
             for c in range(mixture.n_clusters)
         ],
         "components": [

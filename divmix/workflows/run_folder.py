@@ -33,6 +33,8 @@ NAMES = (
     "trace.csv",
     "clusters.png",
     "clusters.svg",
+    "means.png",
+    "means.svg",
     "trace.png",
     "trace.svg",
     "report.html",
@@ -57,6 +59,7 @@ def write(
     if figures:
         picture = folder / f"clusters.{figures}"
         drawing.clusters_figure(fit.mixture, fit.X, fit.scores.cluster, picture, overwrite=False)
+        drawing.means_figure(fit.mixture, folder / f"means.{figures}", overwrite=False)
         drawing.trace_figure(fit.trace, folder / f"trace.{figures}", overwrite=False)
     write_json(folder / "run.json", document)
 

@@ -10,8 +10,8 @@ from divmix.design.columns import NumericColumn
 from divmix.design.design import Design
 from divmix.design.roles import Role, left_out
 from divmix.families import CommonNumbers
-from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.model.mixture import Mixture
+from divmix.model.profile import Profile, pictures_of, profile_of
 from divmix.model.tally import Tally
 from divmix.settings import FitSettings, TableSettings
 
@@ -123,9 +123,9 @@ def noise_summary(fit: "Fit") -> dict[str, float | int] | None:
 def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
     """Rows, share, mean probability of each cluster, and the columns that set it apart."""
     k, tally = fit.mixture.n_clusters, fit.tally
-    apart = what_sets_apart(fit.mixture)
+    apart, shown = what_sets_apart(fit.mixture), pictures(fit.mixture)
     stable = fit.stability.clusters if fit.stability else [{}] * k
-    for own, told in zip(stable, apart):
+    for own, told in zip(stable, [] if fit.mixture.design.is_embedding else apart):
         for column in told:
             if column["column"] in own.get("mean_intervals", {}):
                 column["interval"] = own["mean_intervals"][column["column"]]
@@ -139,6 +139,7 @@ def cluster_summaries(fit: "Fit") -> list[dict[str, Any]]:
             else None,
             "apart": apart[c],
         }
+        | shown[c]
         | stable[c]
         for c in range(k)
     ]
@@ -181,44 +182,37 @@ def _mean_intervals(
 def what_sets_apart(mixture: Mixture) -> list[list[dict[str, Any]]]:
     """For each cluster the columns whose mean differs most from the mixture's mean.
 
-    The difference is counted in standard deviations of the whole mixture. A number has `mean` and
-    `overall_mean`; a column of categories `shares` and `overall_shares` of the likeliest ones in
-    the cluster, at most MOST_SHARES, and the difference of the category that differs most.
+    The columns are the table's, also of an embedding. `difference` is in standard deviations of the
+    whole mixture, None where these are not known of an embedding (`model.profile`). A number has
+    `mean` and `overall_mean`; a column of categories `shares` and `overall_shares` of the likeliest
+    ones in the cluster, at most MOST_SHARES, and the difference of the category that differs most.
     """
-    weights, components = mixture.components.weights, mixture.components
-    variances = mixture.family.variances(components)
-    overall = weights @ components.means / weights.sum()
-    total = weights @ (variances + (components.means - overall) ** 2) / weights.sum()
-    means = np.zeros((mixture.n_clusters, len(overall)))
-    np.add.at(means, mixture.clusters, components.means * weights[:, None])
-    means /= np.maximum(mixture.cluster_weights, SMALLEST_WEIGHT)[:, None]
-    spread, difference = np.sqrt(total), means - overall
-    np.divide(difference, spread, out=difference, where=spread > 0)
-    stacked = np.vstack([overall, means])
-    summary = mixture.design.column_summary(stacked, np.zeros_like(stacked))
-    blocks = mixture.design.blocks
-    most = [[block[np.abs(own[block]).argmax()] for block in blocks] for own in difference]
-    return [
-        [
-            _apart(mixture, summary.mean, float(difference[c, most[c][b]]), c, b)
-            for b in np.argsort(-np.abs(difference[c, most[c]]), kind="stable")[:APART_COLUMNS]
-            if mixture.n_clusters == 1 or abs(difference[c, most[c][b]]) > SAME
-        ]
-        for c in range(mixture.n_clusters)
-    ]
+    profile, design = profile_of(mixture), mixture.design.of_columns
+    differences, blocks = profile.differences, design.blocks
+    stacked = np.vstack([profile.overall, profile.means])
+    means = design.column_summary(stacked, np.zeros_like(stacked)).mean
+    most = [[block[np.abs(own[block]).argmax()] for block in blocks] for own in differences]
+    found = []
+    for c, own in enumerate(most):
+        order = np.argsort(-np.abs(differences[c, own]), kind="stable")[:APART_COLUMNS]
+        found.append(
+            [
+                _apart(design, means[[0, c + 1]], b)
+                | {"difference": _told(mixture, profile, float(differences[c, own[b]]), b)}
+                for b in order
+                if mixture.n_clusters == 1 or abs(differences[c, own[b]]) > SAME
+            ]
+        )
+    return found
 
 
-def _apart(
-    mixture: Mixture, means: np.ndarray, difference: float, cluster: int, block: int
-) -> dict[str, Any]:
-    """What a column (block) is like in a cluster; means (1 + k, d), of the whole mixture first."""
-    features, name = mixture.design.blocks[block], mixture.design.block_names[block]
-    overall, own = means[0, features], means[cluster + 1, features]
-    categories = mixture.design.category_names(block)
+def _apart(design: Design, means: np.ndarray, block: int) -> dict[str, Any]:
+    """What a column (block) is like; means (2, d), of the whole mixture and in a cluster."""
+    name, categories = design.block_names[block], design.category_names(block)
+    overall, own = means[:, design.blocks[block]]
     if categories is None:
-        means_of = {"mean": float(own[0]), "overall_mean": float(overall[0])}
-        return {"column": name, **means_of, "difference": difference}
-    if len(categories) > len(features):  # yes/no
+        return {"column": name, "mean": float(own[0]), "overall_mean": float(overall[0])}
+    if len(categories) > len(own):  # yes/no
         overall, own = np.append(overall, 1 - overall), np.append(own, 1 - own)
     likeliest = np.argsort(-own, kind="stable")[:MOST_SHARES]
     shown = [j for j in likeliest if own[j] >= LEAST_SHARE]
@@ -226,8 +220,22 @@ def _apart(
         "column": name,
         "shares": {categories[j]: float(own[j]) for j in shown},
         "overall_shares": {categories[j]: float(overall[j]) for j in shown},
-        "difference": difference,
     }
+
+
+def _told(mixture: Mixture, profile: Profile, difference: float, block: int) -> float | None:
+    """The difference of a column (block), where it is known in standard deviations."""
+    is_number = mixture.design.of_columns.category_names(block) is None
+    known = not mixture.design.is_embedding or (is_number and profile.in_deviations)
+    return difference if known else None
+
+
+def pictures(mixture: Mixture) -> list[dict[str, Any]]:
+    """For each cluster its mean `picture`, rows of pixels; nothing where columns are no pixels."""
+    shown = pictures_of(mixture, profile_of(mixture))
+    if shown is None:
+        return [{}] * mixture.n_clusters
+    return [{"picture": [[float(f"{x:.4g}") for x in row] for row in own]} for own in shown]
 
 
 def about(

@@ -1,6 +1,7 @@
 """The benchmarks of anomalies and embeddings, on small made files."""
 
 import json
+from copy import deepcopy
 
 import numpy as np
 import pyarrow as pa
@@ -8,8 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_digits
 
-from divmix.benchmarks import anomaly, kdd, mnist
-from divmix.errors import InputError
+from divmix.benchmarks import anomaly, deep, deep_peers, kdd, mnist
+from divmix.encoders import JointTraining, Learning, training
+from divmix.encoders.autoencoder import Autoencoder
+from divmix.encoders.joint import Joint
+from divmix.errors import InputError, UsageError
+from divmix.progress import Progress
 
 
 def test_anomaly_bench_scores_every_table_beside_the_peers(tmp_path):
@@ -78,17 +83,60 @@ def test_mnist_bench_measures_heads_on_embeddings(tmp_path, monkeypatch):
     assert told["rows"][3]["accuracy"] > 0.6
 
 
-@pytest.mark.parametrize("chain", ["pca:20,dec:5", "deskew,still:5:moved"])
-def test_mnist_bench_embeds_by_the_peers_of_joint_training(chain, monkeypatch):
+def test_mnist_bench_holds_methods_against_each_other_on_the_same_networks(monkeypatch):
     pytest.importorskip("torch", reason="the extra deep is not installed")
     digits = load_digits()
-    columns = {f"p{j}": digits.data[:500, j].astype(np.uint8) for j in range(64)}
-    monkeypatch.setattr(mnist, "IMAGE", "8x8")
-    table = pa.table(columns | {"label": digits.target[:500]})
-    Z, family = mnist.embed(table, chain, 0)
-    assert Z.shape == (500, 5) and family == "gaussian"
-    clusters = mnist.MIXTURE.clusters(Z, 0, family)
-    assert mnist.agreement(digits.target[:500], clusters)["accuracy"] > 0.5
+    heads = {method.name: method._replace(head=deep.BEST_K_MEANS) for method in deep.METHODS}
+    chosen = ("joint", "deep embedded clustering", "as published, attracting")
+    monkeypatch.setattr(deep, "METHODS", tuple(heads[name] for name in chosen))
+    monkeypatch.setattr(training, "STEPS", 100)
+    monkeypatch.setattr(deep_peers, "WARM_UP", 2)
+    monkeypatch.setattr(deep_peers, "EPOCHS", 4)
+    pictures = deep.Pictures(digits.data[:200], (8, 8), digits.target[:200])
+    told = deep.run(pictures, ("4:moved",), 2, "cpu", Progress())
+    json.dumps(told)
+    rows = {row["method"]: row for row in told["networks"] if row["encoder"][0] != "d"}
+    assert tuple(rows) == chosen
+    assert all(row["accuracy"] > 0.3 for row in rows.values())
+    for line in told["gain_of_joint"]:
+        if not line["encoder"].startswith("deskew"):
+            other, ours = rows[line["over"]], rows[deep.OURS.name]
+            assert line["nmi"] == pytest.approx(ours["nmi"] - other["nmi"], abs=2e-4)
+            assert line["nmi_standard_error"] >= 0
+
+
+def test_each_method_goes_on_from_the_same_network(monkeypatch):
+    pytest.importorskip("torch", reason="the extra deep is not installed")
+    monkeypatch.setattr(training, "STEPS", 100)
+    X = load_digits().data[:300]
+    learning = Learning(np.random.default_rng(0), Progress(), joint=JointTraining(3, 0.03))
+    pretrained = Autoencoder.pretrained(X, ("3",), learning)
+    start = pretrained.training.state()
+
+    def codes(encoder):
+        pretrained.training.restore(start)
+        own = learning._replace(generator=deepcopy(learning.generator))
+        return encoder.refined(pretrained, own).transform(X)
+
+    first = codes(Autoencoder)
+    moved = codes(Joint)
+    assert np.abs(moved - first).max() > 1e-3
+    np.testing.assert_array_equal(codes(Autoencoder), first)
+    np.testing.assert_array_equal(codes(Joint), moved)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_published_particle_step_repels_or_attracts(sign):
+    torch = pytest.importorskip("torch", reason="the extra deep is not installed")
+    means = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    moved = means + 0.1 * deep_peers._pull(torch, means, torch.zeros(3, 2), sign * 0.5)
+    change = torch.pdist(moved) - torch.pdist(means)
+    assert (sign * change > 0).all()
+
+
+def test_a_network_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UsageError, match="no network dense"):
+        mnist.run(str(tmp_path), sets=("dense",))
 
 
 def test_all_digits_are_found_where_each_rules_one_cluster():

@@ -188,6 +188,25 @@ MUTANTS = {
         "posterior(searching.log_joint(components))",
         "tests/search/test_shape.py::test_halves_that_a_yes_no_column_splits_are_one_union",
     ),
+    "upright pictures are cut": (
+        "encoders/deskew.py",
+        "return cls(height, width, _margin(X.reshape(len(X), height, width)))",
+        "return cls(height, width)",
+        "tests/encoders/test_encoders.py::test_upright_pictures_are_as_large_as_what_they_show",
+    ),
+    "means of a graph's clusters are those of all rows": (
+        "encoders/neighbours.py",
+        "shares = responsibilities(self.embedding)",
+        "shares = 0 * responsibilities(self.embedding)",
+        "tests/encoders/test_decoding.py::test_means_of_clusters_are_led_back_to_those_of_their_rows",
+    ),
+    "methods go on from each other's networks": (
+        "encoders/training.py",
+        "self.network.load_state_dict(state[0])",
+        "pass",
+        "tests/benchmarks/test_anomaly_and_mnist.py::"
+        "test_each_method_goes_on_from_the_same_network",
+    ),
 }
 
 
