@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from divmix.engine.monitor import Monitor
 from divmix.families import Components, Family, Mixed, Prior
-from divmix.families.noise import denser_than_noise, leaving_room
+from divmix.families.noise import MadeNoise, denser_than_noise, leaving_room
 from divmix.families.posterior import log_sum_exp
 from divmix.merging.criteria import shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
@@ -36,9 +36,6 @@ APART = 1e-3  # share of rows in common below which components are taken for sep
 # part of another cluster. Clusters there are no ellipses, and BIC fills in their outskirts.
 SMALLEST_SHARE = 0.2
 SMALL = 0.1  # of the mean size: a cluster that a sentence explains
-
-MadeNoise = Callable[[Family], Components]  # the broad component that stands beside a family's
-
 
 class Candidate(NamedTuple):
     """A mixture of k components and how well it describes n rows.

@@ -20,6 +20,7 @@ from divmix.choosing.covariance import (
     choose_shape,
     variance_floor,
 )
+from divmix.choosing.outliers import has_outliers
 from divmix.choosing.relevance import relevant_categories, told
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
@@ -27,10 +28,11 @@ from divmix.families import Categories, Components, Family, LocationScale, Mixed
 from divmix.families.noise import broad_component
 from divmix.problem import Merge
 from divmix.rows import Rows, Summary
+from divmix.search.phases import sample_rows
 from divmix.search.run import Model, Searching
 from divmix.settings import DiversifiedSettings, EmSettings, FitSettings, NsvgdSettings
 
-SHAPES = 1  # marks the random numbers that choose a shape
+SHAPES, OUTLIERS = 1, 2  # mark the random numbers that choose a shape, and look for outliers
 
 
 def settle(
@@ -76,7 +78,35 @@ def settle(
         settings = _settle_alpha(rows, models, settings, monitor, notes)
     if family is not None:
         return settings, models[0]
-    return _settle_shape(rows, summary, settings, monitor, notes, categories)
+    made_noise = scattered(rows, summary, settings)
+    if not _among_outliers(rows, models, settings, made_noise, monitor, notes):
+        made_noise = None
+    return _settle_shape(rows, summary, settings, monitor, notes, categories, made_noise)
+
+
+def _among_outliers(
+    rows: Rows,
+    models: list[Model],
+    settings: FitSettings,
+    noise: MadeNoise | None,
+    monitor: Monitor,
+    notes: list[str],
+) -> bool:
+    """Whether the default method is to fit clusters beside a broad component for outliers."""
+    plain = isinstance(settings, DiversifiedSettings) and settings.family == "gaussian"
+    if noise is None or not plain or settings.weights == "uniform":
+        return False
+    monitor.progress.stage("looking for outliers")
+    k, family = cast(int, settings.clusters), models[0].family
+    generator = np.random.default_rng([settings.seed, OUTLIERS])
+    searching = Searching(rows.sample(sample_rows(k), generator), family, None, monitor, k)
+    found = has_outliers(searching, noise(family), generator)
+    if found:
+        notes.append(
+            "some rows are scattered: a broad component has them, so that no cluster does; each "
+            "counts to its likeliest cluster all the same (--noise sets them apart)"
+        )
+    return found
 
 
 def smallest_share(rows: Rows) -> float:
@@ -155,19 +185,20 @@ def _settle_shape(
     monitor: Monitor,
     notes: list[str],
     categories: Categories | None,
+    made_noise: MadeNoise | None,
 ) -> tuple[FitSettings, Model]:
     k = cast(int, settings.clusters)
     d = len(summary.mean) if categories is None else len(categories.numeric)
     floor = variance_floor(rows, settings.floor)
     prior = settings.prior if isinstance(settings, DiversifiedSettings) else None
     alone = isinstance(settings, DiversifiedSettings | EmSettings) and settings.noise
-    shapes = candidate_shapes(settings.covariance, prior, settings.family, d, shared=not alone)
+    shapes = candidate_shapes(settings.covariance, prior, settings.family, d, shared=not (alone or made_noise))
     covariance, share = shapes[0]
     if len(shapes) > 1:
         monitor.progress.stage("choosing the shape of components")
         generator = np.random.default_rng([settings.seed, SHAPES])
         covariance, share = choose_shape(
-            rows, settings.family, floor, k, shapes, generator, monitor, categories
+            rows, settings.family, floor, k, shapes, generator, monitor, categories, made_noise
         )
         with_prior = f", prior {share:g}" if prior == "auto" else ""
         notes.append(
@@ -183,7 +214,8 @@ def _settle_shape(
             hint="its components have no lower limit of width: leave --gap out",
         )
     family = make_family(settings.family, settings.covariance, floor, categories)
-    return settings, Model(family, _noise(family, summary, settings))
+    noise = made_noise(family) if made_noise else _noise(family, summary, settings)
+    return settings, Model(family, noise)
 
 
 def _noise(family: Family, summary: Summary, settings: FitSettings) -> Components | None:

@@ -5,6 +5,8 @@ Components beside it have weights that sum to less than 1; the rest is its own. 
 beyond it.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,9 @@ from divmix.kernels.sums import Sums
 # are scattered, these cover the noise together and leave it nothing.
 START_WEIGHT = 0.3
 DENSE = 2.0  # times as dense as noise of START_WEIGHT is what belongs to a cluster
+
+
+MadeNoise = Callable[[Family], Components]  # the broad component that stands beside a family's
 
 
 def broad_component(family: Family, low: Array, high: Array) -> Components:

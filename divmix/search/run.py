@@ -103,6 +103,11 @@ class Searching(NamedTuple):
         """share (d + 1) rows, scattered as those within components are."""
         return Prior(share * (self.columns + 1), self.family.pooled(components))
 
+    def pooled_rows(self, components: Components) -> Prior:
+        """d + 2 rows, as many as in Fraley and Raftery's (2007) prior, scattered as those within
+        components are."""
+        return Prior(self.columns + 2, self.family.pooled(components))
+
     def broad(self, count: int) -> Prior:
         """d + 2 rows as scattered as all rows, in m cells of space (Fraley and Raftery 2007)."""
         d = self.columns

@@ -184,6 +184,7 @@ def fit_table(
             {},
             fitted.hierarchy,
             noise=fitted.noise,
+            noise_joins=fitted.noise_joins,
         ).labelled(matrix.X, matrix.row_weights)
         resamples = None
         if settings.bootstrap is not None:
