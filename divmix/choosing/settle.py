@@ -1,7 +1,7 @@
 """What a fit is told, with everything settled: no setting is "auto" any more, and there is a model."""
 
 from dataclasses import replace
-from typing import cast
+from typing import TypeGuard, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from divmix.choosing.covariance import (
     choose_shape,
     variance_floor,
 )
-from divmix.choosing.outliers import has_outliers
+from divmix.choosing.outliers import FirstLook, look_for_outliers
 from divmix.choosing.relevance import relevant_categories, told
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
@@ -33,6 +33,10 @@ from divmix.search.run import Model, Searching
 from divmix.settings import DiversifiedSettings, EmSettings, FitSettings, NsvgdSettings
 
 SHAPES, OUTLIERS = 1, 2  # mark the random numbers that choose a shape, and look for outliers
+OUTLIERS_TOLD = (
+    "some rows are outliers: a broad component has them, so that they widen no cluster; each counts "
+    "to its likeliest cluster all the same (--noise sets them apart)"
+)
 
 
 def settle(
@@ -78,35 +82,42 @@ def settle(
         settings = _settle_alpha(rows, models, settings, monitor, notes)
     if family is not None:
         return settings, models[0]
-    made_noise = scattered(rows, summary, settings)
-    if not _among_outliers(rows, models, settings, made_noise, monitor, notes):
-        made_noise = None
+    made_noise = None
+    if _looks_first(settings):
+        monitor.progress.stage("looking for outliers")
+        made_noise = scattered(rows, summary, settings)
+        first = _first_look(rows, models[0].family, made_noise, settings, monitor)
+        if first.rich and settings.merge != "kl":  # these shapes are for k components
+            settings = replace(settings, covariance=models[0].family.structure.name)
+        if first.outliers:
+            notes.append(OUTLIERS_TOLD)
+        else:
+            made_noise = None
     return _settle_shape(rows, summary, settings, monitor, notes, categories, made_noise)
 
 
-def _among_outliers(
+def _looks_first(settings: FitSettings) -> TypeGuard[DiversifiedSettings]:
+    """Whether outliers are looked for: heavy tails and a broad component hold them already."""
+    return (
+        isinstance(settings, DiversifiedSettings)
+        and settings.family == "gaussian"
+        and not settings.noise
+        and settings.covariance != "tied"
+        and settings.weights != "uniform"
+    )
+
+
+def _first_look(
     rows: Rows,
-    models: list[Model],
-    settings: FitSettings,
+    family: Family,
     noise: MadeNoise | None,
+    settings: DiversifiedSettings,
     monitor: Monitor,
-    notes: list[str],
-) -> bool:
-    """Whether the default method is to fit clusters beside a broad component for outliers."""
-    plain = isinstance(settings, DiversifiedSettings) and settings.family == "gaussian"
-    if noise is None or not plain or settings.weights == "uniform":
-        return False
-    monitor.progress.stage("looking for outliers")
-    k, family = cast(int, settings.clusters), models[0].family
+) -> FirstLook:
+    k = cast(int, settings.clusters)
     generator = np.random.default_rng([settings.seed, OUTLIERS])
     searching = Searching(rows.sample(sample_rows(k), generator), family, None, monitor, k)
-    found = has_outliers(searching, noise(family), generator)
-    if found:
-        notes.append(
-            "some rows are scattered: a broad component has them, so that no cluster does; each "
-            "counts to its likeliest cluster all the same (--noise sets them apart)"
-        )
-    return found
+    return look_for_outliers(searching, noise and noise(family), generator)
 
 
 def smallest_share(rows: Rows) -> float:
