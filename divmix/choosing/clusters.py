@@ -5,14 +5,14 @@ the way is a candidate: one path costs a few fits, whatever the number of candid
 best BIC it takes long steps, around it single ones. Labels are never looked at.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from divmix.engine.monitor import Monitor
-from divmix.families import Components, Family, Mixed, Prior
+from divmix.families import Components, Mixed
 from divmix.families.noise import MadeNoise, denser_than_noise, leaving_room
 from divmix.families.posterior import log_sum_exp
 from divmix.merging.criteria import shared_mass
@@ -36,6 +36,7 @@ APART = 1e-3  # share of rows in common below which components are taken for sep
 # part of another cluster. Clusters there are no ellipses, and BIC fills in their outskirts.
 SMALLEST_SHARE = 0.2
 SMALL = 0.1  # of the mean size: a cluster that a sentence explains
+
 
 class Candidate(NamedTuple):
     """A mixture of k components and how well it describes n rows.
@@ -158,8 +159,7 @@ class Path:
 
     def propose(self, components: Components) -> Candidate:
         """The candidate that components lead to; kept where it is the best of its k."""
-        # As many rows as in Fraley and Raftery's (2007) prior.
-        prior = Prior(self.searching.columns + 2, self.searching.family.pooled(components))
+        prior = self.searching.comparable(components)
         fitted = self.searching.climb("select", components, prior, CANDIDATE_ITERATIONS)
         candidate = assess(self.searching, fitted)
         known = self.candidates.get(candidate.k)

@@ -7,8 +7,8 @@ import numpy as np
 
 from divmix.engine.monitor import Monitor
 from divmix.families import Categories, Moments, make_family
-from divmix.families.noise import MadeNoise, leaving_room
 from divmix.families.family import Array
+from divmix.families.noise import MadeNoise, leaving_room
 from divmix.rows import Rows
 from divmix.search.run import Searching
 from divmix.search.starts import from_clusters, k_means

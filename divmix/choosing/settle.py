@@ -203,7 +203,9 @@ def _settle_shape(
     floor = variance_floor(rows, settings.floor)
     prior = settings.prior if isinstance(settings, DiversifiedSettings) else None
     alone = isinstance(settings, DiversifiedSettings | EmSettings) and settings.noise
-    shapes = candidate_shapes(settings.covariance, prior, settings.family, d, shared=not (alone or made_noise))
+    shapes = candidate_shapes(
+        settings.covariance, prior, settings.family, d, shared=not (alone or made_noise)
+    )
     covariance, share = shapes[0]
     if len(shapes) > 1:
         monitor.progress.stage("choosing the shape of components")

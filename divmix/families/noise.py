@@ -36,7 +36,8 @@ def broad_component(family: Family, low: Array, high: Array) -> Components:
     if isinstance(family, Mixed):
         middle[family.categories.varying.features] = 0.0
         middle[family.categories.common.features] = 0.0
-    made = family.start(np.ones(1), middle[None], np.diag(variances))
+    spread = variances if family.diagonal_only else np.diag(variances)
+    made = family.start(np.ones(1), middle[None], spread)
     if isinstance(family, Mixed):
         levels = family.categories.varying
         even = levels.normalised(np.ones((1, len(levels))))

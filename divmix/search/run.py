@@ -103,9 +103,9 @@ class Searching(NamedTuple):
         """share (d + 1) rows, scattered as those within components are."""
         return Prior(share * (self.columns + 1), self.family.pooled(components))
 
-    def pooled_rows(self, components: Components) -> Prior:
-        """d + 2 rows, as many as in Fraley and Raftery's (2007) prior, scattered as those within
-        components are."""
+    def comparable(self, components: Components) -> Prior:
+        """d + 2 rows, as in Fraley and Raftery's (2007) prior, scattered as those within components
+        are: likelihoods of few and of many components stay comparable under it."""
         return Prior(self.columns + 2, self.family.pooled(components))
 
     def broad(self, count: int) -> Prior:

@@ -47,7 +47,7 @@ def level(searching: Searching, components: Components) -> Level:
     schedule = searching.schedule
     many = components.count > searching.k
     iterations = schedule.broad_iterations if many else schedule.last_iterations
-    prior = searching.pooled_rows(components)
+    prior = searching.comparable(components)
     fitted = searching.climb("reduce", components, prior, iterations)
     return Level(fitted, bic(searching, fitted))
 
