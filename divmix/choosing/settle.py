@@ -86,9 +86,11 @@ def settle(
     if _looks_first(settings):
         monitor.progress.stage("looking for outliers")
         made_noise = scattered(rows, summary, settings)
-        first = _first_look(rows, models[0].family, made_noise, settings, monitor)
-        if first.rich and settings.merge != "kl":  # these shapes are for k components
-            settings = replace(settings, covariance=models[0].family.structure.name)
+        richest = models[0].family
+        assert isinstance(richest, LocationScale | Mixed)
+        first = _first_look(rows, richest, made_noise, settings, monitor)
+        if first.rich and settings.merge != "kl":  # shapes are those of k components
+            settings = replace(settings, covariance=richest.structure.name)
         if first.outliers:
             notes.append(OUTLIERS_TOLD)
         else:

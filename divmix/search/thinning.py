@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.families import Components
+from divmix.families.noise import densest
 from divmix.families.posterior import posterior
 from divmix.merging.criteria import heights_of, shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
@@ -39,6 +40,8 @@ def thinned(
         iterations = schedule.level_iterations if kept > k else schedule.last_iterations
         prior = searching.pooled(merged, schedule.relaxed_prior)
         components = searching.climb("reduce", merged, prior, iterations)
+        if searching.noise is not None:  # it is to win the rows of those that outliers hold
+            components = densest(family, components, searching.noise, k)
         yield components
 
 
