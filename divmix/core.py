@@ -52,6 +52,7 @@ class Fitted(NamedTuple):
     family, components   m component densities and their parameters
     clusters             (m,) the cluster 0 .. k - 1 of each component
     noise                a broad component that belongs to no cluster, or None
+    noise_joins          whether its rows count to their likeliest cluster
     hierarchy            how components join to fewer clusters, or None
     stop_reason          converged, max_iter or time_budget
     entropy              H of the components, nats; its exponential is their effective number
@@ -76,6 +77,7 @@ class Fitted(NamedTuple):
     gap: float | None = None
     common: CommonNumbers | None = None
     problem: Problem | None = None
+    noise_joins: bool = False
 
     def with_common(self, common: CommonNumbers) -> "Fitted":
         """The same mixture with numbers that all components have in common."""
@@ -147,6 +149,7 @@ def fit_rows(
         spread,
         gap,
         problem=problem,
+        noise_joins=model.noise is not None and not settings.noise,
     )
     return fitted if common is None else fitted.with_common(common)
 

@@ -5,15 +5,15 @@ the way is a candidate: one path costs a few fits, whatever the number of candid
 best BIC it takes long steps, around it single ones. Labels are never looked at.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from divmix.engine.monitor import Monitor
-from divmix.families import Components, Family, Mixed, Prior
-from divmix.families.noise import denser_than_noise, leaving_room
+from divmix.families import Components, Mixed
+from divmix.families.noise import MadeNoise, denser_than_noise, leaving_room
 from divmix.families.posterior import log_sum_exp
 from divmix.merging.criteria import shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
@@ -36,8 +36,6 @@ APART = 1e-3  # share of rows in common below which components are taken for sep
 # part of another cluster. Clusters there are no ellipses, and BIC fills in their outskirts.
 SMALLEST_SHARE = 0.2
 SMALL = 0.1  # of the mean size: a cluster that a sentence explains
-
-MadeNoise = Callable[[Family], Components]  # the broad component that stands beside a family's
 
 
 class Candidate(NamedTuple):
@@ -161,8 +159,7 @@ class Path:
 
     def propose(self, components: Components) -> Candidate:
         """The candidate that components lead to; kept where it is the best of its k."""
-        # As many rows as in Fraley and Raftery's (2007) prior.
-        prior = Prior(self.searching.columns + 2, self.searching.family.pooled(components))
+        prior = self.searching.comparable(components)
         fitted = self.searching.climb("select", components, prior, CANDIDATE_ITERATIONS)
         candidate = assess(self.searching, fitted)
         known = self.candidates.get(candidate.k)

@@ -8,6 +8,7 @@ import numpy as np
 from divmix.engine.monitor import Monitor
 from divmix.families import Categories, Moments, make_family
 from divmix.families.family import Array
+from divmix.families.noise import MadeNoise, leaving_room
 from divmix.rows import Rows
 from divmix.search.run import Searching
 from divmix.search.starts import from_clusters, k_means
@@ -38,12 +39,14 @@ def choose_shape(
     generator: np.random.Generator,
     monitor: Monitor,
     categories: Categories | None = None,
+    noise: MadeNoise | None = None,
 ) -> Shape:
     """The shape whose mixtures of k components, fitted to one half of the rows, describe the
     other half best; full matrices where no other describes it better than chance has it.
 
     shapes are pairs of a covariance and a prior (d + 1 rows times this). All start from the same
-    clusters by k-means. categories are those of the family. Raises FitError.
+    clusters by k-means, beside the broad component that `noise` makes for a family, where it is
+    given. categories are those of the family. Raises FitError.
     """
     sample = rows.sample(SAMPLE_ROWS, generator)
     half = generator.permutation(sample.visited) % 2
@@ -58,8 +61,8 @@ def choose_shape(
                 richest = make_family("gaussian", _richest(shapes), floor, categories)
                 clusters = k_means(richest, own, k, generator)
                 start = richest.moments(from_clusters(richest, own, clusters, k))
-            searching = Searching(own, made, None, monitor)
-            components = made.from_moments(smoothed(start))
+            searching = Searching(own, made, noise and noise(made), monitor)
+            components = leaving_room(made.from_moments(smoothed(start)), searching.noise)
             weak = searching.weak(components, prior) if prior else None
             fitted = searching.climb("select", components, weak, ITERATIONS)
             told[i].append(searching.objective().posterior(other.matrix.X, fitted).log_density)

@@ -1,7 +1,7 @@
 """What a fit is told, with everything settled: no setting is "auto" any more, and there is a model."""
 
 from dataclasses import replace
-from typing import cast
+from typing import TypeGuard, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from divmix.choosing.covariance import (
     choose_shape,
     variance_floor,
 )
+from divmix.choosing.outliers import FirstLook, look_for_outliers
 from divmix.choosing.relevance import relevant_categories, told
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
@@ -27,10 +28,15 @@ from divmix.families import Categories, Components, Family, LocationScale, Mixed
 from divmix.families.noise import broad_component
 from divmix.problem import Merge
 from divmix.rows import Rows, Summary
+from divmix.search.phases import sample_rows
 from divmix.search.run import Model, Searching
 from divmix.settings import DiversifiedSettings, EmSettings, FitSettings, NsvgdSettings
 
-SHAPES = 1  # marks the random numbers that choose a shape
+SHAPES, OUTLIERS = 1, 2  # mark the random numbers that choose a shape, and look for outliers
+OUTLIERS_TOLD = (
+    "some rows are outliers: a broad component has them, so that they widen no cluster; each counts "
+    "to its likeliest cluster all the same (--noise sets them apart)"
+)
 
 
 def settle(
@@ -76,7 +82,44 @@ def settle(
         settings = _settle_alpha(rows, models, settings, monitor, notes)
     if family is not None:
         return settings, models[0]
-    return _settle_shape(rows, summary, settings, monitor, notes, categories)
+    made_noise = None
+    if _looks_first(settings):
+        monitor.progress.stage("looking for outliers")
+        made_noise = scattered(rows, summary, settings)
+        richest = models[0].family
+        assert isinstance(richest, LocationScale | Mixed)
+        first = _first_look(rows, richest, made_noise, settings, monitor)
+        if first.rich and settings.merge != "kl":  # shapes are those of k components
+            settings = replace(settings, covariance=richest.structure.name)
+        if first.outliers:
+            notes.append(OUTLIERS_TOLD)
+        else:
+            made_noise = None
+    return _settle_shape(rows, summary, settings, monitor, notes, categories, made_noise)
+
+
+def _looks_first(settings: FitSettings) -> TypeGuard[DiversifiedSettings]:
+    """Whether outliers are looked for: heavy tails and a broad component hold them already."""
+    return (
+        isinstance(settings, DiversifiedSettings)
+        and settings.family == "gaussian"
+        and not settings.noise
+        and settings.covariance != "tied"
+        and settings.weights != "uniform"
+    )
+
+
+def _first_look(
+    rows: Rows,
+    family: Family,
+    noise: MadeNoise | None,
+    settings: DiversifiedSettings,
+    monitor: Monitor,
+) -> FirstLook:
+    k = cast(int, settings.clusters)
+    generator = np.random.default_rng([settings.seed, OUTLIERS])
+    searching = Searching(rows.sample(sample_rows(k), generator), family, None, monitor, k)
+    return look_for_outliers(searching, noise and noise(family), generator)
 
 
 def smallest_share(rows: Rows) -> float:
@@ -155,19 +198,22 @@ def _settle_shape(
     monitor: Monitor,
     notes: list[str],
     categories: Categories | None,
+    made_noise: MadeNoise | None,
 ) -> tuple[FitSettings, Model]:
     k = cast(int, settings.clusters)
     d = len(summary.mean) if categories is None else len(categories.numeric)
     floor = variance_floor(rows, settings.floor)
     prior = settings.prior if isinstance(settings, DiversifiedSettings) else None
     alone = isinstance(settings, DiversifiedSettings | EmSettings) and settings.noise
-    shapes = candidate_shapes(settings.covariance, prior, settings.family, d, shared=not alone)
+    shapes = candidate_shapes(
+        settings.covariance, prior, settings.family, d, shared=not (alone or made_noise)
+    )
     covariance, share = shapes[0]
     if len(shapes) > 1:
         monitor.progress.stage("choosing the shape of components")
         generator = np.random.default_rng([settings.seed, SHAPES])
         covariance, share = choose_shape(
-            rows, settings.family, floor, k, shapes, generator, monitor, categories
+            rows, settings.family, floor, k, shapes, generator, monitor, categories, made_noise
         )
         with_prior = f", prior {share:g}" if prior == "auto" else ""
         notes.append(
@@ -183,7 +229,8 @@ def _settle_shape(
             hint="its components have no lower limit of width: leave --gap out",
         )
     family = make_family(settings.family, settings.covariance, floor, categories)
-    return settings, Model(family, _noise(family, summary, settings))
+    noise = made_noise(family) if made_noise else _noise(family, summary, settings)
+    return settings, Model(family, noise)
 
 
 def _noise(family: Family, summary: Summary, settings: FitSettings) -> Components | None:

@@ -112,7 +112,9 @@ def _start(codes: np.ndarray, joint: JointTraining, seed: int) -> tuple[Family, 
         seed=seed,
     )
     fitted = fit_rows(codes, settings)
-    return fitted.family, fitted.components
+    components = fitted.components  # outliers count too
+    weights = components.weights / components.weights.sum()
+    return fitted.family, components._replace(weights=weights)
 
 
 def _log_joint(torch: Torch, components: Components, device: str) -> Callable[[Tensor], Tensor]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from divmix.families.axis_aligned import AxisAligned
 from divmix.families.components import Components
 from divmix.families.family import Array, Moments, Prior
-from divmix.families.moments import moment_match
+from divmix.families.moments import log_dets, moment_match
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.families.structure import LEAST_LEFT, CovarianceStructure, per_mass
 from divmix.kernels.components import Gradient, Overlap, overlap
@@ -118,9 +118,15 @@ class LocationScale:
         return self.structure.log_prior(components.covariances, m, d, prior)
 
     def pooled(self, components: Components) -> Array:
-        """Covariance within the components, (d, d) or (d,): sum_j w_j S_j."""
+        """Covariance within the components, (d, d) or (d,): sum_j w_j S_j, of the mean log-volume.
+
+        So a few broad ones, of outliers, do not make it broad.
+        """
         weights, _, covariances, _ = self.moments(components)
-        return np.tensordot(weights / weights.sum(), covariances, 1)
+        shares = weights / weights.sum()
+        mean = np.tensordot(shares, covariances, 1)
+        logs = log_dets(np.concatenate([covariances, mean[None]]))
+        return mean * np.exp((shares @ logs[:-1] - logs[-1]) / len(mean))
 
     def diversified(
         self,

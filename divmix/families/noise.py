@@ -5,6 +5,8 @@ Components beside it have weights that sum to less than 1; the rest is its own. 
 beyond it.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,9 @@ START_WEIGHT = 0.3
 DENSE = 2.0  # times as dense as noise of START_WEIGHT is what belongs to a cluster
 
 
+MadeNoise = Callable[[Family], Components]  # the broad component that stands beside a family's
+
+
 def broad_component(family: Family, low: Array, high: Array) -> Components:
     """One component of weight 1 about the middle of the box from `low` to `high`, each (d,).
 
@@ -31,7 +36,8 @@ def broad_component(family: Family, low: Array, high: Array) -> Components:
     if isinstance(family, Mixed):
         middle[family.categories.varying.features] = 0.0
         middle[family.categories.common.features] = 0.0
-    made = family.start(np.ones(1), middle[None], np.diag(variances))
+    spread = variances if family.diagonal_only else np.diag(variances)
+    made = family.start(np.ones(1), middle[None], spread)
     if isinstance(family, Mixed):
         levels = family.categories.varying
         even = levels.normalised(np.ones((1, len(levels))))
@@ -71,5 +77,20 @@ def denser_than_noise(
     family: Family, components: Components, noise: Components
 ) -> NDArray[np.bool_]:
     """Which components (m,) are denser than the noise could be: weight over volume, exp entropy."""
+    return log_density_ratios(family, components, noise) > 0
+
+
+def log_density_ratios(family: Family, components: Components, noise: Components) -> Array:
+    """log of how many times denser than the noise could be each component is, (m,)."""
     own, broad = entropies(family.moments(components)), entropies(family.moments(noise))
-    return np.log(components.weights) - own > np.log(DENSE * START_WEIGHT) - broad
+    return np.log(components.weights) - own - np.log(DENSE * START_WEIGHT) + broad
+
+
+def densest(
+    family: Family, components: Components, noise: Components, least: int
+) -> Components:
+    """The components that are denser than the noise could be, the densest `least` of them at least."""
+    ratios = log_density_ratios(family, components, noise)
+    kept = ratios > 0
+    kept[np.argsort(-ratios, kind="stable")[:least]] = True
+    return components if kept.all() else components.take(np.flatnonzero(kept))

@@ -33,6 +33,7 @@ class Mixture:
     Neither is the hierarchy, from which other numbers of clusters are cut; None where the method
     has no merge tree. calibration: what `detect` holds scores against, None for other models.
     noise: one broad component that belongs to no cluster and has the weight they leave, or None.
+    noise_joins: rows that it explains best belong to the likeliest cluster, not to none.
     """
 
     family: AnyFamily
@@ -43,6 +44,7 @@ class Mixture:
     hierarchy: Hierarchy | None = None
     calibration: Calibration | None = None
     noise: Components | None = None
+    noise_joins: bool = False
 
     @property
     def all_components(self) -> Components:
@@ -175,7 +177,11 @@ class Mixture:
             components.count, n, p=components.weights / components.weights.sum()
         )
         clusters = np.append(self.clusters, NOISE)[labels]
-        return self.family.draw(components, labels, generator), clusters
+        X = self.family.draw(components, labels, generator)
+        if self.noise_joins:
+            outlying = clusters == NOISE
+            clusters[outlying] = self.score(X[outlying]).cluster
+        return X, clusters
 
     def _score_block(self, X: np.ndarray, posterior: bool) -> Scores:
         components = self.all_components
@@ -192,7 +198,10 @@ class Mixture:
         if self.noise is not None:
             first = np.append(first, self.components.count)
         shares = np.add.reduceat(share, first, axis=1) / total[:, None]
-        cluster = shares.argmax(axis=1)
+        if self.noise_joins:
+            cluster = self._likeliest(joint)
+        else:
+            cluster = shares.argmax(axis=1)
         return Scores(
             np.where(cluster < self.n_clusters, cluster, NOISE),
             np.minimum(shares[np.arange(len(X)), cluster], 1.0),
@@ -200,9 +209,19 @@ class Mixture:
             shares[:, : self.n_clusters] if posterior else None,
         )
 
+    def _likeliest(self, joint: np.ndarray) -> np.ndarray:
+        """The likeliest cluster (n,) by log w_j p(x|theta_j), (n, m + 1), the noise left out; told
+        also where all but the noise underflows."""
+        own = joint[:, : self.components.count]
+        first = np.searchsorted(self.clusters, np.arange(self.n_clusters))
+        share = np.exp(own - own.max(axis=1, keepdims=True))
+        return np.add.reduceat(share, first, axis=1).argmax(axis=1)
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model file. Raises OutputError, and FitError where a number is beyond all use."""
         document: dict[str, Any] = {"about": self.about}
+        if self.noise_joins:
+            document["noise_joins"] = True
         arrays = {"clusters": self.clusters}
         arrays |= parts.of_components(self.components) | parts.of_components(self.noise, "noise_")
         for entries, own in (
@@ -249,4 +268,5 @@ class Mixture:
             parts.hierarchy(document, arrays, components),
             parts.calibration(document, arrays, components.count),
             parts.components(arrays, "noise_"),
+            document.get("noise_joins", False),
         )

@@ -78,7 +78,7 @@ ENCODER = checks.by_kind(
 )
 
 DOCUMENT = checks.record(
-    optional=("categories", "encoders", "merge", "calibration"),
+    optional=("categories", "encoders", "merge", "calibration", "noise_joins"),
     family=checks.word(*FAMILIES),
     covariance=checks.word(*STRUCTURES),
     categories=checks.list_of(checks.truth, 1),
@@ -91,6 +91,7 @@ DOCUMENT = checks.record(
     encoders=checks.list_of(ENCODER, 1, 20),
     merge=checks.word(*CRITERIA),
     calibration=checks.word(HELD_OUT, TRAINING),
+    noise_joins=checks.truth,
     about=checks.record(
         optional=("entropy", "effective_components", "cut_from", "common_numbers", "threshold"),
         divmix=checks.text,
@@ -197,6 +198,8 @@ def _expected(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         expected["calibration_typical"] = Array("<f8", ("blocks",), -FAR, FAR)
         if "calibration_members" in arrays:
             expected["calibration_members"] = Array("<i8", ("m",), 0, MOST_FEATURES)
+    if "noise_joins" in document and "noise_means" not in arrays:
+        raise ValueError("its noise is missing")
     if "noise_means" in arrays:
         if document["covariance"] == "tied":
             raise ValueError("noise has a covariance of its own, and its components have none")

@@ -38,11 +38,15 @@ def compete(
     ]
     fitted = [climbed(start) for start, _ in starts]
     votes = [times for _, times in starts]
-    best = sorted(fitted, key=lambda end: -end.objective)[: schedule.together]
-    joint = together(searching.family, [end.moved for end in best])
-    if path := list(thinned(searching, joint)):
+    for _ in range(schedule.rounds):
+        best = sorted(fitted, key=lambda end: -end.objective)[: schedule.together]
+        joint = together(searching.family, [end.moved for end in best])
+        if not (path := list(thinned(searching, joint))):
+            break
         fitted.append(climbed(path[-1]))
         votes.append(1)
+        if fitted[-1].objective <= best[0].objective + searching.tol:
+            break
     components = [end.moved for end in fitted]
     values = np.array([end.objective for end in fitted])
     return components[agreed(searching, components, values, votes)]

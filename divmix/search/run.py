@@ -103,6 +103,11 @@ class Searching(NamedTuple):
         """share (d + 1) rows, scattered as those within components are."""
         return Prior(share * (self.columns + 1), self.family.pooled(components))
 
+    def comparable(self, components: Components) -> Prior:
+        """d + 2 rows, as in Fraley and Raftery's (2007) prior, scattered as those within components
+        are: likelihoods of few and of many components stay comparable under it."""
+        return Prior(self.columns + 2, self.family.pooled(components))
+
     def broad(self, count: int) -> Prior:
         """d + 2 rows as scattered as all rows, in m cells of space (Fraley and Raftery 2007)."""
         d = self.columns

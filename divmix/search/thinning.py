@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divmix.families import Components, LocationScale, Mixed
-from divmix.families.noise import broad_component, leaving_room
+from divmix.families import Components
+from divmix.families.noise import densest
 from divmix.families.posterior import posterior
 from divmix.merging.criteria import heights_of, shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
@@ -40,30 +40,19 @@ def thinned(
         iterations = schedule.level_iterations if kept > k else schedule.last_iterations
         prior = searching.pooled(merged, schedule.relaxed_prior)
         components = searching.climb("reduce", merged, prior, iterations)
+        if searching.noise is not None:  # it is to win the rows of those that outliers hold
+            components = densest(family, components, searching.noise, k)
         yield components
 
 
 def level(searching: Searching, components: Components) -> Level:
-    """The components under the broad prior alone, which leaves likelihoods comparable."""
+    """The components under a weak prior, which leaves likelihoods comparable."""
     schedule = searching.schedule
     many = components.count > searching.k
     iterations = schedule.broad_iterations if many else schedule.last_iterations
-    prior = searching.broad(components.count)
-    broad = searching.climb("reduce", components, prior, iterations)
-    return Level(broad, bic(searching, broad))
-
-
-def beside_scattered(searching: Searching, components: Components) -> float:
-    """The BIC of components fitted beside a broad one over the box of the rows; inf where a family
-    has none."""
-    family, summary = searching.family, searching.sample.summary()
-    parted = isinstance(family, LocationScale | Mixed) and family.structure.name != "tied"
-    if searching.noise is not None or not parted:
-        return np.inf
-    beside = searching._replace(noise=broad_component(family, summary.low, summary.high))
-    start, prior = leaving_room(components, beside.noise), searching.broad(components.count)
-    fitted = beside.climb("reduce", start, prior, searching.schedule.last_iterations)
-    return bic(beside, fitted) + np.log(searching.rows) / (2 * searching.rows)
+    prior = searching.comparable(components)
+    fitted = searching.climb("reduce", components, prior, iterations)
+    return Level(fitted, bic(searching, fitted))
 
 
 def bic(searching: Searching, components: Components) -> float:

@@ -37,6 +37,7 @@ class Schedule:
     # Best ones of these whose components together, thinned to k again, are one more: where clusters
     # are many each start misses some, and others than the next.
     together: int = 8
+    rounds: int = 4  # of this, while J rises by it
     # Two-sided 5 %: starts that the rows do not tell from the best one count alike.
     alike: float = 1.96
     # Rows of the prior of unions in the end, as a share of n / m.

@@ -85,6 +85,7 @@ def mixture_of(fitted: Fitted, design: Design) -> Mixture:
         {},
         fitted.hierarchy,
         noise=fitted.noise,
+        noise_joins=fitted.noise_joins,
     )
 
 

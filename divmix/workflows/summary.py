@@ -109,8 +109,8 @@ def result(fit: "Fit") -> dict[str, Any]:
 
 
 def noise_summary(fit: "Fit") -> dict[str, float | int] | None:
-    """Rows and share of the noise, and its mixing weight; None where none was asked for."""
-    if fit.mixture.noise is None:
+    """Rows and share of the noise, and its mixing weight; None where every row has a cluster."""
+    if fit.mixture.noise is None or fit.mixture.noise_joins:
         return None
     tally = fit.tally
     return {

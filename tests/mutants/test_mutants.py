@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ASCEND, SEARCH = "tests/engine/test_ascend.py", "tests/search/test_diversified.py"
-REDUCE = "tests/search/test_reduce.py"
+REDUCE, OUTLIERS = "tests/search/test_reduce.py", "tests/choosing/test_outliers.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
@@ -79,11 +79,24 @@ MUTANTS = {
         "[:1]",
         f"{SEARCH}::test_many_clusters_along_a_curve_are_found",
     ),
-    "scattered rows count against ellipses": (
-        "search/reduce.py",
-        "return levels[-1].bic <= least or beside_scattered(searching, levels[-1].components) <= least",
-        "return levels[-1].bic <= least",
-        f"{REDUCE}::test_outliers_are_no_reason_to_take_crossing_ellipses_for_unions",
+    "outliers are not looked for": (
+        "choosing/outliers.py",
+        "return FirstLook(True, apart.components.count > searching.k)",
+        "return FirstLook(False, rich)",
+        f"{REDUCE}::test_outliers_are_no_reason_to_take_crossing_ellipses_for_unions "
+        f"{OUTLIERS}::test_outliers_widen_no_cluster_and_count_to_the_likeliest",
+    ),
+    "outliers of no cluster": (
+        "model/mixture.py",
+        "            cluster = self._likeliest(joint)",
+        "            cluster = shares.argmax(axis=1)",
+        f"{OUTLIERS}::test_the_model_keeps_whose_the_outliers_are",
+    ),
+    "broad components make the prior broad": (
+        "families/location_scale.py",
+        "return mean * np.exp((shares @ logs[:-1] - logs[-1]) / len(mean))",
+        "return mean",
+        f"{OUTLIERS}::test_a_few_broad_components_do_not_make_what_they_have_in_common_broad",
     ),
     "any level of unions": (
         "search/reduce.py",

@@ -1,0 +1,49 @@
+"""What a first way from many components to k tells of the rows: whether some of them are outliers,
+which belong to no cluster and widen those they are fitted with, and whether clusters are ellipses."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from divmix.families import Components
+from divmix.families.noise import denser_than_noise, leaving_room
+from divmix.merging.tree import merge_tree
+from divmix.search.relax import choose_components, relax
+from divmix.search.run import Searching
+from divmix.search.thinning import level, thin_out
+
+
+class FirstLook(NamedTuple):
+    """outliers: whether a mixture beside a broad component has clearly the lowest BIC.
+
+    rich: whether it is one of more than k components.
+    """
+
+    outliers: bool
+    rich: bool
+
+
+def look_for_outliers(
+    searching: Searching, noise: Components | None, generator: np.random.Generator
+) -> FirstLook:
+    """Levels of a mixture down to k components, and the best one of them beside the broad component.
+
+    Beside it stand only components that are denser than it could be. Raises FitError.
+    """
+    relaxed = relax(searching, choose_components(searching), generator)
+    levels = thin_out(searching, relaxed, merge_tree(searching.family.moments(relaxed)))
+    best = min(levels, key=lambda own: own.bic)
+    n = searching.rows
+    clearly = searching.schedule.strong / (2 * n)
+    rich = best.bic < levels[-1].bic - clearly
+    if noise is None:
+        return FirstLook(False, rich)
+    dense = denser_than_noise(searching.family, best.components, noise)
+    if dense.all() or not dense.any():
+        return FirstLook(False, rich)
+    beside = searching._replace(noise=noise, k=1)
+    start = leaving_room(best.components.take(np.flatnonzero(dense)), noise)
+    apart = level(beside, start)
+    if apart.bic + np.log(n) / (2 * n) < best.bic - clearly:  # the weight is a parameter more
+        return FirstLook(True, apart.components.count > searching.k)
+    return FirstLook(False, rich)
