@@ -1,5 +1,7 @@
 """Whether there is memory for a graph of neighbours, before the work begins."""
 
+import os
+import resource
 from pathlib import Path
 
 from divmix.encoders.neighbours import NEIGHBOURS
@@ -25,7 +27,8 @@ def check_graph(name: str, rows: int, features: int, vectors: int) -> None:
 
 def available() -> int | None:
     """Bytes that this process may still take; None where the system does not tell."""
-    free = [number for number in (_of_machine(), _of_group()) if number is not None]
+    told = (_of_machine(), _of_group(), _of_process())
+    free = [number for number in told if number is not None]
     return min(free) if free else None
 
 
@@ -49,6 +52,18 @@ def _of_group() -> int | None:
         return max(limit - used + reclaimable, 0)
     except (OSError, ValueError, StopIteration):
         return None
+
+
+def _of_process() -> int | None:
+    """What the limit of its address space (ulimit -v) leaves, None where there is none."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (OSError, ValueError):
+        return None
+    if limit == resource.RLIM_INFINITY:
+        return None
+    return max(limit - pages * os.sysconf("SC_PAGE_SIZE"), 0)
 
 
 def _gigabytes(number: float) -> str:

@@ -10,11 +10,12 @@ import sys
 import time
 
 import pyarrow
+import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
 from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
-from tests.ugly import commands
+from tests.ugly import commands, made
 
 LIMIT = 60  # seconds; 20 on a machine that does nothing else
 
@@ -76,6 +77,86 @@ def test_a_working_folder_that_was_deleted(tmp_path):
     assert_two_lines(done.stderr)
 
 
+def test_no_home_and_an_unknown_user(tmp_path):
+    """Machine code is kept nowhere rather than in a folder called ~ where the user stands."""
+    tmp_path.chmod(0o777)
+    made.model("gaussian-diag").save(tmp_path / "model.divmix")
+    pyarrow.csv.write_csv(made.table(), tmp_path / "table.csv")
+    line = (
+        "import os, sys; os.setgid(54321); os.setuid(54321); "
+        "from divmix.cli.main import main; main()"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "NUMBA_DISABLE_JIT": "1"}
+    if os.geteuid() != 0 or not os.access(ROOT, os.R_OK):
+        line = "from divmix.cli.main import main; main()"
+        environment["HOME"] = "~"
+    done = subprocess.run(
+        [sys.executable, "-c", line, "predict", "model.divmix", "table.csv"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LIMIT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 31
+    assert done.stderr.count("cannot keep compiled kernels") == 1
+    assert sorted(os.listdir(tmp_path)) == ["model.divmix", "table.csv"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_descriptors_lose_no_data_and_mix_none(tmp_path, closed):
+    made.model("gaussian-diag").save(tmp_path / "model.divmix")
+    pyarrow.csv.write_csv(made.table(), tmp_path / "table.csv")
+    line = f'"$0" -m divmix predict model.divmix "$1" -o labels.csv {closed}'
+
+    def tried(table):
+        return subprocess.run(
+            ["bash", "-c", line, sys.executable, table], cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        )  # fmt: skip
+
+    done = tried("table.csv")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len((tmp_path / "labels.csv").read_text().splitlines()) == 31
+    if closed == "2>&-":
+        done = tried("none.csv")
+        assert (done.returncode, done.stdout) == (2 if done.returncode == 2 else 3, "")
+
+
+def test_the_second_of_two_runs_into_one_folder_is_refused(tmp_path):
+    write_csv(tmp_path / "table.csv")
+    os.mkfifo(tmp_path / "fifo")
+    arguments = [sys.executable, "-m", "divmix", *FIT, "fifo", "-o", "run", "--force"]
+    first = subprocess.Popen(
+        arguments, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with (tmp_path / "fifo").open("wb") as pipe:  # opened once the first run reads
+        second = command(tmp_path, *FIT, "table.csv", "-o", "run", "--force")
+        pipe.write((tmp_path / "table.csv").read_bytes())
+    assert second.returncode == 2 and "another run is writing run" in second.stderr
+    assert_two_lines(second.stderr)
+    assert first.communicate(timeout=LIMIT) == (None, "") and first.returncode == 0
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "run", "table.csv"]
+
+
+@pytest.mark.long
+def test_a_disk_of_five_megabytes(tmp_path):
+    """Over and over until it is full: a run that stands stays whole, and the error is two lines."""
+    disk, table = tmp_path / "disk", write_csv(tmp_path / "table.csv", rows=20_000)
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", disk]).returncode:
+        pytest.skip("no mount is permitted here")
+    try:
+        codes = []
+        for number in range(8):
+            done = command(disk, *FIT, table, "-o", f"run{number}")
+            codes.append(done.returncode)
+            if done.returncode:
+                assert_two_lines(done.stderr)
+        assert codes[0] == 0 and codes[-1] == 2
+        assert sorted(os.listdir(disk)) == [f"run{n}" for n in range(8) if codes[n] == 0]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def test_whole_numbers_that_are_rounded_are_told(tmp_path):
     ids = [2**53 + 2 * i + 1 for i in range(20)]
     columns = {"id": ids, "x": [i % 2 for i in range(20)], "y": [i + 0.5 for i in range(20)]}
@@ -86,12 +167,22 @@ def test_whole_numbers_that_are_rounded_are_told(tmp_path):
     assert len([note for note in notes if "rounded" in note and "'id'" in note]) == 1
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("megabytes", range(200, 2000, 150))
-def test_little_address_space_ends_in_time(tmp_path, megabytes):
+def test_little_address_space_is_refused_before_anything_is_loaded(tmp_path):
     write_csv(tmp_path / "table.csv")
-    limit = limited(resource.RLIMIT_AS, megabytes << 20)
+    limit = limited(resource.RLIMIT_AS, 400 << 20)
     done = command(tmp_path, *FIT, "table.csv", preexec_fn=limit)
+    assert done.returncode == 3
+    assert "limited to 400 MB" in done.stderr
+    assert_two_lines(done.stderr)
+    assert command(tmp_path, "--version", preexec_fn=limit).returncode == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("megabytes", [*range(200, 2000, 300), 2400, 2500, 3000])
+def test_little_address_space_ends_in_time(tmp_path, megabytes):
+    write_csv(tmp_path / "table.csv", rows=5000)
+    limit = limited(resource.RLIMIT_AS, megabytes << 20)
+    done = command(tmp_path, *FIT, "table.csv", "--threads", 2, preexec_fn=limit)
     print(f"{megabytes} MB: exit {done.returncode}")
     assert done.returncode in (0, 3), done.stderr
     if done.returncode:

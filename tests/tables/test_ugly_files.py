@@ -18,11 +18,11 @@ UGLY = {
     "blank lines only": (b"\n\n", "ugly.csv is empty"),
     "header only": (b"a,b\n", "ugly.csv has columns but no rows"),
     "header without line end": (b"a,b", "ugly.csv has columns but no rows"),
-    "short row": (b"a,b\n1,2\n3\n", "ugly.csv row 2: 1 cells where the table has 2 columns"),
+    "short row": (b"a,b\n1,2\n3\n", "ugly.csv row 2: 1 cell where the table has 2 columns"),
     "long row": (b"a,b\n1,2\n3,4,5\n", "ugly.csv row 2: 3 cells where the table has 2 columns"),
     "short row, late": (
         f"a,b\n{NUMBERS * 4}1\n".encode(),
-        "ugly.csv row 120,001: 1 cells where the table has 2 columns",
+        "ugly.csv row 120,001: 1 cell where the table has 2 columns",
     ),
     "doubled name": (b"a,b,a\n1,2,3\n", "ugly.csv: two columns are called 'a'"),
     "nameless column": (b"a,,c\n1,2,3\n", "ugly.csv: column 2 of 3 has no name"),
