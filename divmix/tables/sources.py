@@ -51,9 +51,9 @@ class Source:
     """
 
     def __init__(self, path: str | Path, partition: Mapping[str, str] | None = None) -> None:
-        is_input = str(path) == STANDARD_INPUT
-        self.is_stream = is_input or _is_pipe(path)
-        self.name = "standard input" if is_input else str(path)
+        self.is_input = str(path) == STANDARD_INPUT
+        self.is_stream = self.is_input or _is_pipe(path)
+        self.name = "standard input" if self.is_input else str(path)
         self.partition = dict(partition or {})
         self._path = path
         self._digest = hashlib.sha256()
@@ -65,7 +65,7 @@ class Source:
         if not self.is_stream:
             return _decompressed(_Replay(self._open_file()))
         if self._stream is None:
-            stream = sys.stdin.buffer if str(self._path) == STANDARD_INPUT else self._open_file()
+            stream = sys.stdin.buffer if self.is_input else self._open_file()
             self._stream = _decompressed(_Replay(_Counted(stream, self)))
         return self._stream
 
@@ -232,7 +232,7 @@ class _Replay(io.RawIOBase):
 
 
 class _Counted:
-    """Standard input on its way through the digest. Closing it leaves the descriptor open."""
+    """A pipe on its way through the digest. Standard input, which others may use, stays open."""
 
     def __init__(self, stream: BinaryIO, source: Source) -> None:
         self._stream = stream
@@ -244,4 +244,5 @@ class _Counted:
         return chunk
 
     def close(self) -> None:
-        pass
+        if not self._source.is_input:
+            self._stream.close()

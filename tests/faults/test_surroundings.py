@@ -79,17 +79,10 @@ def test_a_working_folder_that_was_deleted(tmp_path):
 
 def test_no_home_and_an_unknown_user(tmp_path):
     """Machine code is kept nowhere rather than in a folder called ~ where the user stands."""
-    tmp_path.chmod(0o777)
     made.model("gaussian-diag").save(tmp_path / "model.divmix")
     pyarrow.csv.write_csv(made.table(), tmp_path / "table.csv")
-    line = (
-        "import os, sys; os.setgid(54321); os.setuid(54321); "
-        "from divmix.cli.main import main; main()"
-    )
+    line = "import os; os.getuid = lambda: 54321; from divmix.cli.main import main; main()"
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "NUMBA_DISABLE_JIT": "1"}
-    if os.geteuid() != 0 or not os.access(ROOT, os.R_OK):
-        line = "from divmix.cli.main import main; main()"
-        environment["HOME"] = "~"
     done = subprocess.run(
         [sys.executable, "-c", line, "predict", "model.divmix", "table.csv"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LIMIT,
@@ -117,7 +110,7 @@ def test_closed_descriptors_lose_no_data_and_mix_none(tmp_path, closed):
     assert len((tmp_path / "labels.csv").read_text().splitlines()) == 31
     if closed == "2>&-":
         done = tried("none.csv")
-        assert (done.returncode, done.stdout) == (2 if done.returncode == 2 else 3, "")
+        assert (done.returncode, done.stdout) == (3, "")
 
 
 def test_the_second_of_two_runs_into_one_folder_is_refused(tmp_path):
