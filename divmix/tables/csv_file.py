@@ -13,7 +13,7 @@ from divmix.errors import InputError
 from divmix.tables import arrays
 from divmix.tables.csv_dialect import NULLS, detect_dialect
 from divmix.tables.csv_kinds import FALSE, TRUE, Kind, kind_of, kind_of_text, needs_a_look
-from divmix.tables.csv_rows import RowCutter
+from divmix.tables.csv_rows import LONGEST_ROW, RowCutter, RowTooLong
 from divmix.tables.number_text import Spelling, spelling_of
 from divmix.tables.schema import AS_WRITTEN, is_text
 from divmix.tables.sources import Source
@@ -135,8 +135,14 @@ class CsvFile:
             done, is_start = 0, True
             pieces = self._cutter.pieces(stream, BLOCKS_AT_ONCE * self._block)
             while True:
-                with self._errors_told():
-                    piece = next(pieces, None)
+                try:
+                    with self._errors_told():
+                        piece = next(pieces, None)
+                except RowTooLong as error:
+                    raise InputError(
+                        f"{self.name} row {done + 1:,} is longer than {LONGEST_ROW:,} bytes",
+                        hint="look for a quote that is opened and never closed",
+                    ) from error
                 if piece is None:
                     return
                 table = self._parse(piece, schema, done, is_start, as_written)

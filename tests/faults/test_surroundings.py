@@ -158,6 +158,11 @@ def test_whole_numbers_that_are_rounded_are_told(tmp_path):
     assert commands.run(*asked)[0] == 0
     notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
     assert len([note for note in notes if "rounded" in note and "'id'" in note]) == 1
+    pyarrow.csv.write_csv(pyarrow.table(columns), tmp_path / "t.csv")  # text, where it has a choice
+    asked = (*FIT, tmp_path / "t.csv", "--columns", "id,x,y", "-o", tmp_path / "texts")
+    assert commands.run(*asked) == (0, "", "")
+    used = json.loads((tmp_path / "texts" / "run.json").read_text())["columns"]["used"]
+    assert used[0] == "id (20 categories)"
 
 
 def test_little_address_space_is_refused_before_anything_is_loaded(tmp_path):

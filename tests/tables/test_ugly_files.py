@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from divmix.errors import InputError
+from divmix.tables import csv_file, csv_rows
 from divmix.tables.reading import open_table
 
 NUMBERS = "".join(f"{i},{i / 7}\n" for i in range(30_000))
@@ -62,7 +63,39 @@ UGLY = {
         "ugly.csv cannot be read: Truncated compressed stream",
     ),
     "gzip of nothing": (gzip.compress(b""), "ugly.csv is empty"),
+    "bzip2": (b"BZh91AY&SY\x93", "ugly.csv is compressed by bzip2"),
+    "short rows only": (b"a,b\n1\n2\n", "ugly.csv row 1: 1 cell where the table has 2 columns"),
+    "an open quote": (b'a,b\n"1,2\n3,4\n', "ugly.csv row 1: a quote is opened and never closed"),
+    "an open quote among names": (
+        b'"a,b\n1,2\n',
+        "ugly.csv: a quote in its first line is opened and never closed",
+    ),
+    "a name without end": (
+        b'a,"' + b"b\n" * 100_000,
+        "ugly.csv: a name in its first line is longer than 131,072 characters",
+    ),
+    "a name in latin-1": (
+        "a,größe\n1,2\n".encode("latin-1"),
+        "ugly.csv: the name of column 2 is not UTF-8",
+    ),
+    "too many columns": (
+        b"a," * 100_000 + b"b\n1\n",
+        "ugly.csv has 100,001 columns in its first line; 100,000 are read",
+    ),
+    "no line end": (b"a,b;" * 5_000_000, "ugly.csv has no line end in its first 16,777,216 bytes"),
+    "a JSON line without end": (
+        b'{"a": "' + b"x" * (1 << 24),
+        "ugly.csv: a line is longer than 16,777,216 bytes",
+    ),
 }
+
+
+def test_a_row_without_end_is_refused_by_its_number(tmp_path, monkeypatch):
+    for module in (csv_rows, csv_file):
+        monkeypatch.setattr(module, "LONGEST_ROW", 1 << 20)
+    (tmp_path / "t.csv").write_bytes(b'a,b\n1,2\n1,"' + b"x\n" * 10_000_000)
+    with pytest.raises(InputError, match="row 2 is longer than 1,048,576 bytes"):
+        open_table([tmp_path / "t.csv"]).read()
 
 
 @pytest.mark.parametrize("case", UGLY)
