@@ -132,20 +132,20 @@ def test_the_second_of_two_runs_into_one_folder_is_refused(tmp_path):
 
 @pytest.mark.long
 def test_a_disk_of_five_megabytes(tmp_path):
-    """Over and over until it is full: a run that stands stays whole, and the error is two lines."""
-    disk, table = tmp_path / "disk", write_csv(tmp_path / "table.csv", rows=20_000)
+    """The first run stands whole, and the second, for which there is no room, leaves nothing."""
+    disk, table = tmp_path / "disk", write_csv(tmp_path / "table.csv", rows=120_000)
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", disk]).returncode:
         pytest.skip("no mount is permitted here")
     try:
-        codes = []
-        for number in range(8):
-            done = command(disk, *FIT, table, "-o", f"run{number}")
-            codes.append(done.returncode)
-            if done.returncode:
-                assert_two_lines(done.stderr)
-        assert codes[0] == 0 and codes[-1] == 2
-        assert sorted(os.listdir(disk)) == [f"run{n}" for n in range(8) if codes[n] == 0]
+        assert command(disk, *FIT, table, "-o", "run").returncode == 0
+        first = (disk / "run" / "assignments.csv").read_bytes()
+        for more in (("-o", "other"), ("-o", "run", "--force")):
+            done = command(disk, *FIT, table, *more)
+            assert done.returncode == 2, done.stderr
+            assert_two_lines(done.stderr)
+            assert os.listdir(disk) == ["run"]
+        assert (disk / "run" / "assignments.csv").read_bytes() == first
     finally:
         subprocess.run(["umount", disk], check=True)
 
