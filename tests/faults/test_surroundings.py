@@ -17,7 +17,7 @@ import pytest
 from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
 from tests.ugly import commands, made
 
-LIMIT = 60  # seconds; 20 on a machine that does nothing else
+LIMIT = 300  # seconds: many times what it takes, on a busy machine too
 
 
 def command(folder, *arguments, env=(), **more):
