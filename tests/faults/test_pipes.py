@@ -80,4 +80,4 @@ def test_no_row_is_lost_through_a_pipe(tmp_path):
 
 @pytest.mark.long
 def test_no_row_is_lost_through_fifty_pipes(tmp_path):
-    tries(tmp_path, 50, 200_000)
+    tries(tmp_path, 50, 60_000)
