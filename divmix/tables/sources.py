@@ -136,13 +136,13 @@ def expand(sources: Sequence[str | Path]) -> list[Source]:
             found.append(Source(source))
             continue
         for path in _fitting(source):
-            found.extend(_tables_of(Path(path)) if Path(path).is_dir() else [Source(path)])
+            found.extend(_tables_of(Path(path)) if os.path.isdir(path) else [Source(path)])
     return found
 
 
 def _fitting(source: str | Path) -> list[str | Path]:
     """What a pattern stands for, sorted; anything else stands for itself."""
-    if Path(source).exists() or not glob.has_magic(str(source)):
+    if os.path.exists(source) or not glob.has_magic(str(source)):
         return [source]
     paths: list[str | Path] = sorted(glob.glob(str(source), recursive=True))
     if not paths:

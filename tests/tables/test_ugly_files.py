@@ -90,6 +90,12 @@ UGLY = {
 }
 
 
+def test_a_name_longer_than_names_can_be_is_no_fault_of_the_disk(tmp_path):
+    with pytest.raises(InputError, match="File name too long") as failure:
+        open_table([tmp_path / ("x" * 300)])
+    assert failure.value.hint == "check the path and its permissions"
+
+
 def test_a_row_without_end_is_refused_by_its_number(tmp_path, monkeypatch):
     for module in (csv_rows, csv_file):
         monkeypatch.setattr(module, "LONGEST_ROW", 1 << 20)
