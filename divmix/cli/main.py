@@ -60,7 +60,8 @@ class LazyGroup(click.Group):
             ctx.exit()
         if name not in COMMANDS:
             raise _unknown_command(name)
-        address_space.check()
+        if not {"-h", "--help"} & set(args):
+            address_space.check()
         return super().resolve_command(ctx, args)
 
     def main(
