@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pyarrow
@@ -14,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from divmix.kernels import chunks
 from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
 from tests.ugly import commands, made
 
@@ -174,6 +176,28 @@ def test_little_address_space_is_refused_before_anything_is_loaded(tmp_path):
     assert_two_lines(done.stderr)
     for told in (["--version"], ["fit", "--help"]):
         assert command(tmp_path, *told, preexec_fn=limit).returncode == 0
+
+
+@pytest.mark.parametrize("started", [0, 1])
+def test_threads_that_cannot_start_end_the_fit(tmp_path, monkeypatch, started):
+    table, start, count = write_csv(tmp_path / "table.csv", rows=4000), threading.Thread.start, 0
+    monkeypatch.setattr(chunks, "LEAST_WORK", 1 << 10)  # so that few rows are several chunks
+
+    def limited_start(thread):
+        nonlocal count
+        count += 1
+        if count > started:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    asked = (*FIT, table, "--exclude", "kind", "-o", tmp_path / "run", "--threads", 3 + started)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", limited_start)
+        code, _, err = commands.run(*asked)
+    assert count > started and code == 3 and "out of memory" in err
+    assert_two_lines(err)
+    assert os.listdir(tmp_path) == ["table.csv"]
+    assert commands.run(*asked)[0] == 0
 
 
 @pytest.mark.long
