@@ -228,6 +228,8 @@ def test_signals_at_any_moment(tmp_path, number, twice):
         for _ in range(1 + twice):
             process.send_signal(number)
         _, err = process.communicate(timeout=LIMIT)
+        if "init_import_site" in err:  # Python itself was not up yet
+            continue
         assert process.returncode in (0, -number, 128 + number), err
         assert "Traceback" not in err or process.returncode == -number, err
         assert {name for name in os.listdir(tmp_path) if name.startswith(".")} == set()
