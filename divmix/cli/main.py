@@ -16,7 +16,7 @@ import click
 from click.shell_completion import shell_complete
 
 from divmix import __version__
-from divmix.cli import exits, signals
+from divmix.cli import address_space, exits, signals
 from divmix.errors import UsageError
 
 COMMANDS = (
@@ -49,7 +49,8 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is meant. Raises UsageError that names the nearest one."""
+        """The command that is meant. Raises UsageError that names the nearest one, and InputError
+        where there is no room to load it."""
         name = args[0]
         if name == "help":
             name = args[1] if len(args) > 1 else "--help"
@@ -59,6 +60,8 @@ class LazyGroup(click.Group):
             ctx.exit()
         if name not in COMMANDS:
             raise _unknown_command(name)
+        if not {"-h", "--help"} & set(args):
+            address_space.check()
         return super().resolve_command(ctx, args)
 
     def main(

@@ -238,10 +238,11 @@ def _why_id(name: str, values: np.ndarray, span: float) -> str:
     if _ID_NAME.search(name):
         return "all different"
     # n draws from a range differ with the highest probability where each number is as likely.
-    log_no_repeat = math.lgamma(span + 1) - math.lgamma(span - n + 1) - n * math.log(span)
-    if span < 1e9 and log_no_repeat < math.log(LEVEL):
-        return "all different"
-    if span >= 1e9 and -n * (n - 1) / (2 * span) < math.log(LEVEL):
+    if span < 1e9:
+        log_no_repeat = math.lgamma(span + 1) - math.lgamma(span - n + 1) - n * math.log(span)
+    else:  # where those are differences of numbers too large for it
+        log_no_repeat = -n * (n - 1) / (2 * span)
+    if log_no_repeat < math.log(LEVEL):
         return "all different"
     steps = np.sign(np.diff(values.astype(np.float64)))
     if abs(steps.sum()) == n - 1 and math.log(2) - math.lgamma(n + 1) < math.log(LEVEL):

@@ -1,12 +1,10 @@
 """Whether there is memory for a graph of neighbours, before the work begins."""
 
-from pathlib import Path
-
 from divmix.encoders.neighbours import NEIGHBOURS
 from divmix.errors import InputError
+from divmix.memory import available
 
 BYTES_PER_EDGE = 90  # of the search and of the sparse matrices on the way to a symmetric graph
-GROUP = Path("/sys/fs/cgroup")
 
 
 def check_graph(name: str, rows: int, features: int, vectors: int) -> None:
@@ -21,34 +19,6 @@ def check_graph(name: str, rows: int, features: int, vectors: int) -> None:
             f"{_gigabytes(there)} are free",
             hint="fit on fewer rows, and label the others by predict",
         )
-
-
-def available() -> int | None:
-    """Bytes that this process may still take; None where the system does not tell."""
-    free = [number for number in (_of_machine(), _of_group()) if number is not None]
-    return min(free) if free else None
-
-
-def _of_machine() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvail"))
-    except (OSError, ValueError, StopIteration):
-        return None
-
-
-def _of_group() -> int | None:
-    """What the container's limit leaves, None where there is none."""
-    try:
-        limit, used = (int((GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        reclaimable = next(
-            int(line.split()[1])
-            for line in (GROUP / "memory.stat").read_text().splitlines()
-            if line.startswith("inactive_file")
-        )
-        return max(limit - used + reclaimable, 0)
-    except (OSError, ValueError, StopIteration):
-        return None
 
 
 def _gigabytes(number: float) -> str:

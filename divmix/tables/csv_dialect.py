@@ -11,7 +11,7 @@ from shlex import quote
 
 from divmix.errors import InputError
 from divmix.tables.schema import first_doubled
-from divmix.tables.text_stream import Aligned, Change, Edges, fixed_places
+from divmix.tables.text_stream import Aligned, Change, Edges, fixed_places, guessed_encoding
 
 # The order matters where several fit: `1,5;2,5` is two columns with a decimal comma.
 DELIMITERS = ("\t", ";", ",", "|")
@@ -20,6 +20,8 @@ DELIMITERS = ("\t", ";", ",", "|")
 NULLS = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "?")
 
 LINES_LOOKED_AT = 50
+
+MOST_COLUMNS = 100_000  # a first line of more separators is no header
 
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _DECIMAL = {
@@ -70,6 +72,7 @@ def detect_dialect(name: str, head: bytes, *, header: bool) -> Dialect:
     skipped, body, told, comment = _prologue(text)
     if not body.strip():
         raise InputError(f"{name} is empty", hint="it should hold a header line and rows")
+    _check_width(name, body, told)
     delimiter, aligned, edges = told or _delimiter(body), False, None
     if delimiter == "":
         aligned, edges = _set_by_blanks(body, header)
@@ -77,6 +80,8 @@ def detect_dialect(name: str, head: bytes, *, header: bool) -> Dialect:
     if aligned:
         body = Aligned(edges)(body.encode(), True).decode(errors="replace")
     first = [cell.strip() for cell in _first_row(name, body, delimiter)]
+    if header:
+        _check_letters(name, head, first, delimiter)
     decimal = _decimal_sign(body, delimiter, header)
     if not header:
         names = tuple(f"x{i + 1}" for i in range(len(first)))
@@ -223,6 +228,8 @@ _FOREIGN = {
     b"[": ("a JSON array, not one object a line", "jq -c .[] {name} | divmix fit -"),
     b"\xd0\xcf\x11\xe0": ("an Excel workbook", _WORKBOOK),
     b"SQLite format 3\0": ("a database", "export the table as CSV"),
+    b"BZh91AY&SY": ("compressed by bzip2", "bzip2 -dc {name} | divmix fit -"),
+    b"\xfd7zXZ\0": ("compressed by xz", "xz -dc {name} | divmix fit -"),
 }
 
 
@@ -249,12 +256,39 @@ def refuse_foreign(name: str, head: bytes) -> None:
         )
 
 
+def _check_width(name: str, text: str, told: str) -> None:
+    """Raise InputError for a first line of too many columns, before it is taken apart."""
+    line = text.partition("\n")[0]
+    columns = 1 + max(line.count(delimiter) for delimiter in (told and (told,)) or DELIMITERS)
+    if columns > MOST_COLUMNS:
+        raise InputError(
+            f"{name} has {columns:,} columns in its first line; {MOST_COLUMNS:,} are read",
+            hint="check that its lines end; of a table that is so wide, write rows as columns, or "
+            "a part of the columns",
+        )
+
+
+def _check_letters(name: str, head: bytes, first: list[str], delimiter: str) -> None:
+    """Raise InputError for names that are no UTF-8: rows would be read, and names be spoilt."""
+    if "\ufffd".encode() in head or not any("\ufffd" in cell for cell in first):
+        return
+    guess = guessed_encoding(head)
+    names = _first_row(name, _prologue(head.decode(guess, errors="replace"))[1], delimiter)
+    spoilt = next(place for place, cell in enumerate(first) if "\ufffd" in cell)
+    raise InputError(
+        f"{name}: the name of column {spoilt + 1} is not UTF-8",
+        hint=f"use --encoding {guess}, with which it reads '{names[spoilt].strip()}'",
+        fix={"encoding": guess},
+    )
+
+
 def _first_row(name: str, text: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter))
     except csv.Error as error:
         raise InputError(
-            f"{name} row 1: {error}", hint="look for a quote that is opened and never closed"
+            f"{name}: a name in its first line is longer than {csv.field_size_limit():,} characters",
+            hint="look for a quote that is opened and never closed",
         ) from error
 
 

@@ -13,7 +13,7 @@ from divmix.errors import InputError
 from divmix.tables import arrays
 from divmix.tables.csv_dialect import NULLS, detect_dialect
 from divmix.tables.csv_kinds import FALSE, TRUE, Kind, kind_of, kind_of_text, needs_a_look
-from divmix.tables.csv_rows import RowCutter
+from divmix.tables.csv_rows import LONGEST_ROW, RowCutter, RowTooLong
 from divmix.tables.number_text import Spelling, spelling_of
 from divmix.tables.schema import AS_WRITTEN, is_text
 from divmix.tables.sources import Source
@@ -29,6 +29,7 @@ from divmix.tables.text_stream import (
 # What is looked at to tell the dialect and the kinds of columns, and what one thread parses.
 BLOCK = 1 << 20
 LARGEST_BLOCK = 1 << 28
+LONGEST_FIRST_LINE = LARGEST_BLOCK // 16
 
 # Blocks that are parsed side by side.
 BLOCKS_AT_ONCE = 8
@@ -58,9 +59,9 @@ class CsvFile:
             head = self._head()
             self._newline = b"\n" if b"\n" in head else b"\r"
             self._dialect = detect_dialect(self.name, head, header=header)
+            self._cutter = RowCutter(self._dialect.delimiter, self._newline)
             head = _changed(head, self._dialect.changes())
             kinds = self._kinds(head)
-        self._cutter = RowCutter(self._dialect.delimiter, self._newline)
         self._spellings = {
             name: kind.spelling
             for name, kind in kinds.items()
@@ -140,8 +141,14 @@ class CsvFile:
             done, is_start = 0, True
             pieces = self._cutter.pieces(stream, BLOCKS_AT_ONCE * self._block)
             while True:
-                with self._errors_told():
-                    piece = next(pieces, None)
+                try:
+                    with self._errors_told():
+                        piece = next(pieces, None)
+                except RowTooLong as error:
+                    raise InputError(
+                        f"{self.name} row {done + 1:,} is longer than {LONGEST_ROW:,} bytes",
+                        hint="look for a quote that is opened and never closed",
+                    ) from error
                 if piece is None:
                     return
                 table = self._parse(piece, schema, done, is_start, as_written)
@@ -202,24 +209,18 @@ class CsvFile:
             return read(pa.BufferReader(piece), parse_options=self._parse_options())
         except pa.ArrowInvalid as error:
             ragged: list[csv.InvalidRow] = []
-
-            def remember(row: csv.InvalidRow) -> str:
-                ragged.append(row)
-                return "skip"
-
-            options = self._parse_options()
-            options.invalid_row_handler = remember
             with suppress(pa.ArrowInvalid):
-                read(pa.BufferReader(_in_utf8(piece)), parse_options=options)
+                read(pa.BufferReader(_in_utf8(piece)), parse_options=self._parse_options(ragged))
             if not ragged:
                 raise self._unreadable(error) from error
             row = ragged[0]
             hint = "correct the row; cells that hold separators need quotes"
             if row.text.startswith("#"):
                 hint = f"take comments out: grep -v '^#' {self.name} | divmix fit -"
+            cells = "1 cell" if row.actual_columns == 1 else f"{row.actual_columns} cells"
             raise InputError(
-                f"{self.name} row {first_line + row.number:,}: {row.actual_columns} cells where "
-                f"the table has {row.expected_columns} columns",
+                f"{self.name} row {first_line + row.number:,}: {cells} where the table has "
+                f"{row.expected_columns} columns",
                 hint=hint,
             ) from error
 
@@ -295,11 +296,12 @@ class CsvFile:
         while True:
             head = self._recoded_head(self._block)
             start = head[: self._block // 16]
-            if self._whole or b"\n" in start or b"\r" in start:
+            short = self._whole and len(head) <= LONGEST_FIRST_LINE
+            if short or b"\n" in start or b"\r" in start:
                 return head
             if self._block >= LARGEST_BLOCK:
                 raise InputError(
-                    f"{self.name} has no line end in its first {len(head):,} bytes",
+                    f"{self.name} has no line end in its first {LONGEST_FIRST_LINE:,} bytes",
                     hint="check that it is a CSV file",
                 )
             self._block *= 16
@@ -333,8 +335,15 @@ class CsvFile:
         # A header alone, without a line end, is more than Arrow can read.
         piece = head + self._newline
         piece = _in_utf8(piece)
-        sample = self._sample(piece, None)
-        self._is_empty = self._whole and sample.num_rows == 0
+        open_row = self._cutter.row_of_open_quote(piece)
+        if open_row == 0 and self._dialect.header:
+            raise InputError(
+                f"{self.name}: a quote in its first line is opened and never closed",
+                hint="close the quote, or double it where it is meant",
+            )
+        ragged: list[csv.InvalidRow] = []
+        sample = self._sample(piece, None, ragged)
+        self._is_empty = self._whole and not (sample.num_rows or ragged or open_row is not None)
         self._row_bytes = max(1.0, len(head) / max(sample.num_rows, 1))
         kinds = {name: Kind(sample.column(name).type) for name in sample.column_names}
         open_ones = [name for name, kind in kinds.items() if needs_a_look(kind.type)]
@@ -345,12 +354,18 @@ class CsvFile:
                 kinds[name] = kind_of(kinds[name].type, texts, self._dialect.decimal)
         return kinds
 
-    def _sample(self, piece: bytes, types: Mapping[str, pa.DataType] | None) -> pa.Table:
-        """The rows of a piece at the start; types None leaves them to Arrow."""
+    def _sample(
+        self,
+        piece: bytes,
+        types: Mapping[str, pa.DataType] | None,
+        ragged: list[csv.InvalidRow] | None = None,
+    ) -> pa.Table:
+        """The rows of a piece at the start; types None leaves them to Arrow. Rows of other widths
+        are passed over, and added to `ragged`."""
         return csv.read_csv(
             pa.BufferReader(piece),
             read_options=self._read_options(True, block_size=len(piece), use_threads=False),
-            parse_options=self._parse_options(skip_ragged=True),
+            parse_options=self._parse_options(ragged if ragged is not None else []),
             convert_options=self._convert_options(types),
         )
 
@@ -367,12 +382,12 @@ class CsvFile:
             column_names=self._dialect.names, **{"block_size": self._block, **skipped, **options}
         )
 
-    def _parse_options(self, *, skip_ragged: bool = False) -> csv.ParseOptions:
-        return csv.ParseOptions(
-            delimiter=self._dialect.delimiter,
-            newlines_in_values=True,
-            invalid_row_handler=(lambda row: "skip") if skip_ragged else None,
-        )
+    def _parse_options(self, ragged: list[csv.InvalidRow] | None = None) -> csv.ParseOptions:
+        """Rows of other widths go to `ragged`, where it is given, and are else an error."""
+        options = csv.ParseOptions(delimiter=self._dialect.delimiter, newlines_in_values=True)
+        if ragged is not None:
+            options.invalid_row_handler = partial(_put_aside, ragged)
+        return options
 
     def _convert_options(
         self, types: Mapping[str, pa.DataType] | None, *, nulls: bool = True
@@ -404,6 +419,11 @@ class CsvFile:
             f"{self.name} cannot be read: {str(error).splitlines()[0]}",
             hint="check that the file is complete, and text in UTF-8",
         )
+
+
+def _put_aside(ragged: list[csv.InvalidRow], row: csv.InvalidRow) -> str:
+    ragged.append(row)
+    return "skip"
 
 
 def _changed(head: bytes, changes: list[Change], *, final: bool = True) -> bytes:

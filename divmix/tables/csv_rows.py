@@ -8,6 +8,10 @@ from collections.abc import Iterator
 LONGEST_ROW = 1 << 26  # bytes; a row of MNIST has 3,000
 
 
+class RowTooLong(Exception):
+    """A row has no end in LONGEST_ROW bytes."""
+
+
 class RowCutter:
     """Cuts the bytes of a CSV file with this separator and line end at ends of rows."""
 
@@ -20,15 +24,15 @@ class RowCutter:
         self._quoted = re.compile(start + rb'"(?:[^"]++|"")*+(?P<close>"|\Z)')
 
     def pieces(self, stream: io.RawIOBase, size: int) -> Iterator[bytes]:
-        """The stream in pieces of about `size` bytes; only the last can end within a row."""
+        """The stream in pieces of about `size` bytes; only the last can end within a row.
+
+        Raises RowTooLong.
+        """
         rest = b""
         while chunk := stream.read(size):
             piece = rest + chunk
             if len(rest) > LONGEST_ROW:
-                raise ValueError(
-                    f"a row is longer than {LONGEST_ROW:,} bytes; a quote may be opened and never "
-                    "closed"
-                )
+                raise RowTooLong
             end = self._last_row_end(piece)
             rest = piece[end:]
             if end:

@@ -43,6 +43,8 @@ class JsonLinesFile:
         head = source.head(BLOCK)
         if len(head) == BLOCK:
             head = head[: head.rfind(b"\n") + 1]
+        if not head:
+            raise self._too_long()
         options = json.ReadOptions(block_size=BLOCK, use_threads=False)
         try:
             sample = json.read_json(pa.BufferReader(head), read_options=options)
@@ -73,6 +75,8 @@ class JsonLinesFile:
             rest = b""
             while chunk := stream.read(BLOCK):
                 lines, end, rest = (rest + chunk).rpartition(b"\n")
+                if len(rest) > BLOCK:
+                    raise self._too_long()
                 if lines:
                     yield from self._parsed(lines + end, options, reading, schema, as_written)
             if rest.strip():
@@ -91,6 +95,12 @@ class JsonLinesFile:
                 yield cast(_texts_as_text(batch, schema), schema, as_written)
         except pa.ArrowInvalid as error:
             raise self._unreadable(error) from error
+
+    def _too_long(self) -> InputError:
+        return InputError(
+            f"{self.name}: a line is longer than {BLOCK:,} bytes",
+            hint="one object a line; what is so long is no value to fit",
+        )
 
     def _unreadable(self, error: Exception) -> InputError:
         return InputError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from divmix import memory
 from divmix.errors import InputError
 from divmix.settings import TableSettings
 from divmix.tables.batches import BATCH_ROWS
@@ -25,6 +26,8 @@ from divmix.tables.number_text import Spelling
 from divmix.tables.partitions import PartitionedFile, number_keys
 from divmix.tables.schema import is_number, unknown_column
 from divmix.tables.sources import Source, expand
+
+LOOK_EVERY = 1 << 28  # bytes read into memory between two looks at how much is free
 
 PlainFile = CsvFile | JsonLinesFile | ParquetFile | ArrowFile
 TableFile = PlainFile | PartitionedFile
@@ -199,10 +202,26 @@ class TableReader:
 
     def read(self, as_written: Collection[str] = ()) -> pa.Table:
         """The whole table, with columns `as_written` as `batches` has them. Raises InputError."""
-        batches = self._as_stored(BATCH_ROWS, as_written)
+        batches = self._while_there_is_room(self._as_stored(BATCH_ROWS, as_written))
         if as_written:
             return pa.Table.from_batches(batches)
         return pa.Table.from_batches(batches, schema=self.schema)
+
+    def _while_there_is_room(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The batches. Raises InputError before they, or what a pipe goes on to bring, take the
+        last of the memory."""
+        rows = unseen = 0
+        for batch in batches:
+            rows, unseen = rows + batch.num_rows, unseen + batch.nbytes
+            if unseen > LOOK_EVERY:
+                unseen, free = 0, memory.available()
+                if free is not None and free < 2 * LOOK_EVERY:
+                    raise InputError(
+                        f"{self._files[0].name} does not fit into memory: {rows:,} rows were read, "
+                        f"and {free / 1e9:.3g} GB are free",
+                        hint="name fewer --columns, or a part of the rows",
+                    )
+            yield batch
 
     def locate(self, row: int) -> str:
         """Name a row of the table, counted from 0, in its file: 'b.csv row 12', counted from 1."""

@@ -52,9 +52,9 @@ class Source:
     """
 
     def __init__(self, path: str | Path, partition: Mapping[str, str] | None = None) -> None:
-        is_input = str(path) == STANDARD_INPUT
-        self.is_stream = is_input or _is_pipe(path)
-        self.name = "standard input" if is_input else str(path)
+        self.is_input = str(path) == STANDARD_INPUT
+        self.is_stream = self.is_input or _is_pipe(path)
+        self.name = "standard input" if self.is_input else str(path)
         self.partition = dict(partition or {})
         self._path = path
         self._digest = hashlib.sha256()
@@ -66,7 +66,7 @@ class Source:
         if not self.is_stream:
             return _decompressed(_Replay(self._open_file()))
         if self._stream is None:
-            stream = sys.stdin.buffer if str(self._path) == STANDARD_INPUT else self._open_file()
+            stream = sys.stdin.buffer if self.is_input else self._open_file()
             self._stream = _decompressed(_Replay(_Counted(stream, self)))
         return self._stream
 
@@ -147,13 +147,13 @@ def expand(sources: Sequence[str | Path]) -> list[Source]:
             found.append(Source(source))
             continue
         for path in _fitting(source):
-            found.extend(_tables_of(Path(path)) if Path(path).is_dir() else [Source(path)])
+            found.extend(_tables_of(Path(path)) if os.path.isdir(path) else [Source(path)])
     return found
 
 
 def _fitting(source: str | Path) -> list[str | Path]:
     """What a pattern stands for, sorted; anything else stands for itself."""
-    if Path(source).exists() or not glob.has_magic(str(source)):
+    if os.path.exists(source) or not glob.has_magic(str(source)):
         return [source]
     paths: list[str | Path] = sorted(glob.glob(str(source), recursive=True))
     if not paths:
@@ -243,7 +243,7 @@ class _Replay(io.RawIOBase):
 
 
 class _Counted:
-    """Standard input on its way through the digest. Closing it leaves the descriptor open."""
+    """A pipe on its way through the digest. Standard input, which others may use, stays open."""
 
     def __init__(self, stream: BinaryIO, source: Source) -> None:
         self._stream = stream
@@ -255,4 +255,5 @@ class _Counted:
         return chunk
 
     def close(self) -> None:
-        pass
+        if not self._source.is_input:
+            self._stream.close()

@@ -71,8 +71,9 @@ def read_document(folder: Path) -> dict[str, Any]:
         if not isinstance(document, dict) or "command" not in document:
             raise ValueError("it tells no command")
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ModelFileError(
-            f"{folder} is no run folder, or its run.json is damaged: {error}",
+            f"{folder} is no run folder, or its run.json is damaged: {why}",
             hint="give the folder that divmix fit -o, divmix cut -o or divmix detect --run wrote",
         ) from error
     return document

@@ -1,12 +1,13 @@
 """What a fit found, as the document of run.json."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 import divmix
 from divmix.choosing.bootstrap import FOUND, INTERVAL, Resamples, interval
-from divmix.design.columns import NumericColumn
+from divmix.design.columns import CategoricalColumn, NumericColumn
 from divmix.design.design import Design
 from divmix.design.roles import Role, left_out
 from divmix.families import CommonNumbers
@@ -71,19 +72,21 @@ def run_document(
 def columns(fit: "Fit") -> dict[str, list[str]]:
     """What went into the fit and what was left out unasked, each with a word on it."""
     design = fit.mixture.design.preprocessing
-    logged = {c.name for c in design.columns if isinstance(c, NumericColumn) and c.log}
+    told = {c.name: "log" for c in design.columns if isinstance(c, NumericColumn) and c.log}
+    for column in design.columns:
+        if isinstance(column, CategoricalColumn):
+            told[column.name] = f"{len(column.categories):,} categories"
     return {
-        "used": [_used(role, role.name in logged) for role in fit.roles if role.used],
+        "used": [_used(role, told) for role in fit.roles if role.used],
         "left_out": [role.told() for role in left_out(fit.roles)],
     }
 
 
-def _used(role: Role, logged: bool) -> str:
+def _used(role: Role, told: Mapping[str, str]) -> str:
     """`age`, `income (log)`, `country (5 categories)`, `active (yes/no)`."""
-    told = "log" if logged else "" if role.role == "number" else role.role
-    if role.kind == "categorical" and role.role != "yes/no":
-        told = f"{role.values:,} categories"
-    return f"{role.name} ({told})" if told else role.name
+    of_design = told.get(role.name) if role.role != "yes/no" else None
+    word = of_design or ("" if role.role == "number" else role.role)
+    return f"{role.name} ({word})" if word else role.name
 
 
 def result(fit: "Fit") -> dict[str, Any]:

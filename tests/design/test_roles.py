@@ -64,6 +64,8 @@ def test_whole_numbers_that_all_differ_are_left_out_by_their_name(name):
         np.arange(5),
         np.arange(N) + 0.5,
         np.array([1.0, np.nan, 3.0, 4.0]),
+        numbers().normal(0, 1e306, N),
+        np.array([1e308, -1e308, 3.0, 4e307]),
     ],
 )
 def test_quantities_stay_numbers(values):

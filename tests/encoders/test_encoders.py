@@ -264,17 +264,6 @@ def test_memory_that_runs_out_while_learning_is_told(monkeypatch):
         learn("spectral:3", DIGITS.data[:300], learning())
 
 
-def test_free_memory_is_that_of_machine_or_container(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "GROUP", tmp_path)
-    alone = memory.available()
-    assert alone is None or alone > 10_000_000
-    for name, text in (("max", "9000"), ("current", "5000"), ("stat", "inactive_file 500\n")):
-        (tmp_path / f"memory.{name}").write_text(text)
-    assert memory.available() == 4500
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory._of_group() is None
-
-
 @pytest.mark.parametrize(
     "chain, module, extra", [("umap:2", "umap", "manifold"), ("autoencoder:2", "torch", "deep")]
 )

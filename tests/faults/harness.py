@@ -1,9 +1,10 @@
 """Commands whose n-th operation on files fails, or is a SIGKILL.
 
 One process, `python -m tests.faults.harness FOLDER`, loads the program once; each line on its
-standard input is a try, made by a forked child: a JSON list of the arguments of a command, n, and
-the error number (0 for a SIGKILL). It answers with the exit code and how many operations there were.
-Operations on files elsewhere, such as imports, are not counted.
+standard input is a try, made by a forked child: a JSON list of the arguments of a command, n, the
+error number (0 for a SIGKILL), and after how many seconds the child is killed, if at all. It answers
+with the exit code and how many operations there were. Operations on files elsewhere, such as imports,
+are not counted.
 """
 
 import builtins
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +88,7 @@ class Faults:
         return binary if "b" in mode else io.TextIOWrapper(binary, *args, **kwargs)
 
 
-def attempt(folder, arguments, n, fault):
+def attempt(folder, arguments, n, fault, seconds):
     """Exit code, operations and stderr of a command in a child of this process."""
     from divmix.cli.main import cli
 
@@ -101,6 +103,9 @@ def attempt(folder, arguments, n, fault):
             except SystemExit as left:
                 sys.stderr.flush()
                 os._exit(left.code or 0)
+        if seconds is not None:
+            time.sleep(seconds)
+            os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         operations = int(os.pread(told.fileno(), 9, 0) or 0)
         err.seek(0)
@@ -141,11 +146,10 @@ class Server:
             text=True,
         )
 
-    def run(self, arguments, n=0, fault=errno.EIO):
+    def run(self, arguments, n=0, fault=errno.EIO, seconds=None):
         """Exit code (negative for a signal), operations and stderr."""
-        print(
-            json.dumps([list(map(str, arguments)), n, fault]), file=self.process.stdin, flush=True
-        )
+        asked = json.dumps([list(map(str, arguments)), n, fault, seconds])
+        print(asked, file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
     def close(self):

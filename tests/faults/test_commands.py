@@ -2,18 +2,15 @@
 
 import errno
 import hashlib
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.cli.helpers import ROOT, assert_two_lines, write_csv
+from tests.cli.helpers import assert_two_lines, write_csv
 from tests.faults.harness import Server
 
 FIT = ("fit", "table.csv", "-k", 2, "--method", "em", "--max-iter", 3, "--threads", 1)
@@ -117,24 +114,34 @@ def test_every_operation_of_every_command(place, name, fault):
     print(f"{name}: {tries(place, name, fault, lambda count: range(1, count + 1))} operations")
 
 
-@pytest.mark.long
-def test_kills_at_random_moments_and_the_retry_of_a_killed_job(place):
-    folder, _ = place
-    dice, killed = random.Random(1), 0
-    arguments = [sys.executable, "-m", "divmix", *map(str, COMMANDS["fit"])]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def kills(place, count):
+    """How many of `count` fits a SIGKILL at a random moment ends; each fourth is tried again."""
+    folder, server = place
+    dice, killed, command = random.Random(1), 0, COMMANDS["fit"]
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    assert server.run(command)[0] == 0
     started = time.monotonic()
-    subprocess.run(arguments, cwd=folder, env=environment, check=True)
+    assert server.run(command)[0] == 0
     length = time.monotonic() - started
-    clean = set(os.listdir(folder))
-    for n in range(200):
-        process = subprocess.Popen(arguments, cwd=folder, env=environment, stderr=subprocess.PIPE)
-        time.sleep(dice.uniform(0.3, 1.1) * length)
-        process.kill()
-        killed += process.wait() == -signal.SIGKILL
-        process.stderr.close()
-        assert json.loads((folder / "out" / "run.json").read_text())["command"] == "fit"
+    clean, new = set(os.listdir(folder)), outputs(folder)
+    for n in range(count):
+        if outputs(folder) == new:
+            mark_as_old(folder)
+            old = outputs(folder)
+        code, _, err = server.run(command, seconds=dice.uniform(0, 1.1) * length)
+        assert code in (0, -signal.SIGKILL), err
+        killed += code != 0
+        assert outputs(folder) in (old, new), n
         if n % 4 == 0:
-            subprocess.run(arguments, cwd=folder, env=environment, check=True)
-            assert set(os.listdir(folder)) == clean
-    print(f"{killed} of 200 were killed in time; 50 retries succeeded")
+            assert server.run(command)[0] == 0
+            assert set(os.listdir(folder)) == clean and outputs(folder) == new
+    return killed
+
+
+def test_kills_at_random_moments_and_the_retry_of_a_killed_job(place):
+    assert kills(place, 8) > 0
+
+
+@pytest.mark.long
+def test_two_hundred_kills_at_random_moments(place):
+    print(f"{kills(place, 200)} of 200 were killed in time; 50 retries succeeded")

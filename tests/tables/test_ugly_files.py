@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from divmix.errors import InputError
+from divmix.tables import csv_file, csv_rows
 from divmix.tables.reading import open_table
 
 NUMBERS = "".join(f"{i},{i / 7}\n" for i in range(30_000))
@@ -18,11 +19,11 @@ UGLY = {
     "blank lines only": (b"\n\n", "ugly.csv is empty"),
     "header only": (b"a,b\n", "ugly.csv has columns but no rows"),
     "header without line end": (b"a,b", "ugly.csv has columns but no rows"),
-    "short row": (b"a,b\n1,2\n3\n", "ugly.csv row 2: 1 cells where the table has 2 columns"),
+    "short row": (b"a,b\n1,2\n3\n", "ugly.csv row 2: 1 cell where the table has 2 columns"),
     "long row": (b"a,b\n1,2\n3,4,5\n", "ugly.csv row 2: 3 cells where the table has 2 columns"),
     "short row, late": (
         f"a,b\n{NUMBERS * 4}1\n".encode(),
-        "ugly.csv row 120,001: 1 cells where the table has 2 columns",
+        "ugly.csv row 120,001: 1 cell where the table has 2 columns",
     ),
     "doubled name": (b"a,b,a\n1,2,3\n", "ugly.csv: two columns are called 'a'"),
     "nameless column": (b"a,,c\n1,2,3\n", "ugly.csv: column 2 of 3 has no name"),
@@ -62,7 +63,45 @@ UGLY = {
         "ugly.csv cannot be read: Truncated compressed stream",
     ),
     "gzip of nothing": (gzip.compress(b""), "ugly.csv is empty"),
+    "bzip2": (b"BZh91AY&SY\x93", "ugly.csv is compressed by bzip2"),
+    "short rows only": (b"a,b\n1\n2\n", "ugly.csv row 1: 1 cell where the table has 2 columns"),
+    "an open quote": (b'a,b\n"1,2\n3,4\n', "ugly.csv row 1: a quote is opened and never closed"),
+    "an open quote among names": (
+        b'"a,b\n1,2\n',
+        "ugly.csv: a quote in its first line is opened and never closed",
+    ),
+    "a name without end": (
+        b'a,"' + b"b\n" * 100_000,
+        "ugly.csv: a name in its first line is longer than 131,072 characters",
+    ),
+    "a name in latin-1": (
+        "a,größe\n1,2\n".encode("latin-1"),
+        "ugly.csv: the name of column 2 is not UTF-8",
+    ),
+    "too many columns": (
+        b"a," * 100_000 + b"b\n1\n",
+        "ugly.csv has 100,001 columns in its first line; 100,000 are read",
+    ),
+    "no line end": (b"a,b;" * 5_000_000, "ugly.csv has no line end in its first 16,777,216 bytes"),
+    "a JSON line without end": (
+        b'{"a": "' + b"x" * (1 << 24),
+        "ugly.csv: a line is longer than 16,777,216 bytes",
+    ),
 }
+
+
+def test_a_name_longer_than_names_can_be_is_no_fault_of_the_disk(tmp_path):
+    with pytest.raises(InputError, match="File name too long") as failure:
+        open_table([tmp_path / ("x" * 300)])
+    assert failure.value.hint == "check the path and its permissions"
+
+
+def test_a_row_without_end_is_refused_by_its_number(tmp_path, monkeypatch):
+    for module in (csv_rows, csv_file):
+        monkeypatch.setattr(module, "LONGEST_ROW", 1 << 20)
+    (tmp_path / "t.csv").write_bytes(b'a,b\n1,2\n1,"' + b"x\n" * 10_000_000)
+    with pytest.raises(InputError, match="row 2 is longer than 1,048,576 bytes"):
+        open_table([tmp_path / "t.csv"]).read()
 
 
 @pytest.mark.parametrize("case", UGLY)

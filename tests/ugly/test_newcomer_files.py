@@ -98,7 +98,7 @@ NO_TABLE = {
     "a JSON array": (b'[{"a": 1}, {"a": 2}]', " is a JSON array", "jq -c .[]"),
     "comments between rows": (
         f"a,b\n{ROWS}# the rest\n5,6\n".encode(),
-        " row 4: 1 cells where the table has 2 columns",
+        " row 4: 1 cell where the table has 2 columns",
         "grep -v '^#'",
     ),
 }  # fmt: skip
