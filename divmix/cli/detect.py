@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from divmix.cli import exits, options
+from divmix.cli.completion import FILE
 from divmix.cli.signals import GracefulStop
 from divmix.settings import DetectSettings, DetectTableSettings
 
@@ -16,15 +17,17 @@ from divmix.settings import DetectSettings, DetectTableSettings
     short_help="Find the rows unlike the others.",
     example="divmix detect sample_data/wine.csv --exclude class -o scores.csv",
 )
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1, required=True, type=FILE)
 @click.option(
     "--score",
     multiple=True,
+    type=FILE,
     metavar="NEW",
     help="The table to score, where it is not DATA itself; may be given several times.",
 )
 @click.option(
     "--model",
+    type=FILE,
     metavar="MODEL",
     help="Score DATA by a model that detect --run has written; nothing is fitted.",
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from divmix.cli import method_options, options
+from divmix.cli.completion import FILE
 from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
 from divmix.errors import UsageError
@@ -34,7 +35,7 @@ from divmix.settings import TableSettings
         "as_json",
     ),
 )
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1, required=True, type=FILE)
 @click.option(
     "-o",
     "--output",
@@ -58,6 +59,7 @@ from divmix.settings import TableSettings
 )
 @click.option(
     "--labels",
+    type=FILE,
     metavar="FILE",
     help="Also write all columns of DATA with the cluster of each row and its probability; - is "
     "stdout.",

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from divmix import settings
+from divmix.cli.completion import COLUMN, FILE, ColumnName
 
 if TYPE_CHECKING:
     from divmix.workflows.beside import Beside
@@ -107,6 +109,14 @@ class SettingOption(click.Option):
     def value_from_envvar(self, ctx: click.Context) -> Any:
         # As typed: Click would split a list of names at its blanks.
         return self.resolve_envvar_value(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        rules = self.setting.metadata
+        if rules["metavar"] in ("A,B", "COL"):
+            names = ColumnName(many=rules["metavar"] == "A,B")
+            return names.shell_complete(ctx, self, incomplete)
+        words = rules["choices"] or ()
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
     def _convert(self, value: Any, ctx: click.Context) -> Any:
         label = as_written(ctx, {self.name: value}, source_of(ctx, self.name))
@@ -222,6 +232,7 @@ csv_safe = click.option(
 moved_data = click.option(
     "--data",
     multiple=True,
+    type=FILE,
     metavar="FILE",
     help="The table of the run, where it has moved; can be given several times.",
 )
@@ -243,12 +254,17 @@ def beside(command: Callable) -> Callable:
     """--keep, --id and --digits of the commands that write a line for each row of a table."""
     keep = click.option(
         "--keep",
+        type=ColumnName(many=True, words=("all",)),
         metavar="all|A,B",
         default="",
         help="Columns of DATA to write beside the results, as they stand there.",
     )
     label = click.option(
-        "--id", "id_column", metavar="COL", help="Label rows by this column, not by their number."
+        "--id",
+        "id_column",
+        type=COLUMN,
+        metavar="COL",
+        help="Label rows by this column, not by their number.",
     )
     digits = click.option(
         "--digits",
@@ -283,6 +299,7 @@ def table_output(default: str | None) -> Callable:
     return click.option(
         "-o",
         "--output",
+        type=FILE,
         default=default,
         required=default is None,
         metavar="FILE",

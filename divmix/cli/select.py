@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 from divmix.cli.signals import GracefulStop
 from divmix.settings import DiversifiedSettings, TableSettings
 
@@ -36,7 +37,7 @@ class Range(click.ParamType):
     short_help="Compare numbers of clusters.",
     example="divmix select sample_data/wine.csv -k 2:8 --exclude class",
 )
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1, required=True, type=FILE)
 @click.option(
     "-k",
     "--clusters",
