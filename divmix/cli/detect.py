@@ -6,6 +6,7 @@ import click
 
 from divmix.cli import exits, options
 from divmix.cli.completion import FILE
+from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
 from divmix.settings import DetectSettings, DetectTableSettings
 
@@ -49,6 +50,7 @@ from divmix.settings import DetectSettings, DetectTableSettings
 @options.as_json
 @options.quiet
 @options.verbose
+@config_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -68,6 +70,7 @@ def command(
     as_json: bool,
     quiet: bool,
     verbose: bool,
+    config: Path | None,
     **values: object,
 ) -> None:
     """Score, p-value, flag and reason for each row, by a density of DATA.

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
@@ -53,6 +54,16 @@ class Command(click.Command):
                 help="Show the traceback of an error.",
             )
         )
+        self.params.append(
+            click.Option(
+                ["--envlist"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_list_environment,
+                help="List the environment variables that set these options, and which are set.",
+            )
+        )
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         more = "".join(f"         {line}\n" for line in self.more)
@@ -78,6 +89,22 @@ class Command(click.Command):
 def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         ctx.meta["divmix.debug"] = True
+
+
+def _list_environment(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Callback of --envlist: a line for each option that a variable can set, and no more."""
+    if not value:
+        return
+    records = []
+    for own in ctx.command.params:
+        if isinstance(own, click.Option) and own.name and not own.is_eager:
+            name = f"{ctx.auto_envvar_prefix}_{own.name.upper()}"
+            now = f"  [now {os.environ[name]}]" if name in os.environ else ""
+            records.append((name, max(own.opts, key=len) + now))
+    width = max(len(name) for name, _ in records) + 2 if records else 0
+    for name, told in records:
+        click.echo(f"{name:<{width}}{told}")
+    ctx.exit()
 
 
 class SettingOption(click.Option):
@@ -128,14 +155,16 @@ def as_written(
 ) -> str | None:
     """Settings as they stand in the environment or the config file; None for the command line.
 
-    `DIVMIX_FIT_ALPHA=0.5`; `my.json: "alpha": 0.5, "step": 1`.
+    `DIVMIX_FIT_ALPHA=0.5`; `my.json: "alpha": 0.5, "step": 1`; `my.toml: alpha = 0.5, step = 1`.
     """
     if source is ParameterSource.ENVIRONMENT:
         prefix = ctx.auto_envvar_prefix
         return " ".join(f"{prefix}_{name.upper()}={value}" for name, value in values.items())
     if source is ParameterSource.DEFAULT_MAP:
-        settled = (f'"{name}": {json.dumps(value)}' for name, value in values.items())
-        return f"{ctx.params.get('config')}: {', '.join(settled)}"
+        path = ctx.params["config"]
+        form = "{} = {}" if path.suffix == ".toml" else '"{}": {}'
+        settled = (form.format(name, json.dumps(value)) for name, value in values.items())
+        return f"{path}: {', '.join(settled)}"
     return None
 
 

@@ -1,12 +1,14 @@
 """`divmix select`: how many clusters a table has."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from divmix.cli import options
 from divmix.cli.completion import FILE
+from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
 from divmix.settings import DiversifiedSettings, TableSettings
 
@@ -52,6 +54,7 @@ class Range(click.ParamType):
 @options.as_json
 @options.quiet
 @options.verbose
+@config_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -62,6 +65,7 @@ def command(
     as_json: bool,
     quiet: bool,
     verbose: bool,
+    config: Path | None,
     **values: object,
 ) -> None:
     """One line for each number of clusters of DATA, the choice by BIC marked.
