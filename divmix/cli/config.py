@@ -56,6 +56,7 @@ def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any
         ctx.meta[FORMER] = former
     values = {str(name).replace("-", "_"): value for name, value in values.items()}
     known = {param.name for param in ctx.command.params if isinstance(param, SettingOption)}
+    known |= {param.name for param in ctx.command.params if param.name == "clusters"}
     for name in values:
         if name not in known | {"data"}:
             unknown = unknown_setting(name, known)

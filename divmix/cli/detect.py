@@ -101,6 +101,7 @@ def command(
             overwrite=force,
             beside=options.beside_of(keep, id_column, digits),
             to=to,
+            origins=options.origins(ctx, DetectSettings, DetectTableSettings),
             csv_safe=csv_safe,
             progress=progress,
             should_stop=should_stop,

@@ -232,15 +232,13 @@ def setting_options(
 
 
 def collect(ctx: click.Context, owner: type, **given: Any) -> Any:
-    """The settings of one dataclass from the options of this command, and those `given`."""
-    return owner(
-        **given,
-        **{
-            setting.name: ctx.params[setting.name]
-            for setting in fields(owner)
-            if setting.name in ctx.params
-        },
-    )
+    """The settings of one dataclass from the options of this command, but those `given`."""
+    own = {
+        setting.name: ctx.params[setting.name]
+        for setting in fields(owner)
+        if setting.name in ctx.params
+    }
+    return owner(**own | given)
 
 
 def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
@@ -249,6 +247,7 @@ def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
         setting.name: ORIGINS[source_of(ctx, setting.name)]
         for owner in owners
         for setting in fields(owner)
+        if setting.name in ctx.params
     }
 
 

@@ -10,7 +10,7 @@ from divmix.cli import options
 from divmix.cli.completion import FILE
 from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
-from divmix.settings import DiversifiedSettings, TableSettings
+from divmix.settings import SELECT_SETTINGS, DiversifiedSettings, TableSettings
 
 
 class Range(click.ParamType):
@@ -31,7 +31,7 @@ class Range(click.ParamType):
 @options.setting_options(
     DiversifiedSettings,
     TableSettings,
-    only={DiversifiedSettings: ("family", "covariance", "bootstrap", "seed", "threads")},
+    only={DiversifiedSettings: SELECT_SETTINGS},
 )
 @click.command(
     "select",
@@ -43,13 +43,18 @@ class Range(click.ParamType):
 @click.option(
     "-k",
     "--clusters",
-    "ks",
     type=Range(),
     default="2:20",
     metavar="N:M",
     help="Fewest and most clusters to look at.  [default: 2:20]",
 )
 @options.table_output("-")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write a run folder, of which divmix report makes a page.",
+)
 @options.force
 @options.as_json
 @options.quiet
@@ -59,8 +64,9 @@ class Range(click.ParamType):
 def command(
     ctx: click.Context,
     data: tuple[str, ...],
-    ks: tuple[int, int],
+    clusters: tuple[int, int],
     output: str,
+    run: Path | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -87,10 +93,12 @@ def command(
     ):
         document = run_select(
             data,
-            *ks,
+            *clusters,
             options.collect(ctx, DiversifiedSettings, clusters="auto"),
             options.collect(ctx, TableSettings),
             written,
+            run=run,
+            origins=options.origins(ctx, DiversifiedSettings, TableSettings),
             overwrite=force,
             progress=progress,
             should_stop=should_stop,
@@ -101,5 +109,8 @@ def command(
         return
     if as_json or for_the_eye:
         show.show(document, as_json)
-    if written is not None and options.looked_at(quiet, verbose):
-        show.print_written(written, len(document["rows"]))
+    if options.looked_at(quiet, verbose):
+        if written is not None:
+            show.print_written(written, len(document["rows"]))
+        if run is not None:
+            show.print_written(f"{run}/", len(document["rows"]))

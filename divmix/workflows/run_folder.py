@@ -36,6 +36,8 @@ NAMES = (
     "trace.png",
     "trace.svg",
     "report.html",
+    "scores.csv",
+    "criteria.csv",
     "run.json",
 )
 
@@ -87,7 +89,7 @@ def read_document(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelFileError(
             f"{folder} is no run folder, or its run.json is damaged: {error}",
-            hint="give the folder that divmix fit -o, divmix cut -o or divmix detect --run wrote",
+            hint="give the folder that divmix fit -o, cut -o, detect --run or select --run wrote",
         ) from error
     return document
 
