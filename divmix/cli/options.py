@@ -71,7 +71,13 @@ class Command(click.Command):
         super().format_help(ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
+        for title, records in self.sections(ctx).items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=24)
+
+    def sections(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """The options by heading, each with its names and its help text."""
+        found: dict[str, list[tuple[str, str]]] = {}
         first = {name: place for place, name in enumerate(self.everyday)}
         params = sorted(
             self.get_params(ctx), key=lambda param: first.get(str(param.name), len(first))
@@ -80,10 +86,8 @@ class Command(click.Command):
             if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
                 section = getattr(param, "section", "More" if first else "Options")
                 section = "Everyday" if param.name in first else section
-                sections.setdefault(section, []).append(record)
-        for section, records in sections.items():
-            with formatter.section(section):
-                formatter.write_dl(records, col_max=24)
+                found.setdefault(section, []).append(record)
+        return found
 
 
 def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -132,8 +132,8 @@ def _plot(parts: Sequence[str], scale: _Scale, told: str, beneath: str = "") -> 
         f'role="img" aria-label="{escape(told)}">'
         f'<g fill="none" stroke-width="2">{"".join(parts)}</g>'
         f'<path class="axis" d="M0 0V{HIGH}H{WIDE}"/>'
-        f'<text class="over" x="6" y="12">{scale.high:.5g}</text>'
-        f'<text class="over" x="6" y="{HIGH - 6}">{scale.low:.5g}</text>{beneath}</svg>'
+        f'<text class="over" x="12" y="14">{scale.high:.5g}</text>'
+        f'<text class="over" x="12" y="{HIGH - 8}">{scale.low:.5g}</text>{beneath}</svg>'
     )
 
 

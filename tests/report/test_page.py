@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -26,49 +25,12 @@ from divmix.workflows.detect import run_detect
 from divmix.workflows.fit import run_fit
 from divmix.workflows.plot import draw_run, plot_run
 from divmix.workflows.report import run_report
-from divmix.workflows.select import run_select
+from tests.report.reader import WINE, Reader
 
-WINE = str(Path(__file__).parents[2] / "sample_data" / "wine.csv")
 SECTIONS = [
     "clusters", "picture-section", "profile", "uncertainty", "outliers", "trace", "certificate", "settings",
 ]  # fmt: skip
 CHROMIUM = shutil.which("chromium")
-
-
-class Reader(HTMLParser):
-    """Collects what is checked of a page: open tags, ids, addresses, images without words."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.ids, self.addresses, self.silent, self.text = [], [], [], [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        own = dict(attributes)
-        if tag not in ("meta", "link", "input", "br"):
-            self.open.append(tag)
-        self.ids += [own["id"]] if "id" in own else []
-        self.addresses += [own[name] for name in ("src", "href", "action") if name in own]
-        if own.get("role") in ("img", "region") and not own.get("aria-label"):
-            self.silent.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.text += data
-
-
-@pytest.fixture(scope="module")
-def wine(tmp_path_factory):
-    run = tmp_path_factory.mktemp("report") / "wine.divmix"
-    run_fit([WINE], DiversifiedSettings(clusters=3), TableSettings(truth="class"), run)
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -180,17 +142,6 @@ def test_a_cut_has_a_page(wine, tmp_path):
     assert "divmix cut" in Reader((tmp_path / "c.html").read_text()).text
 
 
-@pytest.fixture(scope="module")
-def detected(tmp_path_factory):
-    """A run of detect that names its table: the page has the rows, their flags and p-values."""
-    run = tmp_path_factory.mktemp("detected") / "found"
-    tables, settings = (
-        DetectTableSettings(exclude=("class",)),
-        DetectSettings(components=2, contamination=0.02),
-    )
-    return run, run_detect([WINE], settings, tables, None, run=run)
-
-
 def test_a_run_of_detect_has_a_page_with_what_it_flagged(detected, tmp_path):
     run, found = detected
     assert run_report(run, tmp_path / "a.html")["rows_drawn"] == 178
@@ -222,10 +173,8 @@ def test_a_detection_of_new_rows_shows_these(detected, tmp_path):
     assert "new.csv is not there any more" in text and "Highest scores" in text
 
 
-def test_a_run_of_select_has_a_page_with_its_criteria(tmp_path):
-    run = tmp_path / "chosen"
-    tables = TableSettings(exclude=("class",))
-    document = run_select([WINE], 2, 4, DiversifiedSettings(clusters="auto"), tables, run=run)
+def test_a_run_of_select_has_a_page_with_its_criteria(chosen, tmp_path):
+    run, document = chosen
     assert run_report(run, tmp_path / "a.html")["rows_drawn"] == 0
     page = (tmp_path / "a.html").read_text()
     text = Reader(page).text
