@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from divmix.errors import UsageError
 from divmix.estimators import frames, parameters
 from divmix.estimators.callbacks import CallbackSupportMixin, Listening, with_callbacks
+from divmix.estimators.starting import Start
 from divmix.estimators.validation import seed_of, table_of, weighted, with_value_errors
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, joined
@@ -63,6 +64,11 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         Stop when J changes by less, nats per row.
     n_init : int, default 1
         Starts, of which the best is kept.
+    weights_init, means_init, precisions_init : array-likes or None, default None
+        Weights (m,), means (m, f) and inverse covariances, in the shape of `covariance_type`, to go
+        on from in place of a search; in the units of X. What is None is from `init_params`.
+    warm_start : bool, default False
+        Go on from the components of the last fit, in place of a search.
     scale : {"standard", "robust", "minmax", "none"}, default "standard"
         How columns are brought to one scale before the fit; results are in their own units.
     log, categorical : sequences of str, default ()
@@ -125,6 +131,10 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         max_iter: int | None = None,
         tol: float = 1e-5,
         n_init: int = 1,
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        warm_start: bool = False,
         scale: str = "standard",
         log: Any = (),
         categorical: Any = (),
@@ -147,6 +157,10 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         self.max_iter = max_iter
         self.tol = tol
         self.n_init = n_init
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.warm_start = warm_start
         self.scale = scale
         self.log = log
         self.categorical = categorical
@@ -170,7 +184,10 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         self._kind = frames.kind_of(X) if frames.is_frame(X) else None
         table, weight = weighted(table, sample_weight)
         listening = Listening(self, X)
-        found = fit_table(table, settings, replace(tables, weight=weight), progress=listening)
+        tables = replace(tables, weight=weight)
+        start = self._start(settings.seed)
+        made = None if start is None else start.components
+        found = fit_table(table, settings, tables, start=made, progress=listening)
         listening.close()
         self._take(found.mixture)
         self._tell(found)
@@ -210,6 +227,23 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
             seed=seed_of(self.random_state),
             threads=self.n_jobs if self.n_jobs != -1 else None,
         )
+
+    def _start(self, seed: int) -> Start | None:
+        """What is known of the components to go on from; None where they are searched for."""
+        m = 1 if self.n_components is None else self.n_components
+        given = (self.weights_init, self.means_init, self.precisions_init)
+        kind = self.covariance_type
+        if self.warm_start and hasattr(self, "n_iter_"):  # a fit of this estimator
+            given = (self.weights_, self.means_, self.precisions_)
+            m, kind = len(self.weights_), self.covariance_type_
+        elif all(part is None for part in given):
+            return None
+        if self.n_clusters is not None:
+            raise UsageError(
+                "components to start from are those of n_components",
+                hint="leave n_clusters out, or weights_init, means_init, precisions_init and warm_start",
+            )
+        return Start(m, *given, kind, self.init_params, seed)
 
     def _tables(self) -> TableSettings:
         if self.output not in ("array", "same"):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -18,12 +19,12 @@ from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError
-from divmix.families import AnyFamily
+from divmix.families import AnyFamily, Components, Family
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, blank
 from divmix.progress import Progress, TraceRow
 from divmix.report import figures as drawing
-from divmix.rows import Features, MemoryRows
+from divmix.rows import Features, MemoryRows, Rows
 from divmix.settings import EmSettings, FitSettings, TableSettings
 from divmix.tables import arrays
 from divmix.tables.reading import open_table, reading_options
@@ -155,12 +156,14 @@ def fit_table(
     *,
     notes: Sequence[str] = (),
     locate: Locate = row_name,
+    start: Callable[[Design, Family, Rows], Components] | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Fit:
     """Fit a mixture to a table in memory.
 
-    `notes` are what reading the table had to say, `locate` names a row in an error.
+    `notes` are what reading the table had to say, `locate` names a row in an error. `start` makes
+    the components to go on from, without a search.
     Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the fit.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
@@ -174,7 +177,8 @@ def fit_table(
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
-        fitted = fit_rows(rows_of(design, matrix), settings, monitor)
+        given = None if start is None else partial(start, design)
+        fitted = fit_rows(rows_of(design, matrix), settings, monitor, start=given)
         progress.stage("labelling rows")
         mixture, scores = Mixture(
             cast(AnyFamily, fitted.family),
