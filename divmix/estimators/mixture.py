@@ -25,6 +25,13 @@ from divmix.workflows.fit import Fit, fit_table
 from divmix.workflows.resources import single_blas_thread
 
 
+# In scikit-learn's words, since filters of warnings go by them.
+NOT_CONVERGED = (
+    "Best performing initialization did not converge. Try different init parameters, or increase "
+    "max_iter, tol, or check for degenerate data."
+)
+
+
 class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """A mixture whose components cover the data and differ from each other.
 
@@ -193,7 +200,7 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         self._tell(found)
         if not self.converged_:
             warnings.warn(
-                f"the fit did not converge ({found.stop_reason}): raise max_iter or tol",
+                f"{NOT_CONVERGED} ({found.stop_reason})",
                 ConvergenceWarning,
                 stacklevel=4,
             )

@@ -11,15 +11,44 @@ PRIVATE = (
     "estimate_log_prob_resp", "precisions_init_diag", "test_gaussian_mixture_precisions_init",
 )  # fmt: skip
 EXCEPTIONS = {}
+INITS = {"k-means++": "kmeans++", "kmeans": "kmeans++", "random_from_data": "random"}
 
 
 class GaussianMixture(DiversifiedMixture):
-    """Under the name that messages have, and without two parameters of no meaning here: the smallest
-    variance follows from the values, and callbacks tell of iterations."""
+    """The estimator as plain maximum likelihood on columns as they are, with GaussianMixture's
+    defaults and names.
 
-    def __init__(self, n_components=1, *, covariance_type="full", reg_covar=None, verbose=0, **own):
-        super().__init__(n_components, covariance_type=covariance_type, **own)
+    max_iter counts visits to the rows, of which the first only looks at the start. Two parameters
+    have no counterpart: the smallest variance follows from the values (reg_covar), and callbacks tell
+    of iterations (verbose).
+    """
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        covariance_type="full",
+        tol=1e-3,
+        reg_covar=1e-6,
+        max_iter=100,
+        init_params="kmeans",
+        verbose=0,
+        **own,
+    ):
+        super().__init__(
+            n_components, covariance_type=covariance_type, tol=tol, max_iter=max_iter,
+            init_params=init_params, alpha=0, scale="none", **own,
+        )  # fmt: skip
         self.reg_covar, self.verbose = reg_covar, verbose
+
+    def fit(self, X, y=None, sample_weight=None):
+        translated = self.max_iter, self.init_params
+        self.max_iter += 1
+        self.init_params = INITS.get(self.init_params, self.init_params)
+        try:
+            return super().fit(X, y, sample_weight)
+        finally:
+            self.max_iter, self.init_params = translated
 
     @classmethod
     def _get_param_names(cls):
