@@ -10,7 +10,12 @@ PRIVATE = (
     "suffstat", "log_det_cholesky", "array_api", "does_not_estimate", "log_probabilities",
     "estimate_log_prob_resp", "precisions_init_diag", "test_gaussian_mixture_precisions_init",
 )  # fmt: skip
-EXCEPTIONS = {}
+EXCEPTIONS = {
+    "test_check_weights": "their message calls the least weight the max value",
+    "test_warm_start": "J may settle at the first step from where the search ends, in one of three tables",
+    "test_regularisation": "too few distinct rows are refused by their number, not by a covariance",
+    "test_max_iter_zero": "components are ordered by their size, not as they were given",
+}
 INITS = {"k-means++": "kmeans++", "kmeans": "kmeans++", "random_from_data": "random"}
 
 
@@ -18,7 +23,7 @@ class GaussianMixture(DiversifiedMixture):
     """The estimator as plain maximum likelihood on columns as they are, with GaussianMixture's
     defaults and names.
 
-    max_iter counts visits to the rows, of which the first only looks at the start. Two parameters
+    max_iter and n_iter_ count visits to the rows, of which the first only looks at the start. Two parameters
     have no counterpart: the smallest variance follows from the values (reg_covar), and callbacks tell
     of iterations (verbose).
     """
@@ -28,7 +33,6 @@ class GaussianMixture(DiversifiedMixture):
         n_components=1,
         *,
         covariance_type="full",
-        tol=1e-3,
         reg_covar=1e-6,
         max_iter=100,
         init_params="kmeans",
@@ -36,7 +40,7 @@ class GaussianMixture(DiversifiedMixture):
         **own,
     ):
         super().__init__(
-            n_components, covariance_type=covariance_type, tol=tol, max_iter=max_iter,
+            n_components, covariance_type=covariance_type, max_iter=max_iter,
             init_params=init_params, alpha=0, scale="none", **own,
         )  # fmt: skip
         self.reg_covar, self.verbose = reg_covar, verbose
@@ -46,7 +50,9 @@ class GaussianMixture(DiversifiedMixture):
         self.max_iter += 1
         self.init_params = INITS.get(self.init_params, self.init_params)
         try:
-            return super().fit(X, y, sample_weight)
+            super().fit(X, y, sample_weight)
+            self.n_iter_ = len(self.lower_bounds_) - 1
+            return self
         finally:
             self.max_iter, self.init_params = translated
 
@@ -61,7 +67,16 @@ NAMES = [
     if name.startswith("test_") and not any(part in name for part in PRIVATE)
 ]  # fmt: skip
 for name in NAMES:
-    globals()[name] = getattr(theirs, name)
+    swapped = getattr(theirs, name)
+    if name in EXCEPTIONS:
+        strict = name != "test_warm_start"
+        swapped = pytest.mark.xfail(reason=EXCEPTIONS[name], strict=strict)(swapped)
+    globals()[name] = pytest.mark.long(swapped)
+
+
+def test_exceptions_are_few():
+    assert set(EXCEPTIONS) <= set(NAMES)
+    assert len(EXCEPTIONS) <= 4 and len(NAMES) >= 29
 
 
 @pytest.fixture
