@@ -10,6 +10,7 @@ Command line, Python classes, benchmarks, selection, anomaly densities and the j
 encoders all come through here.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -108,14 +109,14 @@ def fit_rows(
     monitor: Monitor | None = None,
     *,
     family: Family | None = None,
-    start: Components | None = None,
+    start: Components | Callable[[Family, Rows], Components] | None = None,
     schedule: Schedule = SCHEDULE,
 ) -> Fitted:
     """Fit a mixture to rows: an array (n, d), or whatever has the protocol `Rows`.
 
     The monitor keeps the trace and may end the fit. `family` instead of that of the settings,
-    `start` components for em and nsvgd to go on from, `schedule` for other numbers of the default
-    method than its own. Raises UsageError, InputError, FitError, and
+    `start` components to go on from without a search, or what makes them of family and rows once
+    these are settled; `schedule` for other numbers of the default method than its own. Raises UsageError, InputError, FitError, and
     Interrupted when the monitor's `should_stop` said so.
     """
     if isinstance(rows, np.ndarray):
@@ -123,9 +124,11 @@ def fit_rows(
     monitor = monitor or Monitor(settings.time_budget)
     notes: list[str] = []
     common = None
-    if family is None and isinstance(settings, DiversifiedSettings):
+    if family is None and start is None and isinstance(settings, DiversifiedSettings):
         rows, common = compared(rows, settings, monitor, notes)
     settings, model = settle(rows, settings, monitor, notes, family)
+    if callable(start):
+        start = start(model.family, rows)
     problem = _problem(rows, settings, model, monitor, start, schedule)
     monitor.trace.clear()  # the trace is that of the fit
     for note in notes:

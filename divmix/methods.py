@@ -62,7 +62,10 @@ def method_of(settings: FitSettings) -> Method:
 def _diversified(problem: Problem, state: State) -> Outcome:
     carried: search.Carried = state.carried
     kept = carried.kept
-    assert kept is not None
+    if kept is None:  # from components that were given
+        tree = merge_tree(problem.family.moments(state.moved))
+        clusters, hierarchy = np.arange(state.moved.count), Hierarchy("kl", tree, state.moved)
+        return Outcome(state.moved, clusters, state.stop_reason, (), hierarchy)
     shape = "one component each" if kept.ellipses else "unions of components that overlap"
     note = f"clusters are {shape} ({state.moved.count} components, reduced from {carried.relaxed})"
     return Outcome(state.moved, kept.clusters, state.stop_reason, (note,), kept.hierarchy)

@@ -39,7 +39,7 @@ class Problem:
     merge         clusters as ellipses (kl), unions (overlap), or what the rows tell (auto)
     prior         rows of a prior on covariances, in units of d + 1
     init          where components start: kmeans++, random or centre
-    start         components to start from instead of the method's own start, or None
+    start         components to start from instead of a search or the method's own start, or None
     schedule      numbers of the default method
     """
 

@@ -3,6 +3,7 @@
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import COLUMN, COLUMNS, FILE
 
 
 @click.command(
@@ -11,13 +12,19 @@ from divmix.cli import options
     short_help="Check new rows against training rows.",
     example="divmix audit sample_data/wine.csv sample_data/wine.csv",
 )
-@click.argument("train")
-@click.argument("new")
-@click.option("--truth", metavar="COL", help="Column of NEW with known classes.")
+@click.argument("train", type=FILE)
+@click.argument("new", type=FILE)
+@click.option("--truth", type=COLUMN, metavar="COL", help="Column of NEW with known classes.")
 @click.option(
     "--anomaly", metavar="VALUE", help="The class that stands for an anomaly.  [default: 1 or true]"
 )
-@click.option("--exclude", default="", metavar="A,B", help="Columns to leave out, such as an id.")
+@click.option(
+    "--exclude",
+    default="",
+    type=COLUMNS,
+    metavar="A,B",
+    help="Columns to leave out, such as an id.",
+)
 @options.as_json
 def command(
     train: str, new: str, truth: str | None, anomaly: str | None, exclude: str, as_json: bool

@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 from divmix.errors import UsageError
 
 # Name -> what it measures; the module of that name in divmix.benchmarks has `run(...) -> dict`.
@@ -48,6 +49,7 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
 )
 @click.option(
     "--data",
+    type=FILE,
     metavar="FOLDER",
     help="Folder of the tables: Parquet files with a column 'label' (suite, ablation, robustness, "
     "density: 0 = noise; anomaly: 1 = anomaly), or the file of kdd or mnist.",

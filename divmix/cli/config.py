@@ -1,6 +1,7 @@
-"""`--config FILE`: settings from a JSON file, or those of a former run."""
+"""`--config FILE`: settings from a JSON or TOML file, or those of a former run."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from divmix.errors import UsageError
 from divmix.settings import DEFAULT_METHOD, METHODS, methods_with, unknown_setting
 
 EXAMPLE = 'a config file looks like {"clusters": 3, "alpha": 0.1}'
+TOML_EXAMPLE = "a config file .toml has lines like alpha = 0.1"
 FORMER = "divmix.former"  # where the context keeps the FormerRun
 
 
@@ -25,18 +27,22 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     """Callback of --config: its values stand between the environment and the defaults."""
     if path is None:
         return None
+    toml = path.suffix == ".toml"
+    kind, hint = ("TOML", TOML_EXAMPLE) if toml else ("JSON", EXAMPLE)
     try:
-        document = json.loads(path.read_bytes())
+        read = path.read_bytes()
+        document = tomllib.loads(read.decode()) if toml else json.loads(read)
     except OSError as error:
-        raise UsageError(f"--config {path}: {error.strerror}", hint=EXAMPLE) from error
+        raise UsageError(f"--config {path}: {error.strerror}", hint=hint) from error
     except ValueError as error:
-        raise UsageError(f"--config {path} is not JSON: {error}", hint=EXAMPLE) from error
+        raise UsageError(f"--config {path} is not {kind}: {error}", hint=hint) from error
     ctx.default_map = _settings_of(document, path, ctx)
     return path
 
 
 def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any]:
-    """Settings by name, from a plain JSON object or from a former run.json with its input."""
+    """Settings by name (max_iter or max-iter), from a plain object or from a former run.json with
+    its input."""
     if not isinstance(document, dict):
         raise UsageError(f"--config {path} does not hold a JSON object", hint=EXAMPLE)
     values = document
@@ -48,7 +54,9 @@ def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any
                 f"--config {path} is no run.json: it lacks settings or input", hint=EXAMPLE
             ) from error
         ctx.meta[FORMER] = former
+    values = {str(name).replace("-", "_"): value for name, value in values.items()}
     known = {param.name for param in ctx.command.params if isinstance(param, SettingOption)}
+    known |= {param.name for param in ctx.command.params if param.name == "clusters"}
     for name in values:
         if name not in known | {"data"}:
             unknown = unknown_setting(name, known)
@@ -81,5 +89,5 @@ config_option = click.option(
     is_eager=True,
     callback=read_config,
     metavar="FILE",
-    help="Take settings from a JSON file; the run.json of a run repeats that run.",
+    help="Take settings from a JSON or TOML file; the run.json of a run repeats that run.",
 )

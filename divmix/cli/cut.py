@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 
 
 @click.command(
@@ -13,7 +14,7 @@ from divmix.cli import options
     short_help="Read another number of clusters from a model.",
     example="divmix cut wine.divmix -k 2 -o wine2.divmix --data sample_data/wine.csv",
 )
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.option(
     "-k",
     "--clusters",
@@ -33,6 +34,7 @@ from divmix.cli import options
 @click.option(
     "--data",
     multiple=True,
+    type=FILE,
     metavar="FILE",
     help="Table whose rows are labelled too; can be given several times.",
 )

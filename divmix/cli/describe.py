@@ -3,6 +3,7 @@
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 
 
 @click.command(
@@ -11,7 +12,7 @@ from divmix.cli import options
     short_help="Show what a model holds.",
     example="divmix describe wine.divmix",
 )
-@click.argument("model")
+@click.argument("model", type=FILE)
 @options.as_json
 def command(model: str, as_json: bool) -> None:
     """Show what MODEL holds: columns, components, settings and the data it was fitted to.

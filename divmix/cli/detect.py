@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from divmix.cli import exits, options
+from divmix.cli.completion import FILE
+from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
 from divmix.settings import DetectSettings, DetectTableSettings
 
@@ -16,15 +18,17 @@ from divmix.settings import DetectSettings, DetectTableSettings
     short_help="Find the rows unlike the others.",
     example="divmix detect sample_data/wine.csv --exclude class -o scores.csv",
 )
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1, required=True, type=FILE)
 @click.option(
     "--score",
     multiple=True,
+    type=FILE,
     metavar="NEW",
     help="The table to score, where it is not DATA itself; may be given several times.",
 )
 @click.option(
     "--model",
+    type=FILE,
     metavar="MODEL",
     help="Score DATA by a model that detect --run has written; nothing is fitted.",
 )
@@ -46,6 +50,7 @@ from divmix.settings import DetectSettings, DetectTableSettings
 @options.as_json
 @options.quiet
 @options.verbose
+@config_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -65,6 +70,7 @@ def command(
     as_json: bool,
     quiet: bool,
     verbose: bool,
+    config: Path | None,
     **values: object,
 ) -> None:
     """Score, p-value, flag and reason for each row, by a density of DATA.
@@ -95,6 +101,7 @@ def command(
             overwrite=force,
             beside=options.beside_of(keep, id_column, digits),
             to=to,
+            origins=options.origins(ctx, DetectSettings, DetectTableSettings),
             csv_safe=csv_safe,
             progress=progress,
             should_stop=should_stop,

@@ -3,6 +3,7 @@
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import COLUMN, FILE
 
 
 @click.command(
@@ -11,14 +12,20 @@ from divmix.cli import options
     short_help="Compare clusters with known classes.",
     example="divmix evaluate labels.csv --truth class --data sample_data/wine.csv",
 )
-@click.argument("table")
-@click.option("--truth", required=True, metavar="COL", help="Column with the known classes.")
+@click.argument("table", type=FILE)
 @click.option(
-    "--data", metavar="FILE", help="Table that holds the truth, row by row. Default: TABLE itself."
+    "--truth", required=True, type=COLUMN, metavar="COL", help="Column with the known classes."
+)
+@click.option(
+    "--data",
+    type=FILE,
+    metavar="FILE",
+    help="Table that holds the truth, row by row. Default: TABLE itself.",
 )
 @click.option(
     "--prediction",
     default="cluster",
+    type=COLUMN,
     metavar="COL",
     help="Column with the clusters.  [default: cluster]",
 )

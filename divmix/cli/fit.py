@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from divmix.cli import method_options, options
+from divmix.cli.completion import FILE
 from divmix.cli.config import config_option
 from divmix.cli.memory import Memory
 from divmix.cli.signals import GracefulStop
@@ -35,7 +36,7 @@ from divmix.settings import TableSettings
         "as_json",
     ),
 )
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1, required=True, type=FILE)
 @click.option(
     "-o",
     "--output",
@@ -59,6 +60,7 @@ from divmix.settings import TableSettings
 )
 @click.option(
     "--labels",
+    type=FILE,
     metavar="FILE",
     help="Also write all columns of DATA with the cluster of each row and its probability; - is "
     "stdout.",

@@ -16,7 +16,7 @@ import click
 from click.shell_completion import shell_complete
 
 from divmix import __version__
-from divmix.cli import address_space, exits, signals
+from divmix.cli import address_space, completion, exits, signals
 from divmix.errors import UsageError
 
 COMMANDS = (
@@ -104,6 +104,14 @@ class LazyGroup(click.Group):
     context_settings=dict(
         auto_envvar_prefix="DIVMIX", max_content_width=100, help_option_names=["-h", "--help"]
     ),
+)
+@click.option(
+    "--completion",
+    type=click.Choice(completion.SHELLS),
+    is_eager=True,
+    expose_value=False,
+    callback=completion.print_script,
+    help='Print the script that completes lines: eval "$(divmix --completion bash)".',
 )
 @click.version_option(__version__, prog_name="divmix", message="%(prog)s %(version)s")
 def cli() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from divmix import settings
+from divmix.cli.completion import COLUMN, FILE, ColumnName
 
 if TYPE_CHECKING:
     from divmix.workflows.beside import Beside
@@ -51,6 +54,16 @@ class Command(click.Command):
                 help="Show the traceback of an error.",
             )
         )
+        self.params.append(
+            click.Option(
+                ["--envlist"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_list_environment,
+                help="List the environment variables that set these options, and which are set.",
+            )
+        )
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         more = "".join(f"         {line}\n" for line in self.more)
@@ -58,7 +71,13 @@ class Command(click.Command):
         super().format_help(ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
+        for title, records in self.sections(ctx).items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=24)
+
+    def sections(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """The options by heading, each with its names and its help text."""
+        found: dict[str, list[tuple[str, str]]] = {}
         first = {name: place for place, name in enumerate(self.everyday)}
         params = sorted(
             self.get_params(ctx), key=lambda param: first.get(str(param.name), len(first))
@@ -67,15 +86,29 @@ class Command(click.Command):
             if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
                 section = getattr(param, "section", "More" if first else "Options")
                 section = "Everyday" if param.name in first else section
-                sections.setdefault(section, []).append(record)
-        for section, records in sections.items():
-            with formatter.section(section):
-                formatter.write_dl(records, col_max=24)
+                found.setdefault(section, []).append(record)
+        return found
 
 
 def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         ctx.meta["divmix.debug"] = True
+
+
+def _list_environment(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Callback of --envlist: a line for each option that a variable can set, and no more."""
+    if not value:
+        return
+    records = []
+    for own in ctx.command.params:
+        if isinstance(own, click.Option) and own.name and not own.is_eager:
+            name = f"{ctx.auto_envvar_prefix}_{own.name.upper()}"
+            now = f"  [now {os.environ[name]}]" if name in os.environ else ""
+            records.append((name, max(own.opts, key=len) + now))
+    width = max(len(name) for name, _ in records) + 2 if records else 0
+    for name, told in records:
+        click.echo(f"{name:<{width}}{told}")
+    ctx.exit()
 
 
 class SettingOption(click.Option):
@@ -108,6 +141,14 @@ class SettingOption(click.Option):
         # As typed: Click would split a list of names at its blanks.
         return self.resolve_envvar_value(ctx)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        rules = self.setting.metadata
+        if rules["metavar"] in ("A,B", "COL"):
+            names = ColumnName(many=rules["metavar"] == "A,B")
+            return names.shell_complete(ctx, self, incomplete)
+        words = rules["choices"] or ()
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
     def _convert(self, value: Any, ctx: click.Context) -> Any:
         label = as_written(ctx, {self.name: value}, source_of(ctx, self.name))
         return settings.convert(self.owner, self.setting, value, label)
@@ -118,14 +159,16 @@ def as_written(
 ) -> str | None:
     """Settings as they stand in the environment or the config file; None for the command line.
 
-    `DIVMIX_FIT_ALPHA=0.5`; `my.json: "alpha": 0.5, "step": 1`.
+    `DIVMIX_FIT_ALPHA=0.5`; `my.json: "alpha": 0.5, "step": 1`; `my.toml: alpha = 0.5, step = 1`.
     """
     if source is ParameterSource.ENVIRONMENT:
         prefix = ctx.auto_envvar_prefix
         return " ".join(f"{prefix}_{name.upper()}={value}" for name, value in values.items())
     if source is ParameterSource.DEFAULT_MAP:
-        settled = (f'"{name}": {json.dumps(value)}' for name, value in values.items())
-        return f"{ctx.params.get('config')}: {', '.join(settled)}"
+        path = ctx.params["config"]
+        form = "{} = {}" if path.suffix == ".toml" else '"{}": {}'
+        settled = (form.format(name, json.dumps(value)) for name, value in values.items())
+        return f"{path}: {', '.join(settled)}"
     return None
 
 
@@ -193,15 +236,13 @@ def setting_options(
 
 
 def collect(ctx: click.Context, owner: type, **given: Any) -> Any:
-    """The settings of one dataclass from the options of this command, and those `given`."""
-    return owner(
-        **given,
-        **{
-            setting.name: ctx.params[setting.name]
-            for setting in fields(owner)
-            if setting.name in ctx.params
-        },
-    )
+    """The settings of one dataclass from the options of this command, but those `given`."""
+    own = {
+        setting.name: ctx.params[setting.name]
+        for setting in fields(owner)
+        if setting.name in ctx.params
+    }
+    return owner(**own | given)
 
 
 def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
@@ -210,6 +251,7 @@ def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
         setting.name: ORIGINS[source_of(ctx, setting.name)]
         for owner in owners
         for setting in fields(owner)
+        if setting.name in ctx.params
     }
 
 
@@ -222,6 +264,7 @@ csv_safe = click.option(
 moved_data = click.option(
     "--data",
     multiple=True,
+    type=FILE,
     metavar="FILE",
     help="The table of the run, where it has moved; can be given several times.",
 )
@@ -243,12 +286,17 @@ def beside(command: Callable) -> Callable:
     """--keep, --id and --digits of the commands that write a line for each row of a table."""
     keep = click.option(
         "--keep",
+        type=ColumnName(many=True, words=("all",)),
         metavar="all|A,B",
         default="",
         help="Columns of DATA to write beside the results, as they stand there.",
     )
     label = click.option(
-        "--id", "id_column", metavar="COL", help="Label rows by this column, not by their number."
+        "--id",
+        "id_column",
+        type=COLUMN,
+        metavar="COL",
+        help="Label rows by this column, not by their number.",
     )
     digits = click.option(
         "--digits",
@@ -283,6 +331,7 @@ def table_output(default: str | None) -> Callable:
     return click.option(
         "-o",
         "--output",
+        type=FILE,
         default=default,
         required=default is None,
         metavar="FILE",

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 
 WIDEST, HIGH = 100, 24  # characters
 
@@ -16,7 +17,7 @@ WIDEST, HIGH = 100, 24  # characters
     short_help="Draw the clusters of a run.",
     example="divmix plot wine.divmix",
 )
-@click.argument("run")
+@click.argument("run", type=FILE)
 @click.option(
     "-o",
     "--output",

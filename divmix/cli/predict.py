@@ -3,6 +3,7 @@
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 
 
 @click.command(
@@ -11,8 +12,8 @@ from divmix.cli import options
     short_help="Label the rows of new data.",
     example="divmix predict wine.divmix sample_data/wine.csv -o labels.csv",
 )
-@click.argument("model")
-@click.argument("data", nargs=-1, required=True)
+@click.argument("model", type=FILE)
+@click.argument("data", nargs=-1, required=True, type=FILE)
 @options.table_output("-")
 @options.to
 @options.beside

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 
 
 @click.command(
@@ -13,7 +14,7 @@ from divmix.cli import options
     short_help="Write a run as one HTML page.",
     example="divmix report wine.divmix",
 )
-@click.argument("run")
+@click.argument("run", type=FILE)
 @click.option(
     "-o",
     "--output",

@@ -3,6 +3,7 @@
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 
 
 @click.command(
@@ -11,7 +12,7 @@ from divmix.cli import options
     short_help="Draw new rows from a model.",
     example="divmix sample wine.divmix -n 100 -o new.csv",
 )
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.option(
     "-n",
     "--rows",

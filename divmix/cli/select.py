@@ -1,13 +1,16 @@
 """`divmix select`: how many clusters a table has."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
+from divmix.cli.config import config_option
 from divmix.cli.signals import GracefulStop
-from divmix.settings import DiversifiedSettings, TableSettings
+from divmix.settings import SELECT_SETTINGS, DiversifiedSettings, TableSettings
 
 
 class Range(click.ParamType):
@@ -28,7 +31,7 @@ class Range(click.ParamType):
 @options.setting_options(
     DiversifiedSettings,
     TableSettings,
-    only={DiversifiedSettings: ("family", "covariance", "bootstrap", "seed", "threads")},
+    only={DiversifiedSettings: SELECT_SETTINGS},
 )
 @click.command(
     "select",
@@ -36,31 +39,39 @@ class Range(click.ParamType):
     short_help="Compare numbers of clusters.",
     example="divmix select sample_data/wine.csv -k 2:8 --exclude class",
 )
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1, required=True, type=FILE)
 @click.option(
     "-k",
     "--clusters",
-    "ks",
     type=Range(),
     default="2:20",
     metavar="N:M",
     help="Fewest and most clusters to look at.  [default: 2:20]",
 )
 @options.table_output("-")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write a run folder, of which divmix report makes a page.",
+)
 @options.force
 @options.as_json
 @options.quiet
 @options.verbose
+@config_option
 @click.pass_context
 def command(
     ctx: click.Context,
     data: tuple[str, ...],
-    ks: tuple[int, int],
+    clusters: tuple[int, int],
     output: str,
+    run: Path | None,
     force: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
+    config: Path | None,
     **values: object,
 ) -> None:
     """One line for each number of clusters of DATA, the choice by BIC marked.
@@ -82,10 +93,12 @@ def command(
     ):
         document = run_select(
             data,
-            *ks,
+            *clusters,
             options.collect(ctx, DiversifiedSettings, clusters="auto"),
             options.collect(ctx, TableSettings),
             written,
+            run=run,
+            origins=options.origins(ctx, DiversifiedSettings, TableSettings),
             overwrite=force,
             progress=progress,
             should_stop=should_stop,
@@ -96,5 +109,8 @@ def command(
         return
     if as_json or for_the_eye:
         show.show(document, as_json)
-    if written is not None and options.looked_at(quiet, verbose):
-        show.print_written(written, len(document["rows"]))
+    if options.looked_at(quiet, verbose):
+        if written is not None:
+            show.print_written(written, len(document["rows"]))
+        if run is not None:
+            show.print_written(f"{run}/", len(document["rows"]))

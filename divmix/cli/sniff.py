@@ -3,6 +3,7 @@
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 from divmix.settings import TableSettings
 
 READING = (
@@ -18,7 +19,7 @@ READING = (
     short_help="Show how a table is read.",
     example="divmix sniff sample_data/iris.csv",
 )
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1, required=True, type=FILE)
 @options.as_json
 @options.quiet
 @click.pass_context

@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from divmix.errors import UsageError
 from divmix.estimators import frames, parameters
 from divmix.estimators.callbacks import CallbackSupportMixin, Listening, with_callbacks
+from divmix.estimators.starting import Start
 from divmix.estimators.validation import seed_of, table_of, weighted, with_value_errors
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, joined
@@ -23,12 +24,20 @@ from divmix.tables.batches import BATCH_ROWS
 from divmix.workflows.fit import Fit, fit_table
 from divmix.workflows.resources import single_blas_thread
 
+# In scikit-learn's words, since filters of warnings go by them.
+NOT_CONVERGED = (
+    "Best performing initialization did not converge. Try different init parameters, or increase "
+    "max_iter, tol, or check for degenerate data."
+)
+
 
 class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, BaseEstimator):
-    """A mixture whose components cover the data and differ from each other (Wang and Liu 2019).
+    """A mixture whose components cover the data and differ from each other.
 
     It maximises J = F + alpha H, the mean log-likelihood F of the rows in nats and the entropy H
     of the components. Same table, settings and seed: the labels and the bits of `divmix fit`.
+    Source: Wang and Liu, "Nonlinear Stein Variational Gradient Descent for Learning Diversified
+    Mixture Models", ICML 2019, (1) to (6); the default search is that of docs/method.md.
 
     Parameters
     ----------
@@ -61,6 +70,11 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         Stop when J changes by less, nats per row.
     n_init : int, default 1
         Starts, of which the best is kept.
+    weights_init, means_init, precisions_init : array-likes or None, default None
+        Weights (m,), means (m, f) and inverse covariances, in the shape of `covariance_type`, to go
+        on from in place of a search; in the units of X. What is None is from `init_params`.
+    warm_start : bool, default False
+        Go on from the components of the last fit, in place of a search.
     scale : {"standard", "robust", "minmax", "none"}, default "standard"
         How columns are brought to one scale before the fit; results are in their own units.
     log, categorical : sequences of str, default ()
@@ -123,6 +137,10 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         max_iter: int | None = None,
         tol: float = 1e-5,
         n_init: int = 1,
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        warm_start: bool = False,
         scale: str = "standard",
         log: Any = (),
         categorical: Any = (),
@@ -145,6 +163,10 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         self.max_iter = max_iter
         self.tol = tol
         self.n_init = n_init
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.warm_start = warm_start
         self.scale = scale
         self.log = log
         self.categorical = categorical
@@ -157,9 +179,10 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
     @with_callbacks
     @with_value_errors
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit the mixture to X, an array (n, d) or a frame; y is ignored.
+        """Fit the mixture to X, an array (n, d) or a frame; y is ignored. Returns the estimator.
 
         sample_weight (n,), at least 0: a whole number equals a repeated row, 0 leaves a row out.
+        Raises ValueError, FitError; warns (ConvergenceWarning) of a fit that did not converge.
         """
         settings, tables = self._settings(), self._tables()
         table = table_of(self, X, training=True, may_lack=self.missing != "error")
@@ -167,13 +190,16 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         self._kind = frames.kind_of(X) if frames.is_frame(X) else None
         table, weight = weighted(table, sample_weight)
         listening = Listening(self, X)
-        found = fit_table(table, settings, replace(tables, weight=weight), progress=listening)
+        tables = replace(tables, weight=weight)
+        start = self._start(settings.seed)
+        made = None if start is None else start.components
+        found = fit_table(table, settings, tables, start=made, progress=listening)
         listening.close()
         self._take(found.mixture)
         self._tell(found)
         if not self.converged_:
             warnings.warn(
-                f"the fit did not converge ({found.stop_reason}): raise max_iter or tol",
+                f"{NOT_CONVERGED} ({found.stop_reason})",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -208,6 +234,23 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
             threads=self.n_jobs if self.n_jobs != -1 else None,
         )
 
+    def _start(self, seed: int) -> Start | None:
+        """What is known of the components to go on from; None where they are searched for."""
+        m = 1 if self.n_components is None else self.n_components
+        given = (self.weights_init, self.means_init, self.precisions_init)
+        kind = self.covariance_type
+        if self.warm_start and hasattr(self, "n_iter_"):  # a fit of this estimator
+            given = (self.weights_, self.means_, self.precisions_)
+            m, kind = len(self.weights_), self.covariance_type_
+        elif all(part is None for part in given):
+            return None
+        if self.n_clusters is not None:
+            raise UsageError(
+                "components to start from are those of n_components",
+                hint="leave n_clusters out, or weights_init, means_init, precisions_init and warm_start",
+            )
+        return Start(m, *given, kind, self.init_params, seed)
+
     def _tables(self) -> TableSettings:
         if self.output not in ("array", "same"):
             raise UsageError(f"output={self.output!r}", hint="choose 'array' or 'same'")
@@ -237,30 +280,41 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
 
     @property
     def precisions_cholesky_(self) -> np.ndarray:
-        """Factors P of the inverse covariances, P P^T, in the shape of `covariances_`."""
+        """Factors P of the inverse covariances, P P^T, in the shape of `covariances_` and in one
+        over the units of X. Raises AttributeError before a fit."""
         return parameters.precisions_cholesky(self._parameters())
 
     @property
     def precisions_(self) -> np.ndarray:
-        """The inverse covariances, in the shape of `covariances_`."""
+        """The inverse covariances, in the shape of `covariances_` and in one over the squared units
+        of X. Raises AttributeError before a fit."""
         return parameters.precisions(self._parameters())
 
     def _parameters(self) -> parameters.Parameters:
         return parameters.Parameters(self.means_, self.covariances_, self.covariance_type_)
 
     def predict(self, X: Any) -> Any:
-        """Cluster of each row of X, (n,) int; -1 for noise, -2 for a row left out."""
+        """Cluster of each row of X, (n,) int; -1 for noise, -2 for a row left out.
+
+        Raises NotFittedError, ValueError.
+        """
         return self._like(X, "cluster", self._scores(X).cluster)
 
     def predict_proba(self, X: Any) -> Any:
-        """Probability of each cluster given a row, (n, k); beside noise a row sums to less than 1."""
+        """Probability of each cluster given a row, (n, k); beside noise a row sums to less than 1.
+
+        Raises NotFittedError, ValueError.
+        """
         posterior = self._posterior(X)
         if not self._same(X):
             return posterior
         return frames.frame_like(X, dict(zip(self.get_feature_names_out(), posterior.T)))
 
     def transform(self, X: Any) -> np.ndarray:
-        """As `predict_proba`, as features for the next step of a pipeline; see `set_output`."""
+        """As `predict_proba`, (n, k), as features for the next step of a pipeline; see `set_output`.
+
+        Raises NotFittedError, ValueError.
+        """
         return self._posterior(X)
 
     def _posterior(self, X: Any) -> np.ndarray:
@@ -269,32 +323,43 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         return posterior
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of what `transform` returns: probability_0, probability_1, ..., (k,)."""
+        """Names of what `transform` returns: probability_0, probability_1, ..., (k,) str.
+
+        Raises NotFittedError.
+        """
         check_is_fitted(self)
         return np.array([f"probability_{c}" for c in range(self.n_clusters_)], dtype=object)
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit, and tell the cluster of each row of X, (n,) int."""
+        """Fit, and tell the cluster of each row of X, (n,) int. Raises as `fit`: ValueError, FitError."""
         return self._like(X, "cluster", self.fit(X, y, sample_weight).labels_)
 
     def score_samples(self, X: Any) -> Any:
-        """Log-density of each row, (n,), in nats and the units of X."""
+        """Log-density of each row of X, (n,), in nats and the units of X.
+
+        Raises NotFittedError, ValueError.
+        """
         return self._like(X, "log_density", self._scores(X).log_density)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean log-density of the rows, nats; y is ignored."""
+        """Mean log-density of the rows of X, a float in nats; sample_weight (n,), y is ignored.
+
+        Raises NotFittedError, ValueError.
+        """
         density = self._scores(X).log_density
         weights = _check_sample_weight(sample_weight, density[:, None])
         known = ~np.isnan(density)
         return float(np.average(density[known], weights=weights[known]))
 
     def bic(self, X: Any) -> float:
-        """Bayesian information criterion on X (n rows): -2 log L + parameters log n; the lower the better."""
+        """Bayesian information criterion on X (n rows), a float in nats: -2 log L + parameters log n;
+        the lower the better (Schwarz 1978). Raises NotFittedError, ValueError."""
         density = self._scores(X).log_density
         return float(-2 * np.nansum(density) + self._n_parameters() * np.log(len(density)))
 
     def aic(self, X: Any) -> float:
-        """Akaike information criterion on X: -2 log L + 2 parameters; the lower the better."""
+        """Akaike information criterion on X (n rows), a float in nats: -2 log L + 2 parameters; the
+        lower the better (Akaike 1974). Raises NotFittedError, ValueError."""
         return float(-2 * np.nansum(self._scores(X).log_density) + 2 * self._n_parameters())
 
     def _n_parameters(self) -> int:
@@ -304,10 +369,11 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
 
     @with_value_errors
     def sample(self, n_samples: int = 1) -> tuple[Any, np.ndarray]:
-        """n_samples rows drawn from the mixture, and the cluster of each (n_samples,).
+        """Rows drawn from the mixture, in the units of X, and the cluster of each (n_samples,) int.
 
-        The rows are an array, of objects where there are text columns, or with output="same" a
-        frame of the kind that was fitted. ValueError for a model of an embedding.
+        The rows are an array (n_samples, d), of objects where there are text columns, or with
+        output="same" a frame of the kind that was fitted. Raises NotFittedError, and ValueError for
+        a model of an embedding.
         """
         check_is_fitted(self)
         if n_samples < 1:
@@ -326,7 +392,9 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
     def cut(self, k: int) -> "DiversifiedMixture":
         """The same model at k clusters, by its merge tree and without a fit.
 
-        ValueError where k is not between 1 and the components of the tree, or there is none.
+        Clusters join in the order of the tree (docs/method.md; Runnalls 2007 for ellipses). Raises
+        NotFittedError, and ValueError where k is not between 1 and the components of the tree, or
+        there is none.
         """
         check_is_fitted(self)
         made = copy(self)
@@ -337,14 +405,18 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         return made
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model file, which `divmix.load` and every command take. Raises OutputError."""
+        """Write the model file, which `divmix.load` and every command take (docs/model-format.md).
+
+        Raises NotFittedError, OutputError.
+        """
         check_is_fitted(self)
         self.mixture_.save(path, overwrite=overwrite)
 
     @with_value_errors
     def report(self, path: str | Path, X: Any, *, overwrite: bool = False) -> None:
         """Write a page of the model and the rows of X, as `divmix report` does of a run: one HTML
-        file that needs nothing else. Raises OutputError.
+        file that needs nothing else. X is an array (n, d) or a frame. Raises NotFittedError,
+        ValueError, OutputError.
         """
         from divmix.workflows.report import contents_of_fit, write_page
 

@@ -17,7 +17,7 @@ def fit(X: Any, k: int | str = "auto", *, seed: int = 0, **options: Any) -> Dive
     X is a frame of pandas, polars, pyarrow, Dask or any library that narwhals or Arrow's C
     interface knows, or an array (n, d); text columns are categories. k is a number or "auto",
     `options` are other parameters of `DiversifiedMixture`. What the model returns of a frame is
-    a frame of the same kind.
+    a frame of the same kind. Source: as of `DiversifiedMixture`.
 
     Raises ValueError for a table or options that cannot be used, TypeError for an unknown
     option, `divmix.errors.FitError`.

@@ -35,7 +35,9 @@ EVERY_ROW, SCORES_ALONE = ("contamination", 1.0), ("threshold", 1.0)
 class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     """Rows that a mixture finds improbable, with p-values and the columns that make them so.
 
-    Same table, settings and seed: the scores of `divmix detect`.
+    Same table, settings and seed: the scores of `divmix detect`. Source: docs/method.md; p-values of
+    clean rows are split conformal (Vovk, Gammerman and Shafer 2005), those of mixed rows a model of
+    the tail of the scores (Renyi 1953).
 
     Parameters
     ----------
@@ -107,10 +109,10 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
 
     @with_value_errors
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit the density to X, an array (n, d) or a frame; y is ignored.
+        """Fit the density to X, an array (n, d) or a frame; y is ignored. Returns the estimator.
 
         sample_weight (n,), at least 0, counts in the density; 0 leaves a row out. The scores that
-        calibrate count once each.
+        calibrate count once each. Raises ValueError, FitError.
         """
         settings, tables = self._settings()
         table = table_of(self, X, training=True, may_lack=self.missing != "error")
@@ -162,7 +164,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
 
     @classmethod
     def of_model(cls, mixture: Mixture) -> Self:
-        """A detector from the model of `divmix detect`; `alpha_level` flags."""
+        """A detector from the model of `divmix detect`; `alpha_level` flags. Raises UsageError for a
+        mixture that holds no scores."""
         made = cls(missing=mixture.design.preprocessing.missing, output="same")
         calibration = calibration_of(mixture)
         made.training = "clean" if calibration.source == HELD_OUT else "mixed"
@@ -173,16 +176,19 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         return made
 
     def predict(self, X: Any) -> Any:
-        """1 for inliers and -1 for outliers, (n,) int."""
+        """1 for inliers and -1 for outliers, (n,) int. Raises NotFittedError, ValueError."""
         found = np.where(self._score(X) > self.threshold_, -1, 1)
         return self._like(X, "inlier", found)
 
     def score_samples(self, X: Any) -> Any:
-        """Log-density of each row, (n,) nats, in the units of the prepared columns: low for outliers."""
+        """Log-density of each row, (n,) nats, in the units of the prepared columns: low for outliers.
+
+        Raises NotFittedError, ValueError.
+        """
         return self._like(X, "log_density", -self._score(X))
 
     def decision_function(self, X: Any) -> Any:
-        """score_samples - offset_, (n,) nats: negative for outliers."""
+        """score_samples - offset_, (n,) nats: negative for outliers. Raises NotFittedError, ValueError."""
         return self._like(X, "decision", -self._score(X) - self.offset_)
 
     @with_value_errors
@@ -191,14 +197,16 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
 
         With training="clean" a rank among rows that the density has not seen (split conformal;
         Vovk et al. 2005), which is valid whatever the density. With "mixed" an estimate: a rank
-        among the training rows, each by densities that have not seen it.
+        among the training rows, each by densities that have not seen it. Raises NotFittedError,
+        ValueError.
         """
         check_is_fitted(self)
         return self._like(X, "p_value", self._scored(self._table(X), SCORES_ALONE).p_value)
 
     @with_value_errors
     def explain(self, X: Any) -> Any:
-        """The columns that make each row improbable, (n,) str: `temp_c 84.1, usually 18 to 43`."""
+        """The columns that make each row improbable, (n,) str, in the units of X: `temp_c 84.1, usually
+        18 to 43`. Raises NotFittedError, ValueError."""
         check_is_fitted(self)
         scored = self._scored(self._table(X), EVERY_ROW)
         reasons = np.array(detect(self.mixture_, scored, EVERY_ROW).because, dtype=object)
@@ -207,7 +215,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model file, which `divmix.load` and `divmix detect --model` take.
 
-        Raises OutputError.
+        Raises NotFittedError, OutputError.
         """
         check_is_fitted(self)
         self.mixture_.save(path, overwrite=overwrite)

@@ -32,7 +32,7 @@ def parameters(mixture: Mixture) -> Parameters:
     ellipsoids along its axes: `diag`.
     """
     family, components = mixture.family, mixture.components
-    center, scale = _units(mixture.design)
+    center, scale = units(mixture.design)
     means = components.means * scale + center
     kind, covariances = family.structure.name, components.covariances
     if isinstance(family, Mixed):
@@ -58,7 +58,7 @@ def _mixed(mixture: Mixture, family: Mixed, scale: np.ndarray) -> tuple[np.ndarr
     return whole, "full"
 
 
-def _units(design: Design) -> tuple[np.ndarray, np.ndarray]:
+def units(design: Design) -> tuple[np.ndarray, np.ndarray]:
     """What a feature z of the design stands for: z * scale + center; two arrays (f,)."""
     if design.is_embedding:
         return np.zeros(design.n_features), np.ones(design.n_features)

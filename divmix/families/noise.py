@@ -86,9 +86,7 @@ def log_density_ratios(family: Family, components: Components, noise: Components
     return np.log(components.weights) - own - np.log(DENSE * START_WEIGHT) + broad
 
 
-def densest(
-    family: Family, components: Components, noise: Components, least: int
-) -> Components:
+def densest(family: Family, components: Components, noise: Components, least: int) -> Components:
     """The components that are denser than the noise could be, the densest `least` of them at least."""
     ratios = log_density_ratios(family, components, noise)
     kept = ratios > 0

@@ -194,17 +194,20 @@ class Mixture:
             top = joint.max(axis=1)
         share = np.exp(joint - top[:, None])
         total = share.sum(axis=1)
-        first = np.searchsorted(self.clusters, np.arange(self.n_clusters))
-        if self.noise is not None:
-            first = np.append(first, self.components.count)
-        shares = np.add.reduceat(share, first, axis=1) / total[:, None]
+        if self.components.count > self.n_clusters:  # clusters are unions
+            first = np.searchsorted(self.clusters, np.arange(self.n_clusters))
+            if self.noise is not None:
+                first = np.append(first, self.components.count)
+            share = np.add.reduceat(share, first, axis=1)
+        shares = share / total[:, None]
+        cluster = shares.argmax(axis=1)
+        probability = shares.max(axis=1)
         if self.noise_joins:
             cluster = self._likeliest(joint)
-        else:
-            cluster = shares.argmax(axis=1)
+            probability = shares[np.arange(len(X)), cluster]
         return Scores(
             np.where(cluster < self.n_clusters, cluster, NOISE),
-            np.minimum(shares[np.arange(len(X)), cluster], 1.0),
+            np.minimum(probability, 1.0),
             top + np.log(total),
             shares[:, : self.n_clusters] if posterior else None,
         )

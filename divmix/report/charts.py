@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from divmix.report.raster import HEIGHT, WIDTH, Frame
 
 MOST_POINTS = 400  # of one climb in the chart of J
 WIDE, HIGH = 600, 220  # of the smaller charts
-LEFT, BOTTOM = 56, 30  # for the numbers at the axes
+BOTTOM = 30  # for the numbers below an axis
 
 
 def ellipse_numbers(cluster: int, ellipse: Ellipse, frame: Frame) -> list[float]:
@@ -27,7 +28,8 @@ def ellipse_numbers(cluster: int, ellipse: Ellipse, frame: Frame) -> list[float]
 
 
 def picture(name: str, image: str, ellipses: Sequence[list[float]], told: str) -> str:
-    """Rows as one image under ellipses. image: a data URI; told: what a reader hears."""
+    """Rows as one image under ellipses. image: a data URI, or empty; told: what a reader hears."""
+    rows = f' href="{image}"' if image else ""
     drawn = "".join(
         f'<ellipse rx="{major}" ry="{minor}" transform="translate({x} {y}) rotate({angle})"'
         f' stroke="{colour(int(cluster))}"/>'
@@ -36,8 +38,13 @@ def picture(name: str, image: str, ellipses: Sequence[list[float]], told: str) -
     return (
         f'<svg id="{name}" class="picture" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
         f' aria-label="{escape(told)}"><image id="{name}-rows" width="{WIDTH}" height="{HEIGHT}"'
-        f' href="{image}"/><g id="{name}-ellipses" fill="none" stroke-width="2">{drawn}</g></svg>'
+        f'{rows}/><g id="{name}-ellipses" fill="none" stroke-width="2">{drawn}</g></svg>'
     )
+
+
+def twentieths(values: np.ndarray) -> np.ndarray:
+    """How many of the values (n,) between 0 and 1 are in each twentieth, (20,); NaN in none."""
+    return np.histogram(values[~np.isnan(values)], 20, (0.0, 1.0))[0]
 
 
 def histogram(counts: np.ndarray, low: str, high: str, told: str) -> str:
@@ -52,40 +59,81 @@ def histogram(counts: np.ndarray, low: str, high: str, told: str) -> str:
         f'<svg class="chart" viewBox="-2 -2 {WIDE + 4} {HIGH + BOTTOM}" role="img" '
         f'aria-label="{escape(told)}"><g class="bars">{bars}</g>'
         f'<path class="axis" d="M0 {HIGH}H{WIDE}"/>'
-        f'<text x="0" y="{HIGH + 20}">{escape(low)}</text>'
-        f'<text x="{WIDE}" y="{HIGH + 20}" text-anchor="end">{escape(high)}</text></svg>'
+        f'<text x="0" y="{HIGH + 22}">{escape(low)}</text>'
+        f'<text x="{WIDE}" y="{HIGH + 22}" text-anchor="end">{escape(high)}</text></svg>'
     )
 
 
 def objective(trace: Sequence[TraceRow]) -> str:
-    """J by iteration, a line for each climb, a colour for each phase."""
-    phases = list(dict.fromkeys(row.phase for row in trace))
+    """J by iteration, a line for each climb, a colour for each phase; `phases` are its keys."""
     values = np.array([row.objective for row in trace])
     # The first steps from a start may lie far below all others.
-    low, high = float(np.quantile(values, 0.02)), float(values.max())
-    span, last = max(high - low, 1e-9), max(trace[-1].iteration, 1)
+    scale = _Scale(float(np.quantile(values, 0.02)), float(values.max()))
+    order, last = phases(trace), max(trace[-1].iteration, 1)
     lines = []
     for climb in climbs(trace):
         kept = climb[:: max(len(climb) // MOST_POINTS, 1)]
-        points = " ".join(
-            f"{LEFT + (WIDE - LEFT) * row.iteration / last:.1f},"
-            f"{HIGH * (1 - max(row.objective - low, 0.0) / span):.1f}"
-            for row in (*kept, climb[-1])
-        )
-        stroke = colour(phases.index(climb[0].phase))
-        lines.append(f'<polyline points="{points}" stroke="{stroke}"/>')
-    legend = "".join(
-        f'<circle cx="{LEFT + 8 + 110 * j}" cy="{HIGH + 19}" r="5" fill="{colour(j)}"/>'
-        f'<text x="{LEFT + 18 + 110 * j}" y="{HIGH + 24}">{escape(phase)}</text>'
-        for j, phase in enumerate(phases)
+        places = [(row.iteration / last, row.objective) for row in (*kept, climb[-1])]
+        lines.append(_line(places, scale, colour(order.index(climb[0].phase))))
+    told = f"J over {len(trace)} iterations, from {scale.low:.4g} to {scale.high:.4g} nats per row"
+    return _plot(lines, scale, told)
+
+
+def phases(trace: Sequence[TraceRow]) -> list[str]:
+    """The phases in their order: the j-th has the colour j."""
+    return list(dict.fromkeys(row.phase for row in trace))
+
+
+def curves(
+    across: Sequence[int], curves: Sequence[Sequence[float | None]], marked: int, told: str
+) -> str:
+    """Curves over whole numbers, the j-th in colour j, and an upright line at one of the numbers.
+    A value that is not known has no point."""
+    known = [value for curve in curves for value in curve if value is not None]
+    scale = _Scale(min(known), max(known)) if known else _Scale(0.0, 1.0)
+    span = max(across[-1] - across[0], 1)
+    parts = []
+    for j, curve in enumerate(curves):
+        places = [((k - across[0]) / span, v) for k, v in zip(across, curve) if v is not None]
+        parts.append(_line(places, scale, colour(j)))
+        for x, value in places:
+            place = f'cx="{WIDE * x:.1f}" cy="{scale.height(value):.1f}"'
+            title = f"<title>{round(across[0] + span * x)}: {value:.6g}</title>"
+            parts.append(f'<circle {place} r="4" fill="{colour(j)}" stroke="none">{title}</circle>')
+    at = WIDE * (marked - across[0]) / span
+    parts.append(f'<path class="cut" d="M{at:.1f} 0V{HIGH}"/>')
+    ends = (
+        f'<text x="0" y="{HIGH + 22}">{across[0]}</text>'
+        f'<text x="{WIDE}" y="{HIGH + 22}" text-anchor="end">{across[-1]}</text>'
     )
-    told = f"J over {len(trace)} iterations, from {low:.4g} to {high:.4g} nats per row"
+    return _plot(parts, scale, told, ends)
+
+
+class _Scale(NamedTuple):
+    """What the lower and the upper edge of a chart stand for."""
+
+    low: float
+    high: float
+
+    def height(self, value: float) -> float:
+        """Where a value is drawn, from the upper edge; what lies below the lower edge is on it."""
+        return HIGH * (1 - max(value - self.low, 0.0) / max(self.high - self.low, 1e-9))
+
+
+def _line(places: Sequence[tuple[float, float]], scale: _Scale, stroke: str) -> str:
+    points = " ".join(f"{WIDE * x:.1f},{scale.height(value):.1f}" for x, value in places)
+    return f'<polyline points="{points}" stroke="{stroke}"/>'
+
+
+def _plot(parts: Sequence[str], scale: _Scale, told: str, beneath: str = "") -> str:
+    """Lines between two axes, with the numbers at the ends of the upright one."""
     return (
-        f'<svg class="chart" viewBox="-4 -8 {WIDE + 8} {HIGH + BOTTOM + 8}" role="img" '
-        f'aria-label="{told}"><g fill="none" stroke-width="1.5">{"".join(lines)}</g>'
-        f'<path class="axis" d="M{LEFT} 0V{HIGH}H{WIDE}"/>'
-        f'<text x="{LEFT - 6}" y="10" text-anchor="end">{high:.4g}</text>'
-        f'<text x="{LEFT - 6}" y="{HIGH}" text-anchor="end">{low:.4g}</text>{legend}</svg>'
+        f'<svg class="chart" viewBox="-6 -8 {WIDE + 12} {HIGH + (BOTTOM if beneath else 0) + 14}" '
+        f'role="img" aria-label="{escape(told)}">'
+        f'<g fill="none" stroke-width="2">{"".join(parts)}</g>'
+        f'<path class="axis" d="M0 0V{HIGH}H{WIDE}"/>'
+        f'<text class="over" x="12" y="14">{scale.high:.5g}</text>'
+        f'<text class="over" x="12" y="{HIGH - 8}">{scale.low:.5g}</text>{beneath}</svg>'
     )
 
 

@@ -32,7 +32,8 @@ class Contents(NamedTuple):
 
     document: run.json. command: the line that repeats the run. apart: for each cluster the columns
     that set it apart, as `workflows.summary` has them. X (s, d), clusters (s,): the drawn rows.
-    certainty: rows by the probability of their cluster, in twentieths. p_values: rows by p-value.
+    certainty: rows by the probability of their cluster, in twentieths. Of a run of detect flagged (s,)
+    are those of the drawn rows that are, and p_values counts rows by p-value.
     """
 
     title: str
@@ -46,5 +47,6 @@ class Contents(NamedTuple):
     truth: Truth | None = None
     certainty: np.ndarray | None = None
     outliers: list[Outlier] | None = None
+    flagged: np.ndarray | None = None
     p_values: np.ndarray | None = None
     lacking: str | None = None

@@ -1,17 +1,17 @@
-"""The page of a run: one HTML file that needs nothing else, as large as clusters and columns make it."""
+"""The page of a fit: one HTML file that needs nothing else, as large as clusters and columns make it."""
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from divmix.model.profile import pictures_of, profile_of
 from divmix.model.scores import NOISE
-from divmix.report import charts
+from divmix.report import charts, html
 from divmix.report.colours import colour
 from divmix.report.contents import Contents
 from divmix.report.cuts import Cuts, cuts_of, leaves_of_rows
@@ -19,16 +19,17 @@ from divmix.report.plane import Plane, plane_of
 from divmix.report.raster import MOST_LABELS, Frame, frame_of, grey_png, png, raster
 
 MOST_COLUMNS, MOST_CLUSTERS = 50, 60  # of the profile, and of every list of clusters
-WORDS = ("what sets it apart", "because of", "value", "from")  # heads of columns of text
 NOTHING_BESIDE = 1e-4
 PICTURE_HEIGHT = 64  # of the mean picture of a cluster, in pixels of the page
 STRONG = 2.0  # standard deviations at which the colour of a cell of the profile is full
-NOTHING = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
 def page(contents: Contents) -> str:
-    """The whole page."""
-    sections = [
+    """The whole page of a fit or a cut."""
+    return html.document(
+        contents.title,
+        contents.document.get("divmix"),
+        _headline(contents),
         _clusters(contents),
         _pictures(contents),
         _profile(contents),
@@ -36,38 +37,18 @@ def page(contents: Contents) -> str:
         _outliers(contents),
         _trace(contents),
         _certificate(contents),
-        _settings(contents),
-    ]
-    style, script = (
-        files("divmix.report").joinpath(f"page.{kind}").read_text() for kind in ("css", "js")
-    )
-    title = escape(contents.title)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{NOTHING}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<link rel="icon" href="data:,"><title>{title} - divmix</title><style>{style}</style></head>'
-        f"<body><header><h1>{title}</h1>{_headline(contents)}</header><main>"
-        + "".join(sections)
-        + f"</main><footer>divmix {escape(str(contents.document.get('divmix', '')))}</footer>"
-        f"<script>{script}</script></body></html>\n"
+        html.settings(contents.document, contents.command),
     )
 
 
-def _headline(contents: Contents) -> str:
+def _headline(contents: Contents) -> list[tuple[str, str]]:
     mixture, result = contents.mixture, contents.document.get("result", {})
     facts = [
         (f"{mixture.about['rows']:,}", "rows"),
         (f"{len(mixture.design.schema.columns):,}", "columns"),
+        (f"{mixture.n_clusters}", "clusters"),
+        (f"{mixture.components.count}", f"{mixture.family.structure.name} components"),
     ]
-    if contents.document["command"] == "detect":
-        facts += [
-            (f"{contents.document['flagged']:,}", "rows flagged"),
-            (f"{mixture.components.count}", f"{mixture.family.name} components"),
-        ]
-    else:
-        facts.append((f"{mixture.n_clusters}", "clusters"))
-        facts.append((f"{mixture.components.count}", f"{mixture.family.structure.name} components"))
     if mixture.about.get("log_likelihood") is not None:
         facts.append((f"{mixture.about['log_likelihood']:.4f}", "log-likelihood, nats per row"))
     if mixture.about.get("effective_components") is not None:
@@ -79,35 +60,7 @@ def _headline(contents: Contents) -> str:
     if "converged" in result:
         ended = "converged" if result["converged"] else result["stop_reason"]
         facts.append((f"{result['iterations']:,}", f"iterations, {ended}"))
-    items = "".join(
-        f"<li><b>{escape(value)}</b><span>{escape(told)}</span></li>" for value, told in facts
-    )
-    return f'<ul class="facts">{items}</ul>'
-
-
-def _section(name: str, title: str, *parts: str) -> str:
-    return f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escape(title)}</h2>{"".join(parts)}</section>'
-
-
-def _soft(text: str) -> str:
-    return f'<p class="soft">{escape(text)}</p>'
-
-
-def _table(name: str, head: Sequence[str], rows: Iterable[str]) -> str:
-    told = head[-1] in WORDS  # the last column is text: on a phone it stands below the others
-    classes = ["text" if cell in WORDS else "" for cell in head]
-    cells = "".join(
-        f'<th scope="col" class="{kind}">{escape(cell)}</th>' for cell, kind in zip(head, classes)
-    )
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="Table: {escape(name)}"><table class="{"told" if told else "numbers"}"><thead><tr>'
-        f"{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _key(cluster: int) -> str:
-    name = "noise" if cluster == NOISE else f"{cluster}"
-    return f'<span class="dot" style="background:{colour(cluster)}"></span>{name}'
+    return facts
 
 
 def _clusters(contents: Contents) -> str:
@@ -117,29 +70,26 @@ def _clusters(contents: Contents) -> str:
     if found is None or len(found) != len(weights):  # a density, or a cut
         found = [{"cluster": c, "share": float(w), "size": None} for c, w in enumerate(weights)]
     shown = pictures_of(contents.mixture, profile_of(contents.mixture))
-    rows = []
+    rows, largest = [], max(own["share"] for own in found)
     for own in found[:MOST_CLUSTERS]:
         share, probability = own["share"], own.get("mean_probability")
         size = "-" if own["size"] is None else f"{own['size']:,}"
         sure = "-" if probability is None else f"{probability:.3f}"
-        rows.append(
-            f'<tr><th scope="row">{_key(own["cluster"])}</th><td>{size}</td><td>{share:.1%}'
-            f'<span class="share" style="width:{60 * share / found[0]["share"]:.0f}px"></span></td>'
-            f'<td>{sure}</td><td class="text">{_told(contents, shown, own["cluster"])}</td></tr>'
-        )
+        bar = f'<span class="share" style="width:{60 * share / largest:.0f}px"></span>'
+        apart = _told(contents, shown, own["cluster"])
+        rows.append((html.cluster_dot(own["cluster"]), size, f"{share:.1%}{bar}", sure, apart))
     more = (
-        _soft(f"... and {len(found) - MOST_CLUSTERS} more, in components.csv.")
+        html.soft(f"... and {len(found) - MOST_CLUSTERS} more, in components.csv.")
         if len(found) > MOST_CLUSTERS
         else ""
     )
     noise = contents.document.get("result", {}).get("noise")
     if noise:
-        more += _soft(
+        more += html.soft(
             f"{noise['size']:,} rows ({noise['share']:.1%}) are noise: they belong to no cluster."
         )
-    what = "Components" if contents.document["command"] == "detect" else "Clusters"
     head = ("cluster", "rows", "share", "mean probability", "what sets it apart")
-    return _section("clusters", what, _table(what, head, rows), more)
+    return html.section("clusters", "Clusters", html.table("Clusters", head, rows), more)
 
 
 def _told(contents: Contents, pictures: np.ndarray | None, cluster: int) -> str:
@@ -149,7 +99,7 @@ def _told(contents: Contents, pictures: np.ndarray | None, cluster: int) -> str:
         return told
     _, height, width = pictures.shape
     size = f'width="{PICTURE_HEIGHT * width // height}" height="{PICTURE_HEIGHT}"'
-    uri = _uri(grey_png(pictures[cluster], pictures.min(), pictures.max()))
+    uri = html.uri(grey_png(pictures[cluster], pictures.min(), pictures.max()))
     return f'<img class="mean" {size} src="{uri}" alt="Mean picture of cluster {cluster}. {told}">'
 
 
@@ -190,12 +140,12 @@ def _pictures(contents: Contents) -> str:
     rows = contents.mixture.about["rows"]
     if contents.X is not None and len(contents.X) < rows:
         about += f" {len(contents.X):,} of {rows:,} rows are drawn, evenly taken."
-    lacking = _soft(contents.lacking) if contents.lacking else ""
-    return _section(
+    lacking = html.soft(contents.lacking) if contents.lacking else ""
+    return html.section(
         "picture-section",
         "Picture",
         shown,
-        _soft(about),
+        html.soft(about),
         lacking,
         _cut_control(contents, cuts, plane, frame),
     )
@@ -211,18 +161,14 @@ def _drawn(contents: Contents, plane: Plane) -> np.ndarray:
     return np.array(corners)
 
 
-def _uri(picture: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture).decode()
-
-
 def _picture(contents: Contents, plane: Plane, frame: Frame) -> str:
     mixture = contents.mixture
-    image = "data:,"
+    image = ""
     if contents.X is not None and contents.clusters is not None:
         k = mixture.n_clusters
         labels = np.where(contents.clusters < 0, k, contents.clusters)
         colours = [*map(colour, range(k)), colour(NOISE)]
-        image = _uri(
+        image = html.uri(
             png(
                 raster(plane.places(contents.X), np.minimum(labels, MOST_LABELS - 1), frame),
                 colours[:MOST_LABELS],
@@ -235,30 +181,38 @@ def _picture(contents: Contents, plane: Plane, frame: Frame) -> str:
         )
     ]
     told = f"{mixture.n_clusters} clusters in the plane"
-    keys = "".join(
-        f"<li>{_key(c).replace('</span>', '</span>cluster ')}</li>"
-        for c in range(min(mixture.n_clusters, MOST_CLUSTERS))
+    names = [(colour(c), f"cluster {c}") for c in range(min(mixture.n_clusters, MOST_CLUSTERS))]
+    return (
+        f"<div>{charts.picture('picture', image, ellipses, told)}"
+        f"{html.keys(names, 'Clusters of the picture', 'keys')}</div>"
     )
-    return f'<div>{charts.picture("picture", image, ellipses, told)}<ul class="keys" id="keys">{keys}</ul></div>'
 
 
 def _truth_picture(contents: Contents, plane: Plane, frame: Frame) -> str:
     truth, X = contents.truth, contents.X
     assert truth is not None and X is not None
     labels = np.minimum(truth.drawn, MOST_LABELS - 1)
-    colours = [colour(j) for j in range(min(len(truth.names), MOST_LABELS))]
-    image = _uri(png(raster(plane.places(X), labels, frame), colours))
-    keys = "".join(
-        f'<li><span class="dot" style="background:{colour(j)}"></span>{escape(name)}</li>'
-        for j, name in enumerate(truth.names[:MOST_CLUSTERS])
-    )
+    colours = [colour(j) for j in _cluster_of_class(truth.table)]
+    image = html.uri(png(raster(plane.places(X), labels, frame), colours[:MOST_LABELS]))
     told = f"the same rows by their known class, column {truth.column}"
-    return f'<div>{charts.picture("truth", image, [], told)}<ul class="keys" aria-label="{escape(told)}">{keys}</ul></div>'
+    names = zip(colours[:MOST_CLUSTERS], truth.names)
+    return f"<div>{charts.picture('truth', image, [], told)}{html.keys(names, told)}</div>"
+
+
+def _cluster_of_class(table: np.ndarray) -> np.ndarray:
+    """A number for each class, whose colour it gets: that of the cluster it is matched with by rows
+    in common, table (k, classes), or one that no cluster has."""
+    k, classes = table.shape
+    number = np.full(classes, -1)
+    clusters, matched = linear_sum_assignment(table, maximize=True)
+    number[matched] = clusters
+    number[number < 0] = k + np.arange((number < 0).sum())
+    return number
 
 
 def _cut_control(contents: Contents, cuts: Cuts | None, plane: Plane, frame: Frame) -> str:
     if cuts is None:
-        return _soft(
+        return html.soft(
             "The method keeps no merge tree, so there are no other numbers of clusters to look at."
         )
     mixture = contents.mixture
@@ -286,7 +240,7 @@ def _cut_control(contents: Contents, cuts: Cuts | None, plane: Plane, frame: Fra
         f'<label for="cut-at">Clusters: <output id="said" for="cut-at">{k} clusters, as fitted</output></label>'
         f'<input type="range" id="cut-at" min="1" max="{cuts.leaves}" value="{shown}"></div>'
         + charts.tree(cuts, shown)
-        + _soft(
+        + html.soft(
             "The merge tree: branches join upwards in the order in which clusters do. A click, or "
             "the slider, cuts it, and the picture shows these clusters. Away from the fitted "
             "number a row has the colour of its likeliest component."
@@ -310,10 +264,12 @@ def _profile(contents: Contents) -> str:
     shown_means = np.where(sizes < NOTHING_BESIDE * sizes.max(axis=0), 0.0, summary.mean)
     most = np.argsort(-np.abs(differences).max(axis=0), kind="stable")[:MOST_COLUMNS]
     shown = range(min(k, MOST_CLUSTERS))
-    rows = [
-        f'<tr><th scope="row">{escape(summary.names[j])}</th><td>{shown_means[0, j]:.4g}</td>'
-        + "".join(_cell(shown_means[c + 1, j], differences[c, j], unit) for c in shown)
-        + "</tr>"
+    rows: list[Sequence[str | html.Cell]] = [
+        (
+            escape(summary.names[j]),
+            f"{shown_means[0, j]:.4g}",
+            *(_cell(shown_means[c + 1, j], differences[c, j], unit) for c in shown),
+        )
         for j in most
     ]
     told = (
@@ -323,19 +279,19 @@ def _profile(contents: Contents) -> str:
     if len(summary.names) > len(most):
         told += f" The {len(most)} of {len(summary.names):,} columns that differ most"
         told += "." if mixture.design.is_embedding else "; components.csv has all."
-    return _section(
+    return html.section(
         "profile",
         "Profile",
-        _table("Profile of the clusters", ["column", "all", *map(str, shown)], rows),
-        _soft(told),
+        html.table("Profile of the clusters", ["column", "all", *map(str, shown)], rows),
+        html.soft(told),
     )
 
 
-def _cell(value: float, difference: float, unit: str) -> str:
+def _cell(value: float, difference: float, unit: str) -> html.Cell:
     strength = min(abs(difference) / STRONG, 1.0) * 0.55
     shade = "230,120,20" if difference > 0 else "40,120,210"
-    title = f' title="{difference:+.2f} {unit}"' if unit else ""
-    return f'<td style="background:rgba({shade},{strength:.2f})"{title}>{value:.4g}</td>'
+    title = f"{difference:+.2f} {unit}" if unit else ""
+    return html.Cell(f"{value:.4g}", f"rgba({shade},{strength:.2f})", title)
 
 
 def _uncertainty(contents: Contents) -> str:
@@ -344,7 +300,7 @@ def _uncertainty(contents: Contents) -> str:
     if counts is not None and counts.sum():
         sure = counts[-2:].sum() / counts.sum()
         parts.append(
-            _soft(
+            html.soft(
                 f"Probability of its cluster, of each row: {sure:.1%} of the rows have .9 or more."
             )
         )
@@ -356,61 +312,61 @@ def _uncertainty(contents: Contents) -> str:
                 f"Rows by the probability of their cluster; {sure:.1%} have .9 or more",
             )
         )
-    if contents.p_values is not None:
-        parts.append(
-            _soft(
-                "p-values of the rows: of normal rows alone every bar would be alike; anomalies pile up at the left."
-            )
-        )
-        parts.append(charts.histogram(contents.p_values, "p-value 0", "1", "Rows by p-value"))
     if contents.truth is not None:
         parts.append(_confusion(contents))
     if not parts:
-        parts = [_soft("The run keeps no row, so nothing can be said of single ones.")]
-    return _section("uncertainty", "How sure", *parts)
+        parts = [html.soft("The run keeps no row, so nothing can be said of single ones.")]
+    return html.section("uncertainty", "How sure", *parts)
 
 
 def _confusion(contents: Contents) -> str:
     truth = contents.truth
     assert truth is not None
     rows = [
-        f'<tr><th scope="row">{_key(c)}</th>'
-        + "".join(f"<td>{count:,}</td>" for count in counts[:MOST_CLUSTERS])
-        + "</tr>"
+        (html.cluster_dot(c), *(f"{count:,}" for count in counts[:MOST_CLUSTERS]))
         for c, counts in enumerate(truth.table.tolist()[:MOST_CLUSTERS])
     ]
     head = [f"cluster \\ {truth.column}", *truth.names[:MOST_CLUSTERS]]
-    return _soft(
+    return html.soft(
         f"Rows by cluster and known class, column {truth.column}, which the fit did not see."
-    ) + _table("Clusters against classes", head, rows)
+    ) + html.table("Clusters against classes", head, rows)
 
 
 def _outliers(contents: Contents) -> str:
     if contents.outliers is None:
-        return _section(
-            "outliers", "Outliers", _soft(contents.lacking or "The run does not tell its rows.")
+        return html.section(
+            "outliers", "Outliers", html.soft(contents.lacking or "The run does not tell its rows.")
         )
     rows = [
-        f"<tr><td>{own.row:,}</td><td>{_key(own.cluster)}</td><td>{own.log_density:.4g}</td>"
-        f'<td class="text">{escape(own.because or "-")}</td></tr>'
+        (
+            f"{own.row:,}",
+            html.cluster_dot(own.cluster),
+            f"{own.log_density:.4g}",
+            escape(own.because or "-"),
+        )
         for own in contents.outliers
     ]
     head = ("row, from 0", "cluster", "log-density, nats", "because of")
-    return _section(
+    return html.section(
         "outliers",
         "Outliers",
-        _soft(
+        html.soft(
             "The rows of lowest density, and the columns that make them so. divmix detect tells which are anomalies."
         ),
-        _table("Outliers", head, rows),
+        html.table("Outliers", head, rows),
     )
 
 
 def _trace(contents: Contents) -> str:
     if not contents.trace:
         return ""
-    told = "J = log-likelihood + alpha x entropy + log prior, nats per row, by iteration. A line never falls; each is a climb of its own, in the search on a sample of rows."
-    return _section("trace", "The climb of J", charts.objective(contents.trace), _soft(told))
+    told = (
+        "J = log-likelihood + alpha x entropy + log prior, nats per row, by iteration. A line never "
+        "falls; each is a climb of its own, in the search on a sample of rows."
+    )
+    names = ((colour(j), phase) for j, phase in enumerate(charts.phases(contents.trace)))
+    drawn = charts.objective(contents.trace) + html.keys(names, "Phases")
+    return html.section("trace", "The climb of J", drawn, html.soft(told))
 
 
 def _certificate(contents: Contents) -> str:
@@ -419,33 +375,4 @@ def _certificate(contents: Contents) -> str:
         text = "Not computed. divmix fit --gap bounds what the log-likelihood could still gain."
     else:
         text = f"No mixture of components about as wide as these, of however many, has a log-likelihood more than {gap:.4g} nats per row higher on the rows of the search."
-    return _section("certificate", "Certificate", f"<p>{escape(text)}</p>")
-
-
-def _settings(contents: Contents) -> str:
-    document = contents.document
-    origins = document.get("origins", {})
-    rows = [
-        f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td class="text">{escape(_value(value))}</td>'
-        f'<td class="text">{escape(origins.get(name, ""))}</td></tr>'
-        for name, value in document["settings"].items()
-    ]
-    notes = "".join(f"<li>{escape(note)}</li>" for note in document.get("notes", []))
-    source = document.get("input", {})
-    digest = f"Input SHA-256 {source['sha256']}, {source['bytes']:,} bytes." if source else ""
-    return _section(
-        "settings",
-        "Settings",
-        f"<pre><code>{escape(contents.command)}</code></pre>",
-        _soft(digest) if digest else "",
-        f"<ul>{notes}</ul>" if notes else "",
-        "<details><summary>All settings</summary>"
-        + _table("Settings", ("setting", "value", "from"), rows)
-        + "</details>",
-    )
-
-
-def _value(value: Any) -> str:
-    if value is None or value == []:
-        return "-"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return html.section("certificate", "Certificate", f"<p>{escape(text)}</p>")

@@ -38,8 +38,10 @@ def sample_rows(k: int, schedule: Schedule = SCHEDULE) -> int:
 
 
 def phases(problem: Problem) -> list[Phase]:
-    """Draw a sample; relax, diversify and reduce on it; refine on all rows."""
-    return [problem.phase(phase) for phase in (draw, relax, diversify, reduced, refine)]
+    """Draw a sample; relax, diversify and reduce on it; refine on all rows. Where components to
+    start from are given there is nothing to search, and they are refined."""
+    searched = (relax, diversify, reduced) if problem.start is None else (given,)
+    return [problem.phase(phase) for phase in (draw, *searched, refine)]
 
 
 def searching_of(problem: Problem, sample: MemoryRows) -> Searching:
@@ -63,6 +65,11 @@ def draw(problem: Problem, state: State) -> State:
     size = sample_rows(problem.clusters, problem.schedule)
     sample = problem.rows.sample(size, state.generator)
     return state._replace(carried=Carried(sample))
+
+
+def given(problem: Problem, state: State) -> State:
+    """The components to start from."""
+    return state._replace(components=problem.start)
 
 
 def relax(problem: Problem, state: State) -> State:
@@ -92,9 +99,9 @@ def refine(problem: Problem, state: State) -> State:
     """The components of the clusters, fitted to all rows."""
     searching = searching_of(problem, state.carried.sample)
     components, learn_weights = state.moved, problem.learn_weights is not False
-    prior = final_prior(
-        searching, components, problem.prior, problem.rows.total_weight, state.carried.kept.ellipses
-    )
+    kept = state.carried.kept
+    ellipses = kept is None or kept.ellipses
+    prior = final_prior(searching, components, problem.prior, problem.rows.total_weight, ellipses)
     objective = Objective(problem.family, problem.alpha, prior, problem.noise, learn_weights)
     if not learn_weights:
         components = equal_weights(components)

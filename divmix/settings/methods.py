@@ -9,6 +9,8 @@ from divmix.settings.fit import FitSettings, method_option
 from divmix.settings.option import convert, flag, option, unknown_setting
 
 DEFAULT_METHOD = "diversified"
+# What `divmix select` sets beside the columns: clusters are a range there, the rest is the default.
+SELECT_SETTINGS = ("family", "covariance", "bootstrap", "seed", "threads")
 DEFAULT_ALPHA = 0.03  # of that method, by the tables of docs/benchmarks.md
 
 # Options of two methods are the same ones: their texts and ranges stand once.

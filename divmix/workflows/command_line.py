@@ -4,7 +4,14 @@ from dataclasses import fields
 from shlex import quote
 from typing import Any
 
-from divmix.settings import METHODS, DetectSettings, DetectTableSettings, TableSettings, flag
+from divmix.settings import (
+    DEFAULT_METHOD,
+    METHODS,
+    DetectSettings,
+    DetectTableSettings,
+    TableSettings,
+    flag,
+)
 
 
 def command_of(document: dict[str, Any]) -> str:
@@ -14,9 +21,11 @@ def command_of(document: dict[str, Any]) -> str:
         return f"divmix cut {quote(document['model'])} -k {document['n_clusters']} -o DIR"
     owners: tuple[Any, ...] = (DetectSettings, DetectTableSettings)
     if command != "detect":
-        owners = (METHODS[settings["method"]], TableSettings)
+        owners = (METHODS[settings.get("method", DEFAULT_METHOD)], TableSettings)
     words = ["divmix", command, *document.get("input", {}).get("names", ["TABLE"])]
-    if settings.get("method", "diversified") != "diversified":
+    for name in document.get("scored", {}).get("names", []):
+        words += ["--score", name]
+    if settings.get("method", DEFAULT_METHOD) != DEFAULT_METHOD:
         words += ["--method", settings["method"]]
     for setting in (one for owner in owners for one in fields(owner)):
         value = settings.get(setting.name)

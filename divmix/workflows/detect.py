@@ -50,6 +50,7 @@ def run_detect(
     overwrite: bool = False,
     beside: Beside = NOTHING_BESIDE,
     to: str = "csv",
+    origins: dict[str, str] | None = None,
     csv_safe: bool = False,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -58,7 +59,8 @@ def run_detect(
 
     Writes row, score, p_value, flagged and because, with the columns `beside`, to `output` ("-" is
     stdout in the format `to`, None writes nothing), with `only_flagged` of the flagged rows alone, and
-    with `run` a folder with the model. `csv_safe`: see `TableWriter`.
+    with `run` a folder with the model, all scores and run.json, where `origins` say where each setting
+    came from. `csv_safe`: see `TableWriter`.
     Returns what was found, or None when
     `should_stop` ended the fit: then nothing is written.
     Raises InputError, UsageError, FitError, ModelFileError, OutputError.
@@ -133,7 +135,10 @@ def run_detect(
             {"fit": density_there - started, "score": time.monotonic() - density_there},
         )
         if place is not None:
-            write_run(place, mixture, document)
+            about = {"origins": origins or {}, "input": reader.describe()}
+            if not itself:
+                about["scored"] = new.describe()
+            write_run(place, mixture, document | about, table_of(found), csv_safe)
         if output is not None:
             if names and written is not None and only_flagged:
                 written = written.filter(arrays.booleans(found.flagged))
@@ -176,10 +181,17 @@ def table_of(found: Detection, only_flagged: bool = False) -> Iterator[pa.Record
         yield batch.filter(columns["flagged"]) if only_flagged else batch
 
 
-def write_run(place: ClaimedFolder, mixture: Mixture, document: dict[str, Any]) -> None:
-    """The run folder: the model, then run.json. Raises OutputError."""
+def write_run(
+    place: ClaimedFolder,
+    mixture: Mixture,
+    document: dict[str, Any],
+    scores: Iterator[pa.RecordBatch],
+    csv_safe: bool = False,
+) -> None:
+    """The run folder: the model, the scores of all rows, then run.json. Raises OutputError."""
     with place.built() as folder:
         mixture.save(folder / "model.divmix")
+        run_folder.write_table(folder / "scores.csv", scores, False, csv_safe=csv_safe)
         write_json(folder / "run.json", document)
 
 

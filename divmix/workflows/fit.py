@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,11 +18,12 @@ from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError
+from divmix.families import Components, Family
 from divmix.model.scores import blank
 from divmix.model.tally import Tally, tallied
 from divmix.progress import Progress
 from divmix.report import figures as drawing
-from divmix.rows import MemoryRows
+from divmix.rows import MemoryRows, Rows
 from divmix.settings import EmSettings, FitSettings, TableSettings
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader, open_table, reading_options
@@ -249,12 +251,14 @@ def fit_table(
     *,
     notes: Sequence[str] = (),
     locate: Locate = row_name,
+    start: Callable[[Design, Family, Rows], Components] | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Fit:
     """Fit a mixture to a table in memory.
 
-    `notes` are what reading the table had to say, `locate` names a row in an error.
+    `notes` are what reading the table had to say, `locate` names a row in an error. `start` makes
+    the components to go on from, without a search.
     Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the fit.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
@@ -269,7 +273,8 @@ def fit_table(
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
-        fitted = fit_rows(rows_of(design, matrix, settings), settings, monitor)
+        given = None if start is None else partial(start, design)
+        fitted = fit_rows(rows_of(design, matrix, settings), settings, monitor, start=given)
         progress.stage("labelling rows")
         mixture, scores = mixture_of(fitted, design).labelled(matrix.X, matrix.row_weights)
         resamples = None

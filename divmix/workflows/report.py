@@ -2,45 +2,42 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv, parquet
 
 from divmix.anomaly import surprisal
-from divmix.anomaly.detector import detect, score_rows
 from divmix.anomaly.pool import Pool
 from divmix.anomaly.reasons import Reasons
-from divmix.errors import InputError, ModelFileError
+from divmix.errors import InputError, UsageError
 from divmix.model.mixture import Mixture
 from divmix.model.scores import INCOMPLETE, NOISE, Scores
 from divmix.progress import Progress, TraceRow
+from divmix.report import anomalies, charts, choice, page
 from divmix.report.contents import Contents, Outlier, Truth
 from divmix.tables import arrays
-from divmix.tables.batches import BATCH_ROWS
-from divmix.tables.reading import TableReader, open_table
 from divmix.tables.writing import atomic_file, check_output
+from divmix.workflows import anomaly_contents
 from divmix.workflows.command_line import command_of
 from divmix.workflows.resources import single_blas_thread
 from divmix.workflows.run_folder import read_document
+from divmix.workflows.run_rows import (
+    Assigned,
+    assignments_of,
+    names_of_input,
+    open_rows,
+    rows_at,
+    scored_of,
+    trace_of,
+    why_lacking,
+)
 from divmix.workflows.summary import what_sets_apart
 
 MOST_DRAWN = 20_000  # rows of the picture; more only cover each other
 MOST_OUTLIERS = 10
 TYPICAL_ROWS = 500  # rows that tell what surprisal of a column is usual
-TWENTIETHS = 20
-FEW_ROWS = BATCH_ROWS // 8  # read at a time: of most batches only some rows are kept
 MOST_CLASSES = 250
-
-
-class Assigned(NamedTuple):
-    """Of n rows cluster, probability and log-density, NaN for incomplete ones."""
-
-    cluster: np.ndarray
-    probability: np.ndarray
-    log_density: np.ndarray
 
 
 def run_report(
@@ -58,6 +55,12 @@ def run_report(
     OutputError.
     """
     check_output(output, overwrite=overwrite)
+    document = read_document(Path(run))
+    if document["command"] == "select":
+        if sources:
+            raise UsageError("a run of select draws no rows", hint="leave --data out")
+        text = choice.page(Path(run).resolve().name, document, command_of(document))
+        return _write(text, 0, output, overwrite)
     contents = contents_of(run, sources, progress or Progress())
     return write_page(contents, output, overwrite=overwrite)
 
@@ -66,12 +69,15 @@ def write_page(
     contents: Contents, output: str | Path, *, overwrite: bool = False
 ) -> dict[str, Any]:
     """Write the page; returns `output`, its bytes and how many rows are drawn. Raises OutputError."""
-    from divmix.report.page import page
+    kind = anomalies if contents.document["command"] == "detect" else page
+    drawn = 0 if contents.X is None else len(contents.X)
+    return _write(kind.page(contents), drawn, output, overwrite)
 
-    content = page(contents).encode(errors="backslashreplace")
+
+def _write(text: str, drawn: int, output: str | Path, overwrite: bool) -> dict[str, Any]:
+    content = text.encode(errors="backslashreplace")
     with atomic_file(output, overwrite=overwrite) as file:
         file.write(content)
-    drawn = 0 if contents.X is None else len(contents.X)
     return {"output": str(output), "bytes": len(content), "rows_drawn": drawn}
 
 
@@ -79,25 +85,32 @@ def contents_of(run: str | Path, sources: Sequence[str], progress: Progress) -> 
     """What the page of a run tells. Raises ModelFileError, InputError."""
     folder = Path(run)
     document = read_document(folder)
+    if document["command"] == "select":
+        raise InputError(f"{run} is a run of select and has no mixture", hint="give a run of fit")
     mixture = Mixture.load(folder)
     document = {"settings": mixture.about["settings"]} | document
     contents = Contents(
         folder.resolve().name, mixture, document, command_of(document),
         what_sets_apart(mixture), trace_of(folder),
     )  # fmt: skip
-    assigned = assignments_of(folder)
-    named = tuple(sources) or names_of_input(document, folder)
-    lacking = None if sources else why_lacking(document, named, assigned is not None)
-    if assigned is not None:
-        contents = contents._replace(certainty=_certainty(assigned))
+    source = document.get("scored") or document.get("input", {})
+    named = tuple(sources) or names_of_input(source, folder)
+    scored = scored_of(folder) if document["command"] == "detect" else None
+    assigned = assignments_of(folder) if scored is None else None
+    if scored is not None:
+        contents = contents._replace(p_values=charts.twentieths(scored.p_value))
+    elif assigned is not None:
+        contents = contents._replace(certainty=charts.twentieths(assigned.probability))
+    else:
+        return contents._replace(lacking="The run keeps nothing of its rows.")
+    lacking = None if sources else why_lacking(source, named)
     if lacking is not None:
         return contents._replace(lacking=lacking)
     progress.stage("reading " + ", ".join(map(str, named)))
     with single_blas_thread():
-        if document["command"] == "detect":
-            return _with_anomalies(contents, named)
-        if assigned is None:
-            return contents
+        if scored is not None:
+            return anomaly_contents.with_rows(contents, named, scored, progress)
+        assert assigned is not None
         return _with_rows(contents, named, assigned, progress)
 
 
@@ -139,7 +152,7 @@ def contents_of_fit(
     }
     contents = Contents(
         title, mixture, document, command_of(document), what_sets_apart(mixture), list(trace),
-        certainty=_certainty(assigned),
+        certainty=charts.twentieths(assigned.probability),
     )  # fmt: skip
     drawn, lowest = _chosen(assigned)
     with single_blas_thread():
@@ -158,78 +171,16 @@ def _chosen(assigned: Assigned) -> tuple[np.ndarray, np.ndarray]:
     return drawn, there[np.argsort(assigned.log_density[there], kind="stable")[:MOST_OUTLIERS]]
 
 
-def names_of_input(document: dict[str, Any], folder: Path) -> tuple[str, ...]:
-    """The files of a run as it named them, from where one stands or else from beside its folder."""
-    names = document.get("input", {}).get("names", ())
-    beside = [folder.resolve().parent / name for name in names]
-    if not all(Path(name).is_file() for name in names) and all(path.is_file() for path in beside):
-        return tuple(map(str, beside))
-    return tuple(names)
-
-
-def why_lacking(document: dict[str, Any], names: Sequence[str], assigned: bool) -> str | None:
-    """Why the rows of a run cannot be shown; None where they can."""
-    if document["command"] == "detect":
-        return "A run of detect does not name its table: divmix report RUN --data TABLE shows its rows."
-    if not names or not assigned:
-        return "The run does not tell its rows."
-    if not all(Path(name).is_file() for name in names):
-        return f"{names[0]} is not there any more: --data FILE says where the rows are."
-    if sum(Path(name).stat().st_size for name in names) != document["input"]["bytes"]:
-        return f"{names[0]} has changed since the run, so its rows are not shown."
-    return None
-
-
-def assignments_of(folder: Path) -> Assigned | None:
-    """The assignments in a run folder, None where there are none. Raises ModelFileError."""
-    names = list(Assigned._fields)
-    try:
-        if (folder / "assignments.parquet").is_file():
-            file = parquet.ParquetFile(folder / "assignments.parquet")
-            batches = file.iter_batches(columns=names)
-        elif (folder / "assignments.csv").is_file():
-            options = csv.ConvertOptions(include_columns=names)
-            batches = csv.open_csv(folder / "assignments.csv", convert_options=options)
-        else:
-            return None
-        parts = [_assigned(batch) for batch in batches]
-        return Assigned(*(np.concatenate(part) for part in zip(*parts)))
-    except (pa.ArrowException, KeyError) as error:
-        raise ModelFileError(
-            f"{folder}: its assignments cannot be read: {error}", hint="fit again with --force"
-        ) from error
-
-
-def _assigned(batch: pa.RecordBatch) -> Assigned:
-    cluster, *others = (batch.column(name) for name in Assigned._fields)
-    return Assigned(
-        np.where(arrays.is_empty(cluster), INCOMPLETE, arrays.to_codes(cluster)),
-        *(arrays.to_floats(other).copy() for other in others),  # without the batch behind them
-    )
-
-
-def trace_of(folder: Path) -> list[TraceRow]:
-    """The trace in a run folder, empty where there is none."""
-    path = folder / "trace.csv"
-    if not path.is_file():
-        return []
-    return [TraceRow(**row) for row in csv.read_csv(path).to_pylist()]
-
-
-def _certainty(assigned: Assigned) -> np.ndarray:
-    known = assigned.probability[~np.isnan(assigned.probability)]
-    return np.histogram(known, TWENTIETHS, (0.0, 1.0))[0]
-
-
 def _with_rows(
     contents: Contents, sources: Sequence[str], assigned: Assigned, progress: Progress
 ) -> Contents:
     """The contents with rows to draw, outliers and known classes."""
     mixture, truth = contents.mixture, contents.document["settings"].get("truth")
     drawn, lowest = _chosen(assigned)
-    reader = _open(mixture, sources, truth)
+    encoding = contents.document["settings"].get("encoding")
+    reader = open_rows(mixture, sources, encoding, truth)
     wanted = np.union1d(drawn, lowest)
-    X, classes = _rows(mixture, reader, wanted, truth, len(assigned.cluster), progress)
+    X, classes = rows_at(mixture, reader, wanted, truth, len(assigned.cluster), progress)
     own = X[np.searchsorted(wanted, drawn)]
     outliers = _explained(mixture, X[np.searchsorted(wanted, lowest)], own, lowest, assigned)
     return contents._replace(
@@ -238,39 +189,6 @@ def _with_rows(
         outliers=outliers,
         truth=_truth(truth, classes, drawn, assigned.cluster, mixture),
     )
-
-
-def _open(mixture: Mixture, sources: Sequence[str], truth: str | None) -> TableReader:
-    options = mixture.design.reading_options()
-    if truth is not None:
-        options["columns"] = [*options["columns"], truth]
-        options["text_columns"] = [*options["text_columns"], truth]
-    return open_table(sources, **options)
-
-
-def _rows(
-    mixture: Mixture,
-    reader: TableReader,
-    wanted: np.ndarray,
-    truth: str | None,
-    n: int,
-    progress: Progress,
-) -> tuple[np.ndarray, pa.ChunkedArray | None]:
-    """Rows `wanted` (ascending) of the design matrix, and the classes of all rows; a batch at a time."""
-    parts, classes, done = [], [], 0
-    for batch in reader.batches(FEW_ROWS):
-        own = wanted[np.searchsorted(wanted, done) : np.searchsorted(wanted, done + batch.num_rows)]
-        chosen = batch.take(arrays.integers(own - done))
-        parts.append(mixture.design.transform(chosen, unknown="ignore", locate=reader.locate).X)
-        if truth is not None:
-            classes.append(pc.dictionary_encode(batch.column(truth)))
-        done += batch.num_rows
-        progress.rows(done, reader.rows)
-    if done != n:
-        raise InputError(
-            f"the table has {done:,} rows, the run {n:,}", hint="give the table of the run"
-        )
-    return np.concatenate(parts), pa.chunked_array(classes) if classes else None
 
 
 def _explained(
@@ -311,33 +229,3 @@ def _truth(
     own = clusters > NOISE
     np.add.at(table, (clusters[own], codes[own]), 1)
     return Truth(name, names, codes[drawn], table)
-
-
-def _with_anomalies(contents: Contents, sources: Sequence[str]) -> Contents:
-    """The contents of a run of detect with the scores of a table."""
-    mixture, rule = contents.mixture, contents.document["rule"]
-    level = (rule["name"], rule["level"])
-    reader = _open(mixture, sources, None)
-    rows, done = [], 0
-    table = list(reader.batches(BATCH_ROWS))
-    for batch in table:
-        step = max(1, sum(part.num_rows for part in table) // MOST_DRAWN)
-        chosen = np.arange(-done % step, batch.num_rows, step)
-        done += batch.num_rows
-        own = mixture.design.transform(batch.take(arrays.integers(chosen)), unknown="ignore")
-        rows.append(own.X[own.complete])
-    scored = score_rows(mixture, table, level, locate=reader.locate)
-    found = detect(mixture, scored, level)
-    flagged = np.flatnonzero(found.flagged)
-    worst = flagged[np.argsort(-found.score[flagged], kind="stable")[:MOST_OUTLIERS]]
-    X = np.concatenate(rows)
-    known = found.p_value[~np.isnan(found.p_value)]
-    return contents._replace(
-        X=X,
-        clusters=mixture.score(X).cluster,
-        outliers=[
-            Outlier(int(row), NOISE, -float(found.score[row]), found.because[row] or "")
-            for row in worst
-        ],
-        p_values=np.histogram(known, TWENTIETHS, (0.0, 1.0))[0],
-    )

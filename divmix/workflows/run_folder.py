@@ -38,6 +38,8 @@ NAMES = (
     "trace.png",
     "trace.svg",
     "report.html",
+    "scores.csv",
+    "criteria.csv",
     "run.json",
 )
 
@@ -74,7 +76,7 @@ def read_document(folder: Path) -> dict[str, Any]:
         why = error.strerror if isinstance(error, OSError) else error
         raise ModelFileError(
             f"{folder} is no run folder, or its run.json is damaged: {why}",
-            hint="give the folder that divmix fit -o, divmix cut -o or divmix detect --run wrote",
+            hint="give the folder that divmix fit -o, cut -o, detect --run or select --run wrote",
         ) from error
     return document
 

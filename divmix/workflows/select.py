@@ -1,12 +1,16 @@
 """A table over the number of clusters, with the choice marked and its reason in a sentence."""
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
+import divmix
 from divmix.choosing.bootstrap import FOUND, share_found
 from divmix.choosing.clusters import count_clusters, explain
 from divmix.choosing.comparison import Comparison, told
@@ -18,12 +22,13 @@ from divmix.design.row_names import Locate, row_name
 from divmix.engine.monitor import Monitor
 from divmix.families import AnyFamily
 from divmix.progress import Progress
-from divmix.settings import FitSettings, TableSettings
+from divmix.settings import SELECT_SETTINGS, FitSettings, TableSettings
+from divmix.tables.folders import ClaimedFolder
 from divmix.tables.reading import open_table, reading_options
-from divmix.tables.writing import check_output
+from divmix.tables.writing import check_output, write_json
 from divmix.workflows.fit import offset_of, rows_of
 from divmix.workflows.resources import limited_threads
-from divmix.workflows.run_folder import write_table
+from divmix.workflows.run_folder import claimed, write_table
 
 
 def run_select(
@@ -34,11 +39,16 @@ def run_select(
     tables: TableSettings,
     output: str | None = None,
     *,
+    run: Path | None = None,
+    origins: dict[str, str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
     """Compare lowest .. highest clusters and write the table to `output` (None: nowhere).
+
+    With `run` also a folder of the table and of run.json, which `divmix report` makes a page of;
+    `origins` say there where each setting came from.
 
     Returns the document of `select_table`, or None when `should_stop` ended the work: then nothing
     is written. Raises InputError, UsageError, FitError, OutputError.
@@ -46,24 +56,49 @@ def run_select(
     progress = progress or Progress()
     if output not in (None, "-"):
         check_output(output, overwrite=overwrite)
-    progress.stage("reading " + ", ".join(str(source) for source in sources))
-    reader = open_table(sources, **reading_options(tables))
-    table = reader.read()
-    for note in reader.notes:
-        progress.note(note)
-    document = select_table(
-        table,
-        lowest,
-        highest,
-        settings,
-        tables,
-        locate=reader.locate,
-        progress=progress,
-        should_stop=should_stop,
-    )
-    if document is not None and output is not None:
-        write_table(output, [pa.RecordBatch.from_pylist(document["rows"])], overwrite)
+    with ExitStack() as stack:
+        place = None if run is None else stack.enter_context(claimed(run, overwrite))
+        started = time.monotonic()
+        progress.stage("reading " + ", ".join(str(source) for source in sources))
+        reader = open_table(sources, **reading_options(tables))
+        table = reader.read()
+        for note in reader.notes:
+            progress.note(note)
+        document = select_table(
+            table,
+            lowest,
+            highest,
+            settings,
+            tables,
+            locate=reader.locate,
+            progress=progress,
+            should_stop=should_stop,
+        )
+        if document is None:
+            return None
+        criteria = pa.RecordBatch.from_pylist(document["rows"])
+        if place is not None:
+            asked = {name: getattr(settings, name) for name in SELECT_SETTINGS}
+            asked |= {"clusters": f"{lowest}:{highest}"}
+            about = {
+                "divmix": divmix.__version__,
+                "command": "select",
+                "settings": asked | tables.to_dict(),
+                "origins": origins or {},
+                "input": reader.describe() | {"rows": table.num_rows},
+                "times": {"select": round(time.monotonic() - started, 3)},
+                "notes": list(reader.notes),
+            }
+            _write_run(place, criteria, about | document)
+        if output is not None:
+            write_table(output, [criteria], overwrite)
     return document
+
+
+def _write_run(place: ClaimedFolder, criteria: pa.RecordBatch, document: dict[str, Any]) -> None:
+    with place.built() as folder:
+        write_table(folder / "criteria.csv", [criteria], False)
+        write_json(folder / "run.json", document)
 
 
 def select_table(

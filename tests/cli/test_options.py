@@ -143,6 +143,42 @@ def test_a_bad_config_file_is_named(run, tmp_path, text, problem):
     assert problem in done.stderr and "config.json" in done.stderr
 
 
+def test_a_config_file_may_be_toml(parsed, run, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('clusters = 3\nmax-iter = 7\nexclude = ["a,b", "c"]\n')
+    given = parsed("t.csv", "--config", path)
+    assert given["settings"] == DiversifiedSettings(clusters=3, max_iter=7)
+    assert given["tables"].exclude == ("a,b", "c")
+    for text, problem in (("clusters 3", "is not TOML"), ("clusters = 0", "clusters = 0: must be")):
+        path.write_text(text)
+        done = run("fit", "t.csv", "--config", "config.toml")
+        assert_two_lines(done.stderr)
+        assert (
+            done.exit_code == 2
+            and f"config.toml{':' if '=' in text else ''} {problem}" in done.stderr
+        )
+
+
+def test_detect_and_select_take_config_files(run, tmp_path, monkeypatch):
+    given = {}
+    for name in ("detect", "select"):
+        monkeypatch.setattr(
+            f"divmix.workflows.{name}.run_{name}", lambda *a, **more: given.update(a=a)
+        )
+        (tmp_path / "c.toml").write_text('data = ["t.csv"]\nseed = 5\nscale = "robust"\n')
+        run(name, "--config", "c.toml", "--quiet")
+        settings, tables = [own for own in given.pop("a") if hasattr(own, "to_dict")]
+        assert settings.seed == 5 and tables.scale == "robust"
+
+
+def test_the_variables_of_a_command_are_listed(run):
+    done = run("predict", "--envlist", env={"DIVMIX_PREDICT_TO": "jsonl"})
+    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert ["DIVMIX_PREDICT_TO", "--to  [now jsonl]"] in lines
+    assert ["DIVMIX_PREDICT_ID_COLUMN", "--id"] in lines
+    assert done.exit_code == 0
+
+
 def test_a_missing_config_file_is_named(run):
     done = run("fit", "t.csv", "--config", "nope.json")
     assert done.exit_code == 2

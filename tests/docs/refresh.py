@@ -1,7 +1,7 @@
 """Rewrites what the console blocks of the documents show by what the commands print now.
 
     python tests/docs/refresh.py               # all documents
-    python tests/docs/refresh.py docs/guide.md
+    python tests/docs/refresh.py docs/tutorial.md
 
 A command that shows nothing stays so; give it any line of output first where it should show some.
 """

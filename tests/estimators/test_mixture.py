@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -178,6 +179,65 @@ def test_weights_are_routed():
         pipeline[0].set_fit_request(sample_weight=False)
         pipeline.fit(X, sample_weight=weights)
     assert any(note.startswith("20 rows left out") for note in pipeline[1].notes_)
+
+
+@pytest.mark.parametrize("shape", ["full", "tied", "diag", "spherical"])
+def test_a_fit_goes_on_from_given_components(shape):
+    X, truth = three_clusters()
+    means = np.array([[0.0, 100.0], [6.0, 140.0], [-6.0, 180.0]])
+    precisions = {
+        "full": np.repeat([np.diag([1.0, 0.04])], 3, axis=0),
+        "tied": np.diag([1.0, 0.04]),
+        "diag": np.repeat([[1.0, 0.04]], 3, axis=0),
+        "spherical": np.full(3, 0.2),
+    }[shape]
+    given = {"means_init": means, "weights_init": [0.5, 0.25, 0.25], "precisions_init": precisions}
+    model = DiversifiedMixture(3, covariance_type=shape, alpha=0, **given).fit(X)
+    searched = DiversifiedMixture(3, covariance_type=shape, alpha=0, random_state=0).fit(X)
+    assert adjusted_rand_score(truth, model.labels_) == 1
+    assert model.score(X) == pytest.approx(searched.score(X), abs=1e-4)
+    assert model.n_iter_ < searched.n_iter_ and {row.phase for row in model.trace_} == {"refine"}
+
+
+def test_a_bad_start_stays_where_no_search_mends_it():
+    X, truth = three_clusters()
+    means = [[0.0, 100.0], [0.1, 101.0], [0.0, 160.0]]  # two in one group
+    model = DiversifiedMixture(3, covariance_type="full", alpha=0, max_iter=1, means_init=means)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X)
+    assert adjusted_rand_score(truth, model.labels_) < 0.9
+
+
+def test_a_warm_start_takes_the_fit_up_where_it_ended():
+    X, _ = three_clusters()
+    means = [[0.0, 120.0], [0.0, 140.0], [0.0, 160.0]]
+    whole = DiversifiedMixture(3, covariance_type="full", means_init=means, tol=1e-9).fit(X)
+    parts = DiversifiedMixture(3, covariance_type="full", means_init=means, tol=1e-9, max_iter=2)
+    parts.set_params(warm_start=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        scores = [parts.fit(X).score(X)]
+        while not parts.converged_ and len(scores) < 100:
+            scores.append(parts.fit(X).score(X))
+    assert len(scores) > 2 and parts.n_iter_ <= 2
+    assert scores[1] > scores[0]
+    assert scores[-1] == pytest.approx(whole.score(X), abs=1e-6)
+
+
+def test_a_start_that_does_not_fit_the_table_is_a_value_error():
+    X, _ = three_clusters(30)
+    for given, told in (
+        ({"means_init": [[0.0, 0.0, 0.0]] * 2}, r"means.*\(2, 2\)"),
+        ({"weights_init": [0.5, 0.6]}, "normalized"),
+        ({"precisions_init": -np.ones(2), "covariance_type": "spherical"}, "positive"),
+        ({"precisions_init": np.ones(2)}, "covariance_type"),
+        ({"means_init": X[:2], "n_clusters": 2}, "n_clusters"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            DiversifiedMixture(2, **given).fit(X)
+    table = pd.DataFrame({"a": X[:, 0], "kind": ["x", "y", "z"] * 10})
+    with pytest.raises(ValueError, match="columns of numbers"):
+        DiversifiedMixture(2, means_init=[[0.0]] * 2).fit(table)
 
 
 def test_what_cannot_be_used_is_a_value_error_with_a_remedy():

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -26,48 +25,12 @@ from divmix.workflows.detect import run_detect
 from divmix.workflows.fit import run_fit
 from divmix.workflows.plot import draw_run, plot_run
 from divmix.workflows.report import run_report
+from tests.report.reader import WINE, Reader
 
-WINE = str(Path(__file__).parents[2] / "sample_data" / "wine.csv")
 SECTIONS = [
     "clusters", "picture-section", "profile", "uncertainty", "outliers", "trace", "certificate", "settings",
 ]  # fmt: skip
 CHROMIUM = shutil.which("chromium")
-
-
-class Reader(HTMLParser):
-    """Collects what is checked of a page: open tags, ids, addresses, images without words."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.ids, self.addresses, self.silent, self.text = [], [], [], [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        own = dict(attributes)
-        if tag not in ("meta", "link", "input", "br"):
-            self.open.append(tag)
-        self.ids += [own["id"]] if "id" in own else []
-        self.addresses += [own[name] for name in ("src", "href", "action") if name in own]
-        if own.get("role") in ("img", "region") and not own.get("aria-label"):
-            self.silent.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.text += data
-
-
-@pytest.fixture(scope="module")
-def wine(tmp_path_factory):
-    run = tmp_path_factory.mktemp("report") / "wine.divmix"
-    run_fit([WINE], DiversifiedSettings(clusters=3), TableSettings(truth="class"), run)
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -173,17 +136,56 @@ def test_names_cannot_break_the_page(tmp_path):
     assert not read.open and evil in read.text and "<i>" in read.text
 
 
-def test_a_run_of_detect_and_a_cut_have_pages(wine, tmp_path):
-    tables = DetectTableSettings(exclude=("class",))
-    run_detect([WINE], DetectSettings(components=2), tables, None, run=tmp_path / "found")
-    run_report(tmp_path / "found", tmp_path / "a.html")
-    assert "does not name its table" in (tmp_path / "a.html").read_text()
-    run_report(tmp_path / "found", tmp_path / "b.html", sources=[WINE])
-    text = Reader((tmp_path / "b.html").read_text()).text
-    assert "p-values of the rows" in text and "rows flagged" in text
+def test_a_cut_has_a_page(wine, tmp_path):
     run_cut(wine, 2, tmp_path / "cut", sources=[WINE])
     run_report(tmp_path / "cut", tmp_path / "c.html")
     assert "divmix cut" in Reader((tmp_path / "c.html").read_text()).text
+
+
+def test_a_run_of_detect_has_a_page_with_what_it_flagged(detected, tmp_path):
+    run, found = detected
+    assert run_report(run, tmp_path / "a.html")["rows_drawn"] == 178
+    page = (tmp_path / "a.html").read_text()
+    text = Reader(page).text
+    assert f"{found['flagged']}rows flagged" in text and "178rows scored" in text
+    for own in found["highest"]:
+        assert own["because"] in text
+    assert f"divmix detect {WINE} --contamination 0.02 --components 2 --exclude class" in text
+    counts = [int(n) for n in re.findall(r"<title>(\d+) rows</title>", page)]
+    written = pd.read_csv(run / "scores.csv")
+    assert counts == np.histogram(written["p_value"], 20, (0, 1))[0].tolist()
+    assert len(found["highest"]) == 10 and written["flagged"].sum() == found["flagged"]
+
+
+def test_a_detection_of_new_rows_shows_these(detected, tmp_path):
+    known, new = tmp_path / "known.csv", tmp_path / "new.csv"
+    table = pd.read_csv(WINE).drop(columns="class")
+    table.iloc[:120].to_csv(known, index=False)
+    table.iloc[120:].to_csv(new, index=False)
+    run = tmp_path / "run"
+    settings = DetectSettings(components=2, alpha_level=0.2)
+    run_detect([str(known)], settings, DetectTableSettings(), None, score=[str(new)], run=run)
+    assert run_report(run, tmp_path / "a.html")["rows_drawn"] == 58
+    assert f"--score {new}" in Reader((tmp_path / "a.html").read_text()).text
+    new.unlink()
+    run_report(run, tmp_path / "b.html")
+    text = Reader((tmp_path / "b.html").read_text()).text
+    assert "new.csv is not there any more" in text and "Highest scores" in text
+
+
+def test_a_run_of_select_has_a_page_with_its_criteria(chosen, tmp_path):
+    run, document = chosen
+    assert run_report(run, tmp_path / "a.html")["rows_drawn"] == 0
+    page = (tmp_path / "a.html").read_text()
+    text = Reader(page).text
+    assert f"divmix select {WINE} -k 2:4 --exclude class" in text
+    assert document["reason"][1:] in text
+    for row in document["rows"]:
+        assert f"{row['bic']:.7g}" in text
+    (x,) = {float(x) for x in re.findall(r'class="cut" d="M([\d.]+) 0V', page)}
+    assert x == 600 * (document["clusters"] - 2) / 2
+    with pytest.raises(InputError, match="run of select"):
+        plot_run(run, 60, 20, lambda text, rgb: text)
 
 
 def test_a_command_repeats_every_setting():
