@@ -25,9 +25,14 @@ from divmix.choosing.irrelevant import irrelevant_numbers, told_of_numbers
 from divmix.choosing.relevance import relevant_categories
 from divmix.choosing.restarts import Spread, best_of
 from divmix.choosing.settle import candidate_models, scattered, settle, suited
+from divmix.engine.loop import Limits, follow
 from divmix.engine.monitor import Monitor
+from divmix.engine.objective import Objective
+from divmix.engine.state import State
+from divmix.engine.steps import em_step
 from divmix.errors import UsageError
 from divmix.families import (
+    AnyFamily,
     CommonNumbers,
     Components,
     Family,
@@ -40,6 +45,7 @@ from divmix.merging.hierarchy import Hierarchy
 from divmix.methods import method_of
 from divmix.problem import Merge, Problem
 from divmix.rows import MemoryRows, Rows
+from divmix.rows.past import Past, RowsAfterPast
 from divmix.search.phases import sample_rows
 from divmix.search.run import Model
 from divmix.settings import DiversifiedSettings, EmSettings, FitSettings, NsvgdSettings
@@ -149,6 +155,63 @@ def fit_rows(
         problem=problem,
     )
     return fitted if common is None else fitted.with_common(common)
+
+
+class Before(NamedTuple):
+    """A mixture that is to be continued, and what it stands for.
+
+    weight          of its rows, as far as they still count
+    log_likelihood  of them, mean per row, nats, in the units of the new rows
+    """
+
+    family: AnyFamily
+    components: Components
+    noise: Components | None
+    weight: float
+    log_likelihood: float
+
+
+def continue_fit(
+    rows: Rows | Array,
+    before: Before,
+    settings: FitSettings,
+    monitor: Monitor | None = None,
+) -> tuple[Components, str]:
+    """The components of a mixture after more rows, and why the climb ended.
+
+    The mixture counts like as many rows as it stands for; nothing is searched, and each component
+    stays the one it was. Diversity was paid for the past already, so alpha has the share of the new
+    rows alone: without these the mixture stays as it is. Covariances have no prior. max_iter, tol
+    (per new row), alpha, weights and seed are those of the settings. Raises FitError, and
+    Interrupted when the monitor's `should_stop` said so.
+    """
+    if isinstance(rows, np.ndarray):
+        rows = MemoryRows(rows)
+    monitor = monitor or Monitor(settings.time_budget)
+    monitor.progress.stage("fitting")
+    family, generator = before.family, np.random.default_rng(settings.seed)
+    every = with_noise(before.components, before.noise)
+    past = Past(family, every, before.weight, before.log_likelihood, generator)
+    share = rows.total_weight / (rows.total_weight + before.weight)
+    objective = Objective(
+        family,
+        share * cast(float, settings.alpha),
+        noise=before.noise,
+        learn_weights=settings.weights != "uniform",
+    )
+    limits = Limits(settings.max_iter, share * settings.tol)
+    state = follow(
+        em_step(objective),
+        objective,
+        RowsAfterPast(rows, past),
+        State(generator, before.components),
+        monitor,
+        "update",
+        limits,
+    )
+    if state.stop_reason == "interrupted":
+        raise Interrupted
+    return state.moved, state.stop_reason
 
 
 def bootstrap(fitted: Fitted, labels: NDArray[np.int64], count: int) -> Resamples:

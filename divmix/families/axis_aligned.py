@@ -49,6 +49,10 @@ class AxisAligned(CovarianceStructure):
         scales = self.scales(components)
         return kernels.diag_sums(X, row_weights, offsets, components.means, scales, *shape)
 
+    def second(self, components, mass):
+        variances = self.variances(components.covariances, *components.means.shape)
+        return mass[:, None] * (variances + components.means**2)
+
     def mahalanobis(self, X, components):
         distances = np.empty((components.count, len(X)))
         for j, (mean, scale) in enumerate(zip(components.means, self.scales(components))):

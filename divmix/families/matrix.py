@@ -62,6 +62,11 @@ class Full(CovarianceStructure):
             mass = sums.mass + prior.rows
         return floor_eigenvalues(per_mass(scatter, mass, previous), floor)
 
+    def second(self, components, mass):
+        means = components.means
+        outer = means[:, :, None] * means[:, None, :]
+        return mass[:, None, None] * (components.covariances + outer)
+
     def coordinates(self, covariances, m):
         factors = np.linalg.cholesky(covariances)
         diagonal = np.arange(factors.shape[-1])
@@ -152,6 +157,11 @@ class Tied(CovarianceStructure):
         outer = (means * sums.mass[:, None]).T @ means
         covariance = (sums.second - cross - cross.T + outer) / sums.mass.sum()
         return floor_eigenvalues(covariance[None], floor)
+
+    def second(self, components, mass):
+        """Of all components together, (d, d)."""
+        means = components.means
+        return mass.sum() * components.covariances[0] + (means * mass[:, None]).T @ means
 
     def mahalanobis(self, X, components):
         factor = inverse_cholesky(components.covariances)[0]
