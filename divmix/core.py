@@ -160,6 +160,8 @@ def fit_rows(
 class Before(NamedTuple):
     """A mixture that is to be continued, and what it stands for.
 
+    common          numbers that all of its components have in common, or None
+    structure       of the covariances of the others
     weight          of its rows, as far as they still count
     log_likelihood  of them, mean per row, nats, in the units of the new rows
     """
@@ -167,17 +169,16 @@ class Before(NamedTuple):
     family: AnyFamily
     components: Components
     noise: Components | None
+    common: CommonNumbers | None
+    structure: str
     weight: float
     log_likelihood: float
 
 
 def continue_fit(
-    rows: Rows | Array,
-    before: Before,
-    settings: FitSettings,
-    monitor: Monitor | None = None,
-) -> tuple[Components, str]:
-    """The components of a mixture after more rows, and why the climb ended.
+    rows: MemoryRows, before: Before, settings: FitSettings, monitor: Monitor
+) -> tuple[Components, Components | None, str]:
+    """The components and the noise of a mixture after more rows, and why the climb ended.
 
     The mixture counts like as many rows as it stands for; nothing is searched, and each component
     stays the one it was. Diversity was paid for the past already, so alpha has the share of the new
@@ -185,33 +186,38 @@ def continue_fit(
     (per new row), alpha, weights and seed are those of the settings. Raises FitError, and
     Interrupted when the monitor's `should_stop` said so.
     """
-    if isinstance(rows, np.ndarray):
-        rows = MemoryRows(rows)
-    monitor = monitor or Monitor(settings.time_budget)
     monitor.progress.stage("fitting")
-    family, generator = before.family, np.random.default_rng(settings.seed)
-    every = with_noise(before.components, before.noise)
-    past = Past(family, every, before.weight, before.log_likelihood, generator)
+    family, common = before.family, before.common
+    components, noise = before.components, before.noise
+    known = before.log_likelihood
+    if common is not None:
+        every = cast(Gaussian | Mixed, family)
+        family = common.compared_alone(every, before.structure)
+        components = common.components_alone(every, family, components)
+        noise = noise and common.components_alone(every, family, noise)
+        summary = rows.summary()
+        moments = summary.mean[common.common], summary.variances[common.common]
+        rows, known = rows.among(common.compared), known - common.log_likelihood
+        common = common.after(before.weight, *moments, rows.total_weight)
+        monitor.offset += common.log_likelihood
+    generator = np.random.default_rng(settings.seed)
+    past = Past(family, with_noise(components, noise), before.weight, known, generator)
     share = rows.total_weight / (rows.total_weight + before.weight)
-    objective = Objective(
-        family,
-        share * cast(float, settings.alpha),
-        noise=before.noise,
-        learn_weights=settings.weights != "uniform",
-    )
+    alpha, learned = share * cast(float, settings.alpha), settings.weights != "uniform"
+    objective = Objective(family, alpha, noise=noise, learn_weights=learned)
     limits = Limits(settings.max_iter, share * settings.tol)
-    state = follow(
-        em_step(objective),
-        objective,
-        RowsAfterPast(rows, past),
-        State(generator, before.components),
-        monitor,
-        "update",
-        limits,
-    )
+    state = State(generator, components)
+    together = RowsAfterPast(rows, past)
+    step = em_step(objective)
+    state = follow(step, objective, together, state, monitor, "update", limits)
     if state.stop_reason == "interrupted":
         raise Interrupted
-    return state.moved, state.stop_reason
+    components = state.moved
+    if common is not None:
+        of_compared = cast(Gaussian | Mixed, family)
+        components = common.components(of_compared, components)
+        noise = noise and common.components(of_compared, noise)
+    return components, noise, state.stop_reason
 
 
 def bootstrap(fitted: Fitted, labels: NDArray[np.int64], count: int) -> Resamples:

@@ -31,6 +31,8 @@ COMMANDS = (
     "report",
     "plot",
     "cut",
+    "update",
+    "compare",
     "sample",
     "bench",
     "doctor",

@@ -157,6 +157,53 @@ def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = fro
     print_facts(out, facts)
 
 
+def print_update(run: dict[str, Any], output: Path, told: Collection[str] = frozenset()) -> None:
+    """What an update found, on stderr: the clusters, and how far the new rows drifted."""
+    out, result, drift = console(stderr=True), run["result"], run["drift"]
+    out.print()
+    _print_clusters(out, result["clusters"], f"{output}/components.csv has them all")
+    out.print()
+    how = "converged" if result["converged"] else f"not converged ({result['stop_reason']})"
+    facts = [
+        ("updated", f"{result['iterations']} iterations, {how}"),
+        ("drift", _drifted(drift)),
+        ("", f"symmetric KL {drift['symmetric_kl']:.4f} ± {drift['standard_error']:.4f} nats "
+             "between the model before and after"),
+        ("", f"{drift['changed']:.1%} of the new rows are in another cluster than before, "
+             f"{drift['unlike']:.1%} are unlike all before (1 % would be by chance)"),
+    ]  # fmt: skip
+    facts += [("note", note) for note in run["notes"] if note not in told]
+    facts += [("wrote", where) for where in _written(run, output)]
+    print_facts(out, facts)
+
+
+def _drifted(drift: dict[str, Any]) -> str:
+    """`none beyond chance (p .4)`, or what moved most."""
+    chance = f"p {drift['p_value']:.2g} over all figures"
+    if not drift["drifted"]:
+        return f"none beyond chance ({chance})"
+    column, cluster = drift["columns"][0], max(drift["clusters"], key=lambda own: abs(own["z"]))
+    found = [
+        (
+            abs(column["z"]),
+            f"{column['column']} {column['before']:.4g} to {column['new']:.4g} "
+            f"({column['shift']:+.2f} sd within clusters)",
+        ),
+        (
+            abs(cluster["z"]),
+            f"cluster {cluster['cluster']} from {cluster['expected']:.1%} to {cluster['share']:.1%} "
+            "of the rows",
+        ),
+    ]
+    density = drift["log_density"]
+    if density is not None:
+        words = f"log-density {density['expected']:.3f} to {density['found']:.3f}"
+        found.append((abs(density["z"]), words))
+    far = max(z for z, _ in found) / 2
+    told = [words for z, words in sorted(found, reverse=True) if z >= max(far, 3)]
+    return f"yes ({chance}): {'; '.join(told)}"
+
+
 def print_facts(out: Console, facts: Sequence[tuple[str, str]], width: int = 14) -> None:
     """Names and values in two columns; a long value goes on below itself."""
     lines = Table.grid(padding=(0, 2, 0, 0))

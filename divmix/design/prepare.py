@@ -79,9 +79,16 @@ def _check_memory(rows: int, design: Design) -> None:
 
 
 def design_matrix(
-    table: pa.Table, design: Design, progress: Progress, locate: Locate = row_name
+    table: pa.Table,
+    design: Design,
+    progress: Progress,
+    locate: Locate = row_name,
+    unknown: str = "error",
 ) -> DesignMatrix:
-    """The rows of a table as a matrix, filled batch by batch. Raises InputError."""
+    """The rows of a table as a matrix, filled batch by batch; `unknown` as for `transform`.
+
+    Raises InputError.
+    """
     n = table.num_rows
     _check_memory(n, design)
     matrix = DesignMatrix(
@@ -90,7 +97,9 @@ def design_matrix(
     for start in range(0, n, BATCH_ROWS):
         batch = table.slice(start, BATCH_ROWS)
         part = slice(start, start + batch.num_rows)
-        done = design.transform(batch, first_row=start, locate=locate, out=matrix.X[part])
+        done = design.transform(
+            batch, unknown=unknown, first_row=start, locate=locate, out=matrix.X[part]
+        )
         weights = design.row_weights(batch, first_row=start, locate=locate)
         matrix.row_weights[part] = np.where(done.complete, weights, 0.0)
         matrix.log_jacobian[part], matrix.complete[part] = done.log_jacobian, done.complete

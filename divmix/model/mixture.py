@@ -97,11 +97,16 @@ class Mixture:
         """
         rank = np.empty(len(sizes), dtype=np.int64)
         rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
-        order = np.lexsort((-self.components.weights, rank[self.clusters]))
+        return self.renumbered(rank)
+
+    def renumbered(self, numbers: np.ndarray) -> "Mixture":
+        """The same mixture, cluster c called numbers[c], (k,); components in their order: by
+        cluster, then by weight, the largest first."""
+        order = np.lexsort((-self.components.weights, numbers[self.clusters]))
         return replace(
             self,
             components=self.components.take(order),
-            clusters=rank[self.clusters[order]],
+            clusters=numbers[self.clusters[order]],
             hierarchy=self.hierarchy and self.hierarchy.reordered(order),
         )
 

@@ -90,7 +90,7 @@ DOCUMENT = checks.record(
     merge=checks.word(*CRITERIA),
     calibration=checks.word(HELD_OUT, TRAINING),
     about=checks.record(
-        optional=("entropy", "effective_components", "cut_from", "common_numbers", "threshold"),
+        optional=("entropy", "effective_components", "cut_from", "common_numbers", "threshold", "weight"),
         divmix=checks.text,
         settings=checks.settings,
         rows=_count,
@@ -101,6 +101,7 @@ DOCUMENT = checks.record(
         cut_from=_count,
         common_numbers=checks.list_of(checks.text, 1, MOST_FEATURES),
         threshold=_any_number,
+        weight=checks.number(0, FAR),
     ),
 )
 

@@ -23,6 +23,7 @@ from divmix.settings.option import (
     unknown_setting,
 )
 from divmix.settings.table import TableSettings
+from divmix.settings.update import UpdateSettings
 
 __all__ = [
     "DEFAULT_ALPHA",
@@ -36,6 +37,7 @@ __all__ = [
     "NsvgdSettings",
     "Settings",
     "TableSettings",
+    "UpdateSettings",
     "convert",
     "explain",
     "fit_settings",

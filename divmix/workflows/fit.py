@@ -196,6 +196,8 @@ def fit_table(
     about = summary.about(fitted.settings, tables, matrix.complete, log_likelihood, fitted.entropy)
     if fitted.common is not None:
         about["common_numbers"] = [design.feature_names[j] for j in fitted.common.common]
+    if tables.weight is not None:
+        about["weight"] = float(matrix.row_weights.sum())
     mixture.about.update(about)
     return Fit(
         mixture,
@@ -232,10 +234,13 @@ def notes_on(design: Design, matrix: DesignMatrix, tables: TableSettings) -> lis
         notes.append(
             f"encoder {tables.encoder}: densities are those of its {design.n_features} features"
         )
+    return [*notes, *notes_on_rows(matrix)]
+
+
+def notes_on_rows(matrix: DesignMatrix) -> list[str]:
+    """How many rows have no say, in a sentence."""
     left_out = int(np.count_nonzero(matrix.row_weights == 0))
-    if left_out:
-        notes.append(f"{left_out:,} rows left out: empty cells or weight 0")
-    return notes
+    return [f"{left_out:,} rows left out: empty cells or weight 0"] if left_out else []
 
 
 def notes_on_rounding(table: pa.Table, design: Design) -> list[str]:
