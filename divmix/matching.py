@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Counts = NDArray[np.float64]
 
+SAME = 0.5  # Jaccard similarity from which a cluster is the other, and not dissolved (Hennig 2007)
+
 
 class Match(NamedTuple):
     """A cluster of one partition and its counterpart in another.

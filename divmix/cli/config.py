@@ -48,7 +48,11 @@ def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any
                 f"--config {path} is no run.json: it lacks settings or input", hint=EXAMPLE
             ) from error
         ctx.meta[FORMER] = former
-    known = {param.name for param in ctx.command.params if isinstance(param, SettingOption)}
+    known = {
+        str(param.name)
+        for param in ctx.command.params
+        if isinstance(param, SettingOption) or param.name == "match"
+    }
     for name in values:
         if name not in known | {"data"}:
             unknown = unknown_setting(name, known)
@@ -63,6 +67,8 @@ def _settings_of_run(document: dict[str, Any]) -> tuple[dict[str, Any], FormerRu
     does not have had no effect on it, so they are left out for the run to be repeated.
     """
     values = document["settings"] | {"data": document["input"]["names"]}
+    if document.get("match"):
+        values["match"] = document["match"]["model"]
     method = values.get("method", DEFAULT_METHOD)
     if method in METHODS:
         values = {

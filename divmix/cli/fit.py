@@ -57,6 +57,11 @@ from divmix.settings import TableSettings
     help="Also draw the clusters, on two principal components, and the objective by iteration.",
 )
 @click.option(
+    "--match",
+    metavar="MODEL",
+    help="Number clusters like those of a former model that have the most rows in common.",
+)
+@click.option(
     "--labels",
     metavar="FILE",
     help="Also write all columns of DATA with the cluster of each row and its probability; - is "
@@ -77,6 +82,7 @@ def command(
     csv_safe: bool,
     assignments_format: str,
     figures: str | None,
+    match: str | None,
     labels: str | None,
     to: str,
     keep: str,
@@ -118,6 +124,7 @@ def command(
             figures=figures,
             beside=options.beside_of(keep, id_column, digits),
             labels=labels,
+            match=match,
             to=to,
             progress=progress,
             origins=origins | options.origins(ctx, TableSettings),

@@ -32,6 +32,7 @@ from divmix.tables.writing import check_output
 from divmix.workflows import run_folder, summary
 from divmix.workflows.beside import ALL, NOTHING_BESIDE, Beside, parted
 from divmix.workflows.evaluate import evaluate_clusters
+from divmix.workflows.match import Former, numbered_like, told
 from divmix.workflows.resources import limited_threads
 
 EXACT = 2**53  # up to here a float64 holds every whole number
@@ -45,7 +46,8 @@ class Fit(NamedTuple):
     spread: over the starts, if there were several; gap: bound on what the log-likelihood could
     still gain, nats per row, if it was asked for. X (n, d): the rows as the mixture sees them.
     roles: what each column of the table is, and whether it was used.
-    stability: of each cluster over resampled rows, if it was asked for.
+    stability: of each cluster over resampled rows, match: with the clusters of a former model, if
+    it was asked for.
     """
 
     mixture: Mixture
@@ -61,6 +63,7 @@ class Fit(NamedTuple):
     gap: float | None = None
     roles: tuple[Role, ...] = ()
     stability: summary.Stability | None = None
+    match: dict[str, Any] | None = None
 
 
 def run_fit(
@@ -74,6 +77,7 @@ def run_fit(
     figures: str | None = None,
     beside: Beside = NOTHING_BESIDE,
     labels: str | None = None,
+    match: str | Path | None = None,
     to: str = "csv",
     csv_safe: bool = False,
     progress: Progress | None = None,
@@ -84,12 +88,14 @@ def run_fit(
 
     `figures` "png" or "svg" also draws the clusters and the trace. `beside` has columns of the
     input for the assignments. `labels` is a table to write too, "-" for stdout in the format `to`:
-    all columns of the input, cluster and probability. `csv_safe`: see `TableWriter`. Returns the document of run.json, or None
+    all columns of the input, cluster and probability. `match` is a model whose numbers of clusters
+    are kept. `csv_safe`: see `TableWriter`. Returns the document of run.json, or None
     when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
     FitError, OutputError, and NotConvergedError after writing.
     """
     progress = progress or Progress()
     started = time.monotonic()
+    former = None if match is None else Former.load(match)
     if figures:
         drawing.check_available()
     if labels not in (None, "-"):
@@ -112,6 +118,7 @@ def run_fit(
                 locate=reader.locate,
                 progress=progress,
                 should_stop=should_stop,
+                former=former,
             )
         except Interrupted:
             return None
@@ -123,7 +130,7 @@ def run_fit(
             evaluation=evaluate_clusters(table, tables.truth, fit.scores.cluster),
             times={"read": read - started, "fit": time.monotonic() - read},
         )
-        document["labels"] = labels
+        document |= {"labels": labels, "match": fit.match}
         progress.stage(f"writing {output}")
         kept = None if written is None else written.select([AS_WRITTEN + n for n in names])
         rows = beside.all_joined(run_folder.assignments(fit.scores), kept, names)
@@ -157,10 +164,12 @@ def fit_table(
     locate: Locate = row_name,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    former: Former | None = None,
 ) -> Fit:
     """Fit a mixture to a table in memory.
 
-    `notes` are what reading the table had to say, `locate` names a row in an error.
+    `notes` are what reading the table had to say, `locate` names a row in an error,
+    `former` is a model whose numbers of clusters are kept.
     Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the fit.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
@@ -185,6 +194,11 @@ def fit_table(
             fitted.hierarchy,
             noise=fitted.noise,
         ).labelled(matrix.X, matrix.row_weights)
+        match = None
+        if former is not None:
+            weighted = matrix.X, matrix.row_weights
+            mixture, scores, match = numbered_like(former, table, mixture, scores, *weighted)
+            said.append(told(match))
         resamples = None
         if settings.bootstrap is not None:
             resamples = bootstrap(fitted, scores.cluster, settings.bootstrap)
@@ -213,6 +227,7 @@ def fit_table(
         fitted.gap,
         matrix.roles,
         resamples and summary.stability(resamples, design, fitted.common),
+        match,
     )
 
 
