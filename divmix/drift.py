@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from divmix.engine.objective import Objective
 from divmix.families.family import Array
+from divmix.families.noise import without_last
 from divmix.families.posterior import log_weights, posterior
 from divmix.model.mixture import Mixture
 from divmix.tables.batches import BLOCK_ROWS
@@ -93,13 +94,14 @@ def drift(
     behind: float,
     alpha: float,
     n_parameters: int,
+    learn_weights: bool = True,
     generator: np.random.Generator,
 ) -> Drift:
     """What rows X (n, d) of the design matrix say of a mixture fitted to `behind` others.
 
     row_weights (n,), positive ones at least once; log_jacobian (n,) brings log-densities to the
     units in which the mixture knows that of its own rows. alpha is the weight of diversity that the
-    mixture was fitted with.
+    mixture was fitted with; weights that were not learned say nothing of rows.
     """
     used = row_weights > 0
     X, row_weights = X[used], row_weights[used]
@@ -115,7 +117,7 @@ def drift(
     )
     effective = row_weights.sum() ** 2 / (row_weights**2).sum()
     errors = variances * (1 / effective + 1 / behind)
-    expected = _expected(mixture, alpha)
+    expected = _expected(mixture, alpha, behind)
     known = mixture.about["log_likelihood"]
     if known is not None:
         # Rows that a mixture was fitted to are likelier than others, by about this.
@@ -124,10 +126,12 @@ def drift(
         errors[-1] += optimism**2
     gaps = found - expected
     z = np.where(errors > 0, gaps / np.sqrt(np.maximum(errors, 1e-300)), 0.0)
+    clusters = rows.shape[1] - X.shape[1] - 1
     if known is None:
         z[-1] = 0.0
+    if not learn_weights:
+        z[:clusters] = 0.0
     figures = [Figure(*map(float, own)) for own in zip(expected, found, z)]
-    clusters = rows.shape[1] - X.shape[1] - 1
     looked_at = max(int(np.count_nonzero(errors)), 1)
     p_value = min(1.0, looked_at * math.erfc(float(np.abs(z).max()) / math.sqrt(2)))
     return Drift(
@@ -169,17 +173,16 @@ def _statistics(mixture: Mixture, X: Array) -> Array:
     return np.vstack(parts)
 
 
-def _expected(mixture: Mixture, alpha: float) -> Array:
-    """Means of the statistics over the rows of a fit: 0 of the gradient of J, not of F alone."""
+def _expected(mixture: Mixture, alpha: float, weight: float) -> Array:
+    """Means of the statistics over the rows of a fit, of this total weight: 0 of the gradient of J,
+    not of F alone."""
     components, family = mixture.components, mixture.family
     objective = Objective(family, alpha, noise=mixture.noise)
-    sums = family.expected(mixture.all_components, 1.0)
+    sums = family.expected(mixture.all_components, weight)
     if mixture.noise is not None:
-        from divmix.families.noise import without_last
-
         sums = without_last(sums)
-    pushed = objective.ascended(objective.seen(components, sums, 1.0))
-    weights = components.weights - (pushed.weights - components.weights)
+    pushed = objective.ascended(objective.seen(components, sums, weight))
+    weights = 2 * components.weights - pushed.weights
     shares = np.bincount(mixture.clusters, weights)
     if mixture.noise is not None:
         shares = np.append(shares, 1 - weights.sum())

@@ -167,10 +167,10 @@ def print_update(run: dict[str, Any], output: Path, told: Collection[str] = froz
     facts = [
         ("updated", f"{result['iterations']} iterations, {how}"),
         ("drift", _drifted(drift)),
-        ("", f"symmetric KL {drift['symmetric_kl']:.4f} ± {drift['standard_error']:.4f} nats "
-             "between the model before and after"),
-        ("", f"{drift['changed']:.1%} of the new rows are in another cluster than before, "
-             f"{drift['unlike']:.1%} are unlike all before (1 % would be by chance)"),
+        ("", f"symmetric KL of the model before and after {drift['symmetric_kl']:.4f} "
+             f"± {drift['standard_error']:.4f} nats, {drift['expected_by_chance']:.2g} by chance"),
+        ("", f"{drift['changed']:.1%} of the new rows changed cluster; {drift['unlike']:.1%} are "
+             "less likely than 99% of what the model draws"),
     ]  # fmt: skip
     facts += [("note", note) for note in run["notes"] if note not in told]
     facts += [("wrote", where) for where in _written(run, output)]
@@ -210,9 +210,7 @@ def print_comparison(found: dict[str, Any]) -> None:
     names = ("a", "b", "compared_on", "rows", "same", "ari", "nmi", "ami")
     facts = {name: found[name] for name in names}
     if "symmetric_kl" in found:
-        facts["symmetric KL"] = (
-            f"{found['symmetric_kl']:.4f} ± {found['standard_error']:.4f} nats"
-        )
+        facts["symmetric KL"] = f"{found['symmetric_kl']:.4f} ± {found['standard_error']:.4f} nats"
     for side, density in found["log_density"].items():
         if density is not None:
             facts[f"log-density {side}"] = density

@@ -66,7 +66,9 @@ class CommonNumbers:
         categories = family.categories.among(self.compared)
         return Mixed(Gaussian(own, floor[categories.numeric]), categories, floor)
 
-    def components_alone(self, family: Gaussian | Mixed, own: Gaussian | Mixed, components: Components) -> Components:
+    def components_alone(
+        self, family: Gaussian | Mixed, own: Gaussian | Mixed, components: Components
+    ) -> Components:
         """Components of `own`, of the features that are compared, from those of all."""
         numeric = np.arange(len(family.floor))
         if isinstance(family, Mixed):

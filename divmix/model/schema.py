@@ -90,7 +90,14 @@ DOCUMENT = checks.record(
     merge=checks.word(*CRITERIA),
     calibration=checks.word(HELD_OUT, TRAINING),
     about=checks.record(
-        optional=("entropy", "effective_components", "cut_from", "common_numbers", "threshold", "weight"),
+        optional=(
+            "entropy",
+            "effective_components",
+            "cut_from",
+            "common_numbers",
+            "threshold",
+            "weight",
+        ),
         divmix=checks.text,
         settings=checks.settings,
         rows=_count,

@@ -21,6 +21,7 @@ from divmix.tables.schema import unknown_column
 from divmix.workflows import run_folder
 from divmix.workflows.resources import single_blas_thread
 
+CLUSTER = "cluster"  # the column of labels in what divmix writes
 DRAWN = 20_000  # rows from each model, where there is no table
 MOVED = 3  # columns that are named for each pair of clusters
 AGREEMENT = ("ari", "nmi", "ami")
@@ -57,7 +58,7 @@ def run_compare(
     other: str,
     *,
     data: Sequence[str] = (),
-    column: str = "cluster",
+    column: str = CLUSTER,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What two runs, models or tables of labels have in common.
@@ -112,26 +113,35 @@ def run_compare(
 def _side(path: str, column: str) -> Side:
     """A run folder, a model file or a table of labels. Raises ModelFileError, InputError."""
     if Path(path).is_dir() and (Path(path) / "model.divmix").is_file():
-        return _run(Path(path), column)
+        return _run(Path(path))
     if Path(path).suffix == ".divmix":
         return Side(path, Mixture.load(path), None)
-    return Side(path, None, _labels(path, column))
+    own = Path(path).name.startswith("assignments.")
+    return Side(path, None, _labels(path, column), _digest(Path(path).parent) if own else None)
 
 
-def _run(folder: Path, column: str) -> Side:
-    labels, digest = None, None
-    if run_folder.is_run(folder):
-        digest = run_folder.read_document(folder).get("input", {}).get("sha256")
-        found = [path for path in folder.glob("assignments.*") if path.is_file()]
-        labels = _labels(str(found[0]), "cluster") if found else None
-    return Side(str(folder), Mixture.load(folder), labels, digest)
+def _run(folder: Path) -> Side:
+    found = [path for path in folder.glob("assignments.*") if path.is_file()]
+    labels = _labels(str(found[0]), CLUSTER) if found else None
+    return Side(str(folder), Mixture.load(folder), labels, _digest(folder))
+
+
+def _digest(folder: Path) -> str | None:
+    """Of the table that a run folder was made of; None where that is no run folder."""
+    if not run_folder.is_run(folder):
+        return None
+    digest = run_folder.read_document(folder).get("input", {}).get("sha256")
+    return None if digest is None else str(digest)
 
 
 def _labels(path: str, column: str) -> np.ndarray:
-    """The clusters (n,) in a table: as they are where they are whole numbers, else by name."""
+    """The clusters (n,) in a table, of `column` or else of what divmix calls them: as they are where
+    they are whole numbers, else by name."""
     table = open_table([path]).read()
     if column not in table.schema.names:
-        raise unknown_column(column, table.schema.names, path)
+        if CLUSTER not in table.schema.names:
+            raise unknown_column(column, table.schema.names, path)
+        column = CLUSTER
     values = table.column(column).combine_chunks()
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         numbers = arrays.to_floats(values)
@@ -166,8 +176,9 @@ def _rows(a: Side, b: Side, data: Sequence[str], progress: Progress) -> Rows:
 
 
 def _one_table(a: Side, b: Side) -> bool:
-    """Whether labels are of the same rows: of one digest, or not known to be of two."""
-    return a.digest == b.digest or a.mixture is None or b.mixture is None
+    """Whether labels are of the same rows, or one has no mixture and is not known to be of others."""
+    alone = a.mixture is None or b.mixture is None
+    return a.digest == b.digest or (alone and None in (a.digest, b.digest))
 
 
 def _check_as_many(a: Side, b: Side, one: np.ndarray, other: np.ndarray) -> None:
@@ -206,7 +217,7 @@ def _drawn(a: Side, b: Side) -> Rows:
     for side in (a, b):
         assert side.mixture is not None
         X, _ = side.mixture.draw(DRAWN, np.random.default_rng(0))
-        table = side.mixture.design.inverse(X)
+        table = _table_of(side.mixture, X)
         scores = [_scored(mixture, table, a, b) for mixture in (a.mixture, b.mixture)]
         for own, score in zip(labels, scores):
             own.append(score.cluster)
@@ -219,6 +230,16 @@ def _drawn(a: Side, b: Side) -> Rows:
         kl = distance(*ratios)._asdict()
     told = f"{DRAWN:,} rows drawn from each model"
     return Rows((one, other), told, (float(densities[0]), float(densities[1])), kl)
+
+
+def _table_of(mixture: Mixture, X: np.ndarray) -> pa.Table:
+    """Drawn rows as a table. Raises UsageError for a model of an embedding."""
+    if mixture.design.is_embedding:
+        raise UsageError(
+            "rows of an embedding cannot be turned back into a table",
+            hint="--data FILE names a table that both models label",
+        )
+    return mixture.design.inverse(X)
 
 
 def _scored(mixture: Mixture | None, table: pa.Table, a: Side, b: Side) -> Any:
@@ -254,7 +275,7 @@ def _moved(a: Mixture | None, b: Mixture | None, i: int, j: int) -> list[dict[st
     (names, one), (others, two) = _profile(a, i), _profile(b, j)
     both = [name for name in names if name in others]
     spread = dict(zip(a.design.feature_names, _spread(a)))
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "column": name,
             "a": one[names.index(name)],

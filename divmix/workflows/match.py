@@ -67,7 +67,9 @@ def labelled(mixture: Mixture, table: pa.Table) -> np.ndarray:
     Raises InputError.
     """
     parts = [
-        mixture.score_batch(table.slice(start, BATCH_ROWS), unknown="ignore", first_row=start).cluster
+        mixture.score_batch(
+            table.slice(start, BATCH_ROWS), unknown="ignore", first_row=start
+        ).cluster
         for start in range(0, table.num_rows, BATCH_ROWS)
     ]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
@@ -76,7 +78,9 @@ def labelled(mixture: Mixture, table: pa.Table) -> np.ndarray:
 def told(match: dict[str, Any]) -> str:
     """What was matched, in a sentence."""
     known = [one for one in match["clusters"] if one["former"] is not None]
-    moved = [f"{one['former']} is {one['cluster']}" for one in known if one["former"] != one["cluster"]]
+    moved = [
+        f"{one['former']} is {one['cluster']}" for one in known if one["former"] != one["cluster"]
+    ]
     new = [str(one["cluster"]) for one in match["clusters"] if one["former"] is None]
     parts = [f"{len(known)} of {len(match['clusters'])} clusters are those of {match['model']}"]
     parts += [f"new: {', '.join(new)}"] if new else []

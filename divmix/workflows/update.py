@@ -72,7 +72,7 @@ def run_update(
                 return None
             progress.stage("labelling rows")
             before, after = old.score(matrix.X), new.score(matrix.X)
-            told = _drift(old, new, matrix, before, after, own)
+            told = _drift(old, new, matrix, before, after, own, settings.decay)
         after = after._replace(log_density=after.log_density + matrix.log_jacobian)
         log_likelihood = float(np.average(after.log_density, weights=matrix.row_weights))
         fit = Fit(
@@ -88,7 +88,7 @@ def run_update(
         )
         document = summary.run_document(
             fit,
-            settings=old.about["settings"] | settings.to_dict(),
+            settings={"seed": own.seed} | old.about["settings"] | settings.to_dict(),
             origins={},
             source=reader.describe() | {"rows": table.num_rows},
             evaluation=None,
@@ -232,17 +232,26 @@ def _drift(
     before: Scores,
     after: Scores,
     settings: FitSettings,
+    decay: float,
 ) -> dict[str, Any]:
-    """What run.json tells of the new rows and of the two mixtures."""
+    """What run.json tells of the new rows and of the two mixtures.
+
+    `expected_by_chance` is the symmetric_kl after rows of the same kind: as much as parameters have
+    standard errors, in directions that their number counts.
+    """
     generator = np.random.default_rng(settings.seed)
+    behind, new_weight = weight_of(old), float(matrix.row_weights.sum())
+    share = new_weight / (decay * behind + new_weight)
+    by_chance = n_parameters(old) * share**2 * (1 / new_weight + 1 / behind)
     found = drift(
         old,
         matrix.X,
         matrix.row_weights,
         matrix.log_jacobian,
-        behind=min(weight_of(old), float(old.about["rows_used"])),
+        behind=min(behind, float(old.about["rows_used"])),
         alpha=float(settings.alpha),
         n_parameters=n_parameters(old),
+        learn_weights=settings.weights != "uniform",
         generator=generator,
     )
     changed = float(np.average(before.cluster != after.cluster, weights=matrix.row_weights))
@@ -252,6 +261,7 @@ def _drift(
         "p_value": found.p_value,
         "level": LEVEL,
         **distance_of(old, new, generator)._asdict(),
+        "expected_by_chance": by_chance,
         "changed": changed,
         "changed_standard_error": float(np.sqrt(changed * (1 - changed) / rows)),
         "unlike": found.unlike,
@@ -266,9 +276,7 @@ def _clusters(old: Mixture, new: Mixture, found: Drift) -> list[dict[str, Any]]:
     whose mean moved most, in the data's own units and in standard deviations."""
     means = [_cluster_means(mixture) for mixture in (old, new)]
     moves = (means[1] - means[0]) / spreads(old)
-    summaries = [
-        old.design.column_summary(own, np.zeros_like(own)).mean for own in means
-    ]
+    summaries = [old.design.column_summary(own, np.zeros_like(own)).mean for own in means]
     names = old.design.feature_names
     return [
         {
