@@ -179,7 +179,8 @@ def print_update(run: dict[str, Any], output: Path, told: Collection[str] = froz
 
 def _drifted(drift: dict[str, Any]) -> str:
     """`none beyond chance (p .4)`, or what moved most."""
-    chance = f"p {drift['p_value']:.2g} over all figures"
+    p_value = drift["p_value"]
+    chance = "p < 0.0001" if p_value < 1e-4 else f"p {p_value:.2g}"
     if not drift["drifted"]:
         return f"none beyond chance ({chance})"
     column, cluster = drift["columns"][0], max(drift["clusters"], key=lambda own: abs(own["z"]))
