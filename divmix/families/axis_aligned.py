@@ -55,9 +55,11 @@ class AxisAligned(CovarianceStructure):
 
     def mahalanobis(self, X, components):
         distances = np.empty((components.count, len(X)))
+        columns = np.ascontiguousarray(X.T)  # long rows are what NumPy adds fast
         for j, (mean, scale) in enumerate(zip(components.means, self.scales(components))):
-            whitened = (X - mean) * scale
-            distances[j] = np.einsum("ij,ij->i", whitened, whitened)
+            whitened = columns - mean[:, None]
+            whitened *= scale[:, None]
+            np.square(whitened, out=whitened).sum(axis=0, out=distances[j])
         return distances.T
 
     def whitened_noise(self, components, labels, noise):

@@ -96,9 +96,10 @@ class Full(CovarianceStructure):
     def mahalanobis(self, X, components):
         distances = np.empty((components.count, len(X)))
         factors = inverse_cholesky(components.covariances)
+        columns = np.ascontiguousarray(X.T)  # long rows are what NumPy adds fast
         for j, (mean, factor) in enumerate(zip(components.means, factors)):
-            whitened = (X - mean) @ factor.T
-            distances[j] = np.einsum("ij,ij->i", whitened, whitened)
+            whitened = factor @ (columns - mean[:, None])
+            np.square(whitened, out=whitened).sum(axis=0, out=distances[j])
         return distances.T
 
 

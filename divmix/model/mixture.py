@@ -175,13 +175,14 @@ class Mixture:
         first = np.searchsorted(self.clusters, np.arange(self.n_clusters))
         if self.noise is not None:
             first = np.append(first, self.components.count)
-        shares = np.add.reduceat(share, first, axis=1) / total[:, None]
-        cluster = shares.argmax(axis=1)
+        if len(first) < share.shape[1]:
+            share = np.add.reduceat(share, first, axis=1)
+        cluster = share.argmax(axis=1)
         return Scores(
             np.where(cluster < self.n_clusters, cluster, NOISE),
-            np.minimum(shares[np.arange(len(X)), cluster], 1.0),
+            np.minimum(share[np.arange(len(X)), cluster] / total, 1.0),
             top + np.log(total),
-            shares[:, : self.n_clusters] if posterior else None,
+            share[:, : self.n_clusters] / total[:, None] if posterior else None,
         )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:

@@ -122,8 +122,10 @@ def test_labels_of_other_rows_are_not_compared_row_by_row(runs):
     pd.DataFrame({"cluster": [0, 1]}).to_csv(short, index=False)
     with pytest.raises(InputError, match="1,500 rows"):
         run_compare(runs["three"], str(short))
-    with pytest.raises(InputError, match="no column 'group'"):
-        run_compare(str(short), str(short), column="group")
+    other = runs["folder"] / "other.csv"
+    pd.DataFrame({"group": [0, 1]}).to_csv(other, index=False)
+    with pytest.raises(InputError, match="no column 'cluster'"):
+        run_compare(str(short), str(other))
 
 
 def test_models_of_other_columns_need_a_table(runs, tmp_path):
