@@ -14,15 +14,28 @@ Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
 
-def mapped(
-    work: Callable[[Batch], Result], batches: Callable[[], Iterable[Batch]]
-) -> Iterator[Result]:
-    """work(batch) of each of `batches()`, in their order; the next batch is read meanwhile.
+MOST_AT_ONCE = 4  # batches; more wait for the one who writes
+MOST_NUMBERS = 16_000_000  # in the batches that are worked on at once: their memory is bounded
 
-    As many run at once as this process may use cores, and no more wait than that. The error of the
-    first batch that has one is raised, as if they had been worked on one after the other.
+
+def at_once(numbers: int) -> int:
+    """How many batches of so many numbers are worked on side by side, one at least."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+    return max(1, min(MOST_AT_ONCE, cores, MOST_NUMBERS // numbers))
+
+
+def mapped(
+    work: Callable[[Batch], Result], batches: Callable[[], Iterable[Batch]], threads: int
+) -> Iterator[Result]:
+    """work(batch) of each of `batches()`, in their order; `threads` at once, and the next batch is
+    read meanwhile. With one thread there is one batch at a time.
+
+    No more wait than are worked on. The error of the first batch that has one is raised, as if they
+    had been worked on one after the other.
     """
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+    if threads == 1:
+        yield from map(work, batches())
+        return
     waiting: deque[Future[Result]] = deque()
     # Some builds of BLAS count their threads for each thread that calls them.
     pool = ThreadPoolExecutor(threads, "rows", initializer=threadpool_limits, initargs=(1, "blas"))

@@ -11,7 +11,7 @@ from divmix.progress import Progress
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import open_table
 from divmix.workflows.beside import NOTHING_BESIDE, Beside, parted
-from divmix.workflows.in_order import mapped
+from divmix.workflows.in_order import at_once, mapped
 from divmix.workflows.resources import single_blas_thread
 from divmix.workflows.run_folder import score_batch, write_table
 
@@ -94,7 +94,8 @@ def write_labels(
 
     def labelled() -> Iterator[pa.RecordBatch]:
         done = 0
-        for batch in mapped(scored, placed):
+        threads = at_once(BATCH_ROWS * mixture.design.preprocessing.n_features)
+        for batch in mapped(scored, placed, threads):
             yield batch
             done += batch.num_rows
             progress.rows(done, reader.rows)
