@@ -117,21 +117,15 @@ def _side(path: str, column: str) -> Side:
     if Path(path).suffix == ".divmix":
         return Side(path, Mixture.load(path), None)
     own = Path(path).name.startswith("assignments.")
-    return Side(path, None, _labels(path, column), _digest(Path(path).parent) if own else None)
+    return Side(
+        path, None, _labels(path, column), run_folder.digest_of(Path(path).parent) if own else None
+    )
 
 
 def _run(folder: Path) -> Side:
     found = [path for path in folder.glob("assignments.*") if path.is_file()]
     labels = _labels(str(found[0]), CLUSTER) if found else None
-    return Side(str(folder), Mixture.load(folder), labels, _digest(folder))
-
-
-def _digest(folder: Path) -> str | None:
-    """Of the table that a run folder was made of; None where that is no run folder."""
-    if not run_folder.is_run(folder):
-        return None
-    digest = run_folder.read_document(folder).get("input", {}).get("sha256")
-    return None if digest is None else str(digest)
+    return Side(str(folder), Mixture.load(folder), labels, run_folder.digest_of(folder))
 
 
 def _labels(path: str, column: str) -> np.ndarray:

@@ -29,6 +29,7 @@ from divmix.workflows.fit import Fit, notes_on_rows, offset_of, rows_of
 from divmix.workflows.resources import limited_threads
 
 MOVED = 3  # columns that are named
+TWICE = "the rows are those that the model was fitted to: they count twice"
 
 
 def run_update(
@@ -54,13 +55,15 @@ def run_update(
     ModelFileError, InputError, UsageError, FitError, OutputError.
     """
     progress, started = progress or Progress(), time.monotonic()
-    old = Mixture.load(model)
+    old, former = Mixture.load(model), run_folder.digest_of(model)
     own = settings_of(old, settings)
     with run_folder.claimed(output, overwrite) as place:
         progress.stage("reading " + ", ".join(map(str, sources)))
         reader = open_table(sources, **_reading_options(old), encoding=encoding)
         names = beside.names(reader)
         table, written = parted(reader.read(names), len(reader.names))
+        source = reader.describe()
+        notes = [*reader.notes, *([TWICE] if source["sha256"] == former else [])]
         read = time.monotonic()
         with limited_threads(settings.threads, progress):
             matrix = design_matrix(table, old.design, progress, reader.locate, unknown)
@@ -83,14 +86,14 @@ def run_update(
             stop_reason,
             log_likelihood,
             new.about["entropy"],
-            [*reader.notes, *notes_on_rows(matrix)],
+            [*notes, *notes_on_rows(matrix)],
             matrix.X,
         )
         document = summary.run_document(
             fit,
             settings={"seed": own.seed} | old.about["settings"] | settings.to_dict(),
             origins={},
-            source=reader.describe() | {"rows": table.num_rows},
+            source=source | {"rows": table.num_rows},
             evaluation=None,
             times={"read": read - started, "fit": time.monotonic() - read},
             command="update",

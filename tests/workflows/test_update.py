@@ -243,6 +243,14 @@ def test_the_run_folder_is_whole_and_other_commands_read_it(tmp_path):
     assert Mixture.load(folder).about["rows_used"] == 1200
 
 
+def test_rows_that_the_model_has_seen_are_told(tmp_path):
+    table = groups(500, 0)
+    model = fitted(tmp_path, table)
+    again, other = updated(tmp_path, model, table, "a"), updated(tmp_path, model, groups(9, 1), "b")
+    assert any("count twice" in note for note in again["notes"])
+    assert not other["notes"]
+
+
 def test_in_place_only_where_it_is_asked_for(tmp_path):
     model = fitted(tmp_path, groups(500, 0))
     new = written(tmp_path / "new.parquet", groups(500, 1))
