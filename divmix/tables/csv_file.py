@@ -165,7 +165,7 @@ class CsvFile:
         types |= dict.fromkeys(as_written, pa.large_string())
         try:
             table = csv.read_csv(
-                pa.BufferReader(piece),
+                pa.BufferReader(arrays.owned(piece)),
                 read_options=self._read_options(is_start),
                 parse_options=self._parse_options(),
                 convert_options=self._convert_options(types, nulls=not as_written),
@@ -193,7 +193,7 @@ class CsvFile:
             convert_options=self._convert_options(dict.fromkeys(names, pa.binary()), nulls=nulls),
         )
         try:
-            return read(pa.BufferReader(piece), parse_options=self._parse_options())
+            return read(pa.BufferReader(arrays.owned(piece)), parse_options=self._parse_options())
         except pa.ArrowInvalid as error:
             ragged: list[csv.InvalidRow] = []
 
@@ -204,7 +204,7 @@ class CsvFile:
             options = self._parse_options()
             options.invalid_row_handler = remember
             with suppress(pa.ArrowInvalid):
-                read(pa.BufferReader(_in_utf8(piece)), parse_options=options)
+                read(pa.BufferReader(arrays.owned(_in_utf8(piece))), parse_options=options)
             if not ragged:
                 raise self._unreadable(error) from error
             row = ragged[0]
@@ -341,7 +341,7 @@ class CsvFile:
     def _sample(self, piece: bytes, types: Mapping[str, pa.DataType] | None) -> pa.Table:
         """The rows of a piece at the start; types None leaves them to Arrow."""
         return csv.read_csv(
-            pa.BufferReader(piece),
+            pa.BufferReader(arrays.owned(piece)),
             read_options=self._read_options(True, block_size=len(piece), use_threads=False),
             parse_options=self._parse_options(skip_ragged=True),
             convert_options=self._convert_options(types),
