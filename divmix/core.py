@@ -26,9 +26,14 @@ from divmix.choosing.irrelevant import irrelevant_numbers, told_of_numbers
 from divmix.choosing.relevance import relevant_categories
 from divmix.choosing.restarts import Spread, best_of
 from divmix.choosing.settle import candidate_models, scattered, settle, suited
+from divmix.engine.loop import Limits, follow
 from divmix.engine.monitor import Monitor
+from divmix.engine.objective import Objective
+from divmix.engine.state import State
+from divmix.engine.steps import em_step
 from divmix.errors import UsageError
 from divmix.families import (
+    AnyFamily,
     CommonNumbers,
     Components,
     Family,
@@ -41,6 +46,7 @@ from divmix.merging.hierarchy import Hierarchy
 from divmix.methods import method_of
 from divmix.problem import Merge, Problem
 from divmix.rows import MemoryRows, Rows
+from divmix.rows.past import Past, RowsAfterPast
 from divmix.search.phases import sample_rows
 from divmix.search.run import Model
 from divmix.settings import DiversifiedSettings, EmSettings, FitSettings, NsvgdSettings
@@ -155,6 +161,69 @@ def fit_rows(
         noise_joins=model.noise is not None and not settings.noise,
     )
     return fitted if common is None else fitted.with_common(common)
+
+
+class Before(NamedTuple):
+    """A mixture that is to be continued, and what it stands for.
+
+    common          numbers that all of its components have in common, or None
+    structure       of the covariances of the others
+    weight          of its rows, as far as they still count
+    log_likelihood  of them, mean per row, nats, in the units of the new rows
+    """
+
+    family: AnyFamily
+    components: Components
+    noise: Components | None
+    common: CommonNumbers | None
+    structure: str
+    weight: float
+    log_likelihood: float
+
+
+def continue_fit(
+    rows: MemoryRows, before: Before, settings: FitSettings, monitor: Monitor
+) -> tuple[Components, Components | None, str]:
+    """The components and the noise of a mixture after more rows, and why the climb ended.
+
+    The mixture counts like as many rows as it stands for; nothing is searched, and each component
+    stays the one it was. Diversity was paid for the past already, so alpha has the share of the new
+    rows alone: without these the mixture stays as it is. Covariances have no prior. max_iter, tol
+    (per new row), alpha, weights and seed are those of the settings. Raises FitError, and
+    Interrupted when the monitor's `should_stop` said so.
+    """
+    monitor.progress.stage("fitting")
+    family, common = before.family, before.common
+    components, noise = before.components, before.noise
+    known = before.log_likelihood
+    if common is not None:
+        every = cast(Gaussian | Mixed, family)
+        family = common.compared_alone(every, before.structure)
+        components = common.components_alone(every, family, components)
+        noise = noise and common.components_alone(every, family, noise)
+        summary = rows.summary()
+        moments = summary.mean[common.common], summary.variances[common.common]
+        rows, known = rows.among(common.compared), known - common.log_likelihood
+        common = common.after(before.weight, *moments, rows.total_weight)
+        monitor.offset += common.log_likelihood
+    generator = np.random.default_rng(settings.seed)
+    past = Past(family, with_noise(components, noise), before.weight, known, generator)
+    share = rows.total_weight / (rows.total_weight + before.weight)
+    alpha, learned = share * cast(float, settings.alpha), settings.weights != "uniform"
+    objective = Objective(family, alpha, noise=noise, learn_weights=learned)
+    limits = Limits(settings.max_iter, share * settings.tol)
+    state = State(generator, components)
+    together = RowsAfterPast(rows, past)
+    step = em_step(objective)
+    state = follow(step, objective, together, state, monitor, "update", limits)
+    if state.stop_reason == "interrupted":
+        raise Interrupted
+    components = state.moved
+    if common is not None:
+        of_compared = cast(Gaussian | Mixed, family)
+        components = common.components(of_compared, components)
+        noise = noise and common.components(of_compared, noise)
+    return components, noise, state.stop_reason
 
 
 def bootstrap(fitted: Fitted, labels: NDArray[np.int64], count: int) -> Resamples:

@@ -55,8 +55,11 @@ def _settings_of(document: Any, path: Path, ctx: click.Context) -> dict[str, Any
             ) from error
         ctx.meta[FORMER] = former
     values = {str(name).replace("-", "_"): value for name, value in values.items()}
-    known = {param.name for param in ctx.command.params if isinstance(param, SettingOption)}
-    known |= {param.name for param in ctx.command.params if param.name == "clusters"}
+    known = {
+        str(param.name)
+        for param in ctx.command.params
+        if isinstance(param, SettingOption) or param.name in ("clusters", "match")
+    }
     for name in values:
         if name not in known | {"data"}:
             unknown = unknown_setting(name, known)
@@ -71,6 +74,8 @@ def _settings_of_run(document: dict[str, Any]) -> tuple[dict[str, Any], FormerRu
     does not have had no effect on it, so they are left out for the run to be repeated.
     """
     values = document["settings"] | {"data": document["input"]["names"]}
+    if document.get("match"):
+        values["match"] = document["match"]["model"]
     method = values.get("method", DEFAULT_METHOD)
     if method in METHODS:
         values = {

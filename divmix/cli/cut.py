@@ -45,13 +45,7 @@ from divmix.cli.completion import FILE
     default="csv",
     help="Format of the assignments.  [default: csv]",
 )
-@click.option(
-    "--unknown",
-    type=click.Choice(["error", "ignore"]),
-    default="error",
-    help="A category that the model never saw: refuse the table, or take the row as "
-    "having none.  [default: error]",
-)
+@options.unknown
 @options.force
 @options.csv_safe
 @options.as_json

@@ -59,6 +59,11 @@ from divmix.settings import TableSettings
     help="Also draw the clusters, on two principal components, and the objective by iteration.",
 )
 @click.option(
+    "--match",
+    metavar="MODEL",
+    help="Number clusters like those of a former model that have the most rows in common.",
+)
+@click.option(
     "--labels",
     type=FILE,
     metavar="FILE",
@@ -98,6 +103,7 @@ def command(
     csv_safe: bool,
     assignments_format: str,
     figures: str | None,
+    match: str | None,
     labels: str | None,
     to: str,
     keep: str,
@@ -142,6 +148,7 @@ def command(
             figures=figures,
             beside=options.beside_of(keep, id_column, digits),
             labels=labels,
+            match=match,
             to=to,
             stream=stream,
             memory=memory,

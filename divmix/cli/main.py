@@ -31,6 +31,8 @@ COMMANDS = (
     "report",
     "plot",
     "cut",
+    "update",
+    "compare",
     "sample",
     "bench",
     "doctor",
@@ -125,7 +127,7 @@ def cli() -> None:
 
     Options can also be set in the environment (DIVMIX_FIT_ALPHA=0.5). Exit codes: 0 fine,
     1 internal error, 2 usage, 3 input data, 4 model file, 5 fit failed, 6 not converged,
-    8 rows flagged, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM, 141 closed pipe.
+    8 rows flagged or drifted, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM, 141 closed pipe.
     """
 
 

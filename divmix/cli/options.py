@@ -313,6 +313,13 @@ to = click.option(
     default="csv",
     help="Format of what goes to stdout.  [default: csv]",
 )
+unknown = click.option(
+    "--unknown",
+    type=click.Choice(["error", "ignore"]),
+    default="error",
+    help="A category that the model never saw: refuse the table, or take the row as "
+    "having none.  [default: error]",
+)
 encoding = click.option(
     "--encoding", metavar="NAME", help="Encoding of text tables, such as latin-1.  [default: utf-8]"
 )

@@ -23,13 +23,7 @@ from divmix.cli.completion import FILE
     is_flag=True,
     help="Also a column for each cluster with the row's probability of being in it.",
 )
-@click.option(
-    "--unknown",
-    type=click.Choice(["error", "ignore"]),
-    default="error",
-    help="A category that the model never saw: refuse the table, or take the row as "
-    "having none.  [default: error]",
-)
+@options.unknown
 @options.encoding
 @options.quiet
 @options.verbose

@@ -159,6 +159,108 @@ def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = fro
     print_facts(out, facts)
 
 
+def print_update(run: dict[str, Any], output: Path, told: Collection[str] = frozenset()) -> None:
+    """What an update found, on stderr: the clusters, and how far the new rows drifted."""
+    out, result, drift = console(stderr=True), run["result"], run["drift"]
+    out.print()
+    _print_clusters(out, result["clusters"], f"{output}/components.csv has them all")
+    out.print()
+    how = "converged" if result["converged"] else f"not converged ({result['stop_reason']})"
+    facts = [
+        ("updated", f"{result['iterations']} iterations, {how}"),
+        ("drift", _drifted(drift)),
+        ("", f"symmetric KL of the model before and after {drift['symmetric_kl']:.4f} "
+             f"± {drift['standard_error']:.4f} nats, {drift['expected_by_chance']:.2g} by chance"),
+        ("", f"{drift['changed']:.1%} of the new rows changed cluster; {drift['unlike']:.1%} are "
+             "less likely than 99% of what the model draws"),
+    ]  # fmt: skip
+    facts += [("note", note) for note in run["notes"] if note not in told]
+    facts += [("wrote", where) for where in _written(run, output)]
+    print_facts(out, facts)
+
+
+def _drifted(drift: dict[str, Any]) -> str:
+    """`none beyond chance (p .4)`, or what moved most."""
+    p_value = drift["p_value"]
+    chance = "p < 0.0001" if p_value < 1e-4 else f"p {p_value:.2g}"
+    if not drift["drifted"]:
+        return f"none beyond chance ({chance})"
+    column, cluster = drift["columns"][0], max(drift["clusters"], key=lambda own: abs(own["z"]))
+    found = [
+        (
+            abs(column["z"]),
+            f"{column['column']} {column['before']:.4g} to {column['new']:.4g} "
+            f"({column['shift']:+.2f} sd within clusters)",
+        ),
+        (
+            abs(cluster["z"]),
+            f"cluster {cluster['cluster']} from {cluster['expected']:.1%} to {cluster['share']:.1%} "
+            "of the rows",
+        ),
+    ]
+    density = drift["log_density"]
+    if density is not None:
+        words = f"log-density {density['expected']:.3f} to {density['found']:.3f}"
+        found.append((abs(density["z"]), words))
+    far = max(z for z, _ in found) / 2
+    told = [words for z, words in sorted(found, reverse=True) if z >= max(far, 3)]
+    return f"yes ({chance}): {'; '.join(told)}"
+
+
+def print_comparison(found: dict[str, Any]) -> None:
+    """Two clusterings for the eye on stdout: agreement, rows in common, matched clusters."""
+    out = console()
+    names = ("a", "b", "compared_on", "rows", "same", "ari", "nmi", "ami")
+    facts = {name: found[name] for name in names}
+    if "symmetric_kl" in found:
+        facts["symmetric KL"] = f"{found['symmetric_kl']:.4f} ± {found['standard_error']:.4f} nats"
+    for side, density in found["log_density"].items():
+        if density is not None:
+            facts[f"log-density {side}"] = density
+    print_document(out, facts)
+    counts = found["contingency"]
+    if len(counts["a"]) <= MOST_CLUSTERS + 1 and len(counts["b"]) <= MOST_CLUSTERS + 1:
+        out.print(Text("rows in common: clusters of a down, of b across", style="bold"))
+        out.print(table(_contingency(counts)))
+    out.print(Text("clusters that belong together", style="bold"))
+    out.print(table([_pair(pair) for pair in found["clusters"][:MOST_CLUSTERS]]))
+    if len(found["clusters"]) > MOST_CLUSTERS:
+        out.print(f"  ... and {len(found['clusters']) - MOST_CLUSTERS} more; --json has them all")
+    for side in "ab":
+        if found[f"only_{side}"]:
+            out.print(f"only in {side}: {_text(found[f'only_{side}'])}")
+
+
+def _contingency(counts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Lines of the table, without noise where no row is noise."""
+    rows = list(zip(counts["a"], counts["rows"]))
+    noise = {side: any(line) for side, line in zip("a", [counts["rows"][0]])}
+    noise["b"] = any(line[0] for line in counts["rows"])
+    return [
+        {"a": name} | {
+            other: n for other, n in zip(counts["b"], line) if noise["b"] or other != "noise"
+        }
+        for name, line in rows
+        if noise["a"] or name != "noise"
+    ]  # fmt: skip
+
+
+def _pair(pair: dict[str, Any]) -> dict[str, Any]:
+    moved = ", ".join(
+        f"{own['column']} {own['a']:.4g} to {own['b']:.4g} ({own['difference']:+.2f} sd)"
+        for own in pair["moved"]
+    )
+    line = {
+        "a": pair["a"],
+        "b": pair["b"],
+        "rows a": pair["rows_a"],
+        "rows b": pair["rows_b"],
+        "in both": pair["both"],
+        "jaccard": f"{pair['jaccard']:.3f}",
+    }
+    return line | ({"what moved most": moved} if moved else {})
+
+
 def print_facts(out: Console, facts: Sequence[tuple[str, str]], width: int = 14) -> None:
     """Names and values in two columns; a long value goes on below itself."""
     lines = Table.grid(padding=(0, 2, 0, 0))

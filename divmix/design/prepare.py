@@ -101,14 +101,15 @@ def prepared(
     locate: Locate = row_name,
     place: Place = anywhere,
     first_row: int = 0,
+    unknown: str = "error",
 ) -> Iterator[PreparedBatch]:
     """The batches of a table, from `first_row` on, as rows of the design matrix; written where
-    `place` says. Raises InputError."""
+    `place` says, `unknown` as for `transform`. Raises InputError."""
     start = first_row
     for batch in batches:
         rows = slice(start, start + batch.num_rows)
         out = place(batch.num_rows)
-        done = design.transform(batch, first_row=start, locate=locate, out=out)
+        done = design.transform(batch, unknown=unknown, first_row=start, locate=locate, out=out)
         weights = design.row_weights(batch, first_row=start, locate=locate)
         weights = np.where(done.complete, weights, 0.0)
         yield PreparedBatch(done.X, weights, done.log_jacobian, done.complete, batch)
@@ -116,9 +117,16 @@ def prepared(
 
 
 def design_matrix(
-    table: pa.Table, design: Design, progress: Progress, locate: Locate = row_name
+    table: pa.Table,
+    design: Design,
+    progress: Progress,
+    locate: Locate = row_name,
+    unknown: str = "error",
 ) -> DesignMatrix:
-    """The rows of a table as a matrix, filled batch by batch. Raises InputError."""
+    """The rows of a table as a matrix, filled batch by batch; `unknown` as for `transform`.
+
+    Raises InputError.
+    """
     n = table.num_rows
     _check_memory(n, design)
     matrix = DesignMatrix(
@@ -129,7 +137,7 @@ def design_matrix(
     def place(rows: int) -> np.ndarray:
         return matrix.X[start : start + rows]
 
-    for done in prepared(in_batches(table), design, locate, place):
+    for done in prepared(in_batches(table), design, locate, place, unknown=unknown):
         part = slice(start, start + len(done.X))
         matrix.row_weights[part], matrix.log_jacobian[part] = done.row_weights, done.log_jacobian
         matrix.complete[part] = done.complete

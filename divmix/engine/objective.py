@@ -50,8 +50,14 @@ class Objective(NamedTuple):
         self, rows: Rows, components: Components, *, coarse: bool = False, share: bool = False
     ) -> Look:
         """J and what its steps need. share: also the kernel-weighted sum of displacements."""
-        family, alpha = self.family, self.alpha
         sums = self.sums(rows, components, coarse=coarse)
+        return self.seen(components, sums, rows.total_weight, share=share)
+
+    def seen(
+        self, components: Components, sums: Sums, total_weight: float, *, share: bool = False
+    ) -> Look:
+        """`look` by the sums of a visit to rows of this total weight."""
+        family, alpha = self.family, self.alpha
         target = family.maximize(
             sums, components, learn_weights=self.learn_weights, prior=self.prior
         )
@@ -60,10 +66,10 @@ class Objective(NamedTuple):
             displacement = family.coordinates(target) - family.coordinates(components)
         overlap = family.overlap(components, displacement, gradient=alpha > 0)
         value = Value(
-            sums.log_likelihood / rows.total_weight,
+            sums.log_likelihood / total_weight,
             overlap.entropy,
             alpha,
-            family.log_prior(components, self.prior) / rows.total_weight,
+            family.log_prior(components, self.prior) / total_weight,
         )
         return Look(components, sums, target, displacement, overlap, value)
 

@@ -65,14 +65,15 @@ def published_step(
 
 
 def em_step(objective: Objective) -> Step:
-    """Expectation-maximisation on whatever rows a visit sees: each component jumps to its M-step."""
+    """Expectation-maximisation on whatever rows a visit sees: each component jumps to its M-step,
+    and is moved on by what the objective gives diversity."""
     family = objective.family
 
     def step(components: Components, sums: Sums, memory: None) -> Move:
-        updated = family.maximize(sums, components, learn_weights=objective.learn_weights)
-        entropy = family.overlap(components, gradient=False).entropy
+        look = objective.seen(components, sums, sums.mass.sum() + sums.outside)
+        updated = objective.ascended(look)
         increment = family.coordinates(updated) - family.coordinates(components)
-        return Move(updated, None, entropy, 0.0, rms(increment))
+        return Move(updated, None, look.value.entropy, objective.alpha, rms(increment))
 
     return step
 

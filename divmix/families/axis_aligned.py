@@ -49,11 +49,17 @@ class AxisAligned(CovarianceStructure):
         scales = self.scales(components)
         return kernels.diag_sums(X, row_weights, offsets, components.means, scales, *shape)
 
+    def second(self, components, mass):
+        variances = self.variances(components.covariances, *components.means.shape)
+        return mass[:, None] * (variances + components.means**2)
+
     def mahalanobis(self, X, components):
         distances = np.empty((components.count, len(X)))
+        columns = np.ascontiguousarray(X.T)  # long rows are what NumPy adds fast
         for j, (mean, scale) in enumerate(zip(components.means, self.scales(components))):
-            whitened = (X - mean) * scale
-            distances[j] = np.einsum("ij,ij->i", whitened, whitened)
+            whitened = columns - mean[:, None]
+            whitened *= scale[:, None]
+            np.square(whitened, out=whitened).sum(axis=0, out=distances[j])
         return distances.T
 
     def whitened_noise(self, components, labels, noise):

@@ -5,7 +5,7 @@ has the table's mean and variance, and no covariance. By these a row is as likel
 component as under the next, so that it has the same cluster with and without them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,52 @@ class CommonNumbers:
     variance: Array
     floor: Array
     categories: Categories | None = None
+
+    @classmethod
+    def of(
+        cls, family: Gaussian | Mixed, components: Components, common: NDArray[np.int64]
+    ) -> "CommonNumbers":
+        """Those at the places `common` of a mixture of all features."""
+        categories = family.categories if isinstance(family, Mixed) else None
+        compared = np.setdiff1d(np.arange(len(family.floor)), common)
+        mean, variance = components.means[0, common], family.variances(components)[0, common]
+        return cls(compared, common, mean, variance, family.floor[common], categories)
+
+    def after(self, weight: float, mean: Array, variance: Array, new: float) -> "CommonNumbers":
+        """The same numbers after rows of weight `new` with this mean and variance, where these
+        ones have `weight` (Chan, Golub and LeVeque 1983)."""
+        share = new / (weight + new)
+        gap = mean - self.mean
+        variance = (1 - share) * self.variance + share * variance + share * (1 - share) * gap**2
+        return replace(
+            self, mean=self.mean + share * gap, variance=np.maximum(variance, self.floor)
+        )
+
+    def compared_alone(self, family: Gaussian | Mixed, structure: str) -> Gaussian | Mixed:
+        """The family of the features that are compared, from that of all: what `family` was made
+        of, with covariances of this `structure`."""
+        own = Spherical() if structure == Spherical.name else family.structure
+        floor = family.floor[self.compared]
+        if not isinstance(family, Mixed):
+            return Gaussian(own, floor)
+        categories = family.categories.among(self.compared)
+        return Mixed(Gaussian(own, floor[categories.numeric]), categories, floor)
+
+    def components_alone(
+        self, family: Gaussian | Mixed, own: Gaussian | Mixed, components: Components
+    ) -> Components:
+        """Components of `own`, of the features that are compared, from those of all."""
+        numeric = np.arange(len(family.floor))
+        if isinstance(family, Mixed):
+            numeric = family.categories.numeric
+        kept = np.flatnonzero(np.isin(numeric, self.compared))
+        covariances = family.structure.marginal(components.covariances, kept)
+        if isinstance(own.structure, Spherical):
+            covariances = own.structure.from_full(covariances)
+        return components._replace(
+            means=np.ascontiguousarray(components.means[:, self.compared]),
+            covariances=np.ascontiguousarray(covariances),
+        )
 
     @property
     def log_likelihood(self) -> float:

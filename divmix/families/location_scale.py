@@ -167,6 +167,30 @@ class LocationScale:
             weights = weights * (target.weights.sum() / weights.sum())
         return target._replace(weights=weights, means=means, covariances=covariances)
 
+    def expected(self, components: Components, weight: float) -> Sums:
+        """What rows of this total weight leave on average that the mixture itself has drawn.
+
+        Their M-step is these components. The log-likelihood is left at 0.
+        """
+        mass = weight * components.weights
+        first = mass[:, None] * components.means
+        second = self.structure.second(components, mass)
+        return Sums(0.0, mass, mass, first, second, mass * self.mean_log_scale(components))
+
+    def mean_log_scale(self, components: Components) -> Array:
+        """E[log u - u] of a row's weight u in each component, (m,)."""
+        return np.full(components.count, -1.0)
+
+    def residuals(self, X: Array, shares: Array, components: Components) -> Array:
+        """sum_j r_j u_j (x - mu_j) of rows X (n, d) with responsibilities r (n, m), (n, d).
+
+        How far a row lies from what its components expect; 0 on average over rows that the
+        components are fitted to, whatever these are like.
+        """
+        scales = self.row_scales(self.structure.mahalanobis(X, components), components)
+        scaled = shares if scales is None else shares * scales
+        return scaled.sum(axis=1)[:, None] * X - scaled @ components.means
+
     def maximize(
         self,
         sums: Sums,

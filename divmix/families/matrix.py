@@ -62,6 +62,11 @@ class Full(CovarianceStructure):
             mass = sums.mass + prior.rows
         return floor_eigenvalues(per_mass(scatter, mass, previous), floor)
 
+    def second(self, components, mass):
+        means = components.means
+        outer = means[:, :, None] * means[:, None, :]
+        return mass[:, None, None] * (components.covariances + outer)
+
     def coordinates(self, covariances, m):
         factors = np.linalg.cholesky(covariances)
         diagonal = np.arange(factors.shape[-1])
@@ -91,9 +96,10 @@ class Full(CovarianceStructure):
     def mahalanobis(self, X, components):
         distances = np.empty((components.count, len(X)))
         factors = inverse_cholesky(components.covariances)
+        columns = np.ascontiguousarray(X.T)  # long rows are what NumPy adds fast
         for j, (mean, factor) in enumerate(zip(components.means, factors)):
-            whitened = (X - mean) @ factor.T
-            distances[j] = np.einsum("ij,ij->i", whitened, whitened)
+            whitened = factor @ (columns - mean[:, None])
+            np.square(whitened, out=whitened).sum(axis=0, out=distances[j])
         return distances.T
 
 
@@ -152,6 +158,11 @@ class Tied(CovarianceStructure):
         outer = (means * sums.mass[:, None]).T @ means
         covariance = (sums.second - cross - cross.T + outer) / sums.mass.sum()
         return floor_eigenvalues(covariance[None], floor)
+
+    def second(self, components, mass):
+        """Of all components together, (d, d)."""
+        means = components.means
+        return mass.sum() * components.covariances[0] + (means * mass[:, None]).T @ means
 
     def mahalanobis(self, X, components):
         factor = inverse_cholesky(components.covariances)[0]

@@ -242,6 +242,27 @@ class Mixed:
         second[:, a, b] = second[:, b, a] = scaled.T @ (N[:, a] * N[:, b])
         return second
 
+    def expected(self, components: Components, weight: float) -> Sums:
+        """What rows of this total weight leave on average that the mixture itself has drawn, less
+        the rows of the prior of probabilities: their M-step, which has these, is these components."""
+        levels, numeric = self.categories.varying, self.categories.numeric
+        numbers = self.numbers.expected(self.of_numbers(components), weight)
+        mass = numbers.mass[:, None]
+        own = (mass + PRIOR_ROWS) * self.probabilities(components) - PRIOR_ROWS * levels.shares
+        own = mass * levels.normalised(np.maximum(own, 0.0))
+        first = np.zeros_like(components.means)
+        first[:, numeric] = numbers.first
+        first[:, levels.features] = own[:, levels.own] - mass * levels.offsets
+        return numbers._replace(first=first)
+
+    def residuals(self, X: Array, shares: Array, components: Components) -> Array:
+        """As of the numbers; of the features of categories without a weight u, (n, d)."""
+        numeric = self.categories.numeric
+        found = shares.sum(axis=1)[:, None] * X - shares @ components.means
+        numbers = self.of_numbers(components)
+        found[:, numeric] = self.numbers.residuals(X[:, numeric], shares, numbers)
+        return found
+
     def maximize(
         self,
         sums: Sums,

@@ -70,6 +70,10 @@ class CovarianceStructure:
         """The M-step: (S_j + prior) / (mass_j + the prior's rows), floored; `previous` where empty."""
         raise NotImplementedError
 
+    def second(self, components: Components, mass: np.ndarray) -> np.ndarray:
+        """`Sums.second` of rows that have these moments: mass_j (S_j + mu_j mu_j^T), mass (m,)."""
+        raise NotImplementedError
+
     def coordinates(self, covariances: np.ndarray, m: int) -> np.ndarray:
         """Coordinates (m, c)."""
         return np.empty((m, 0))

@@ -63,6 +63,14 @@ class Student(LocationScale):
         dof = components.degrees_of_freedom
         return (dof + components.means.shape[1]) / (dof + distances)
 
+    def mean_log_scale(self, components: Components) -> Array:
+        """E[log u - u] (m,): log u is that of a Beta variate of nu / 2 and d / 2, and E[u] = 1."""
+        from scipy.special import digamma
+
+        half = 0.5 * components.degrees_of_freedom
+        both = half + 0.5 * components.means.shape[1]
+        return np.log(both) - np.log(half) + digamma(half) - digamma(both) - 1
+
     def log_densities_at(self, distances: Array, components: Components) -> Array:
         """log p of rows at squared Mahalanobis distances (n, m), (n, m), nats."""
         d = components.means.shape[1]

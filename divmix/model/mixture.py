@@ -120,11 +120,16 @@ class Mixture:
         """
         rank = np.empty(len(sizes), dtype=np.int64)
         rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
-        order = np.lexsort((-self.components.weights, rank[self.clusters]))
+        return self.renumbered(rank)
+
+    def renumbered(self, numbers: np.ndarray) -> "Mixture":
+        """The same mixture, cluster c called numbers[c], (k,); components in their order: by
+        cluster, then by weight, the largest first."""
+        order = np.lexsort((-self.components.weights, numbers[self.clusters]))
         return replace(
             self,
             components=self.components.take(order),
-            clusters=rank[self.clusters[order]],
+            clusters=numbers[self.clusters[order]],
             hierarchy=self.hierarchy and self.hierarchy.reordered(order),
         )
 
@@ -194,22 +199,17 @@ class Mixture:
             top = joint.max(axis=1)
         share = np.exp(joint - top[:, None])
         total = share.sum(axis=1)
-        if self.components.count > self.n_clusters:  # clusters are unions
-            first = np.searchsorted(self.clusters, np.arange(self.n_clusters))
-            if self.noise is not None:
-                first = np.append(first, self.components.count)
+        first = np.searchsorted(self.clusters, np.arange(self.n_clusters))
+        if self.noise is not None:
+            first = np.append(first, self.components.count)
+        if len(first) < share.shape[1]:  # clusters are unions
             share = np.add.reduceat(share, first, axis=1)
-        shares = share / total[:, None]
-        cluster = shares.argmax(axis=1)
-        probability = shares.max(axis=1)
-        if self.noise_joins:
-            cluster = self._likeliest(joint)
-            probability = shares[np.arange(len(X)), cluster]
+        cluster = self._likeliest(joint) if self.noise_joins else share.argmax(axis=1)
         return Scores(
             np.where(cluster < self.n_clusters, cluster, NOISE),
-            np.minimum(probability, 1.0),
+            np.minimum(share[np.arange(len(X)), cluster] / total, 1.0),
             top + np.log(total),
-            shares[:, : self.n_clusters] if posterior else None,
+            share[:, : self.n_clusters] / total[:, None] if posterior else None,
         )
 
     def _likeliest(self, joint: np.ndarray) -> np.ndarray:

@@ -93,7 +93,14 @@ DOCUMENT = checks.record(
     calibration=checks.word(HELD_OUT, TRAINING),
     noise_joins=checks.truth,
     about=checks.record(
-        optional=("entropy", "effective_components", "cut_from", "common_numbers", "threshold"),
+        optional=(
+            "entropy",
+            "effective_components",
+            "cut_from",
+            "common_numbers",
+            "threshold",
+            "weight",
+        ),
         divmix=checks.text,
         settings=checks.settings,
         rows=_count,
@@ -104,6 +111,7 @@ DOCUMENT = checks.record(
         cut_from=_count,
         common_numbers=checks.list_of(checks.text, 1, MOST_FEATURES),
         threshold=_any_number,
+        weight=checks.number(0, FAR),
     ),
 )
 

@@ -14,14 +14,15 @@ class Tally:
 
     rows : all of them; complete : those that have a label; sizes (k,), noise_size : rows of each
     cluster and of noise; shares (k,), noise_share : their weights; certainty (k,) : weighted sums of
-    probabilities; log_density : the weighted sum, in nats; weight : of complete rows.
+    probabilities; log_density : the weighted sum, in nats; weight : of complete rows, all_weight : of
+    all.
     """
 
     def __init__(self, k: int) -> None:
         self.rows = self.complete = self.noise_size = 0
         self.sizes = np.zeros(k, np.int64)
         self.shares, self.certainty = np.zeros(k), np.zeros(k)
-        self.noise_share = self.weight = self.log_density = 0.0
+        self.noise_share = self.weight = self.all_weight = self.log_density = 0.0
 
     def update(self, scores: Scores, row_weights: np.ndarray) -> None:
         """The rows that come next, (n,), with their weights (n,)."""
@@ -36,6 +37,7 @@ class Tally:
         self.certainty += np.bincount(own, weights=scores.probability[known], minlength=k)
         self.noise_size += int(noise.sum())
         self.noise_share += float(row_weights[noise].sum())
+        self.all_weight += float(row_weights.sum())
         self.weight += float(row_weights[complete].sum())
         self.log_density += float((row_weights * scores.log_density)[complete].sum())
 

@@ -24,6 +24,7 @@ from divmix.settings.option import (
     unknown_setting,
 )
 from divmix.settings.table import TableSettings
+from divmix.settings.update import UpdateSettings
 
 __all__ = [
     "DEFAULT_ALPHA",
@@ -38,6 +39,7 @@ __all__ = [
     "NsvgdSettings",
     "Settings",
     "TableSettings",
+    "UpdateSettings",
     "convert",
     "explain",
     "fit_settings",

@@ -34,6 +34,14 @@ def texts(values: Sequence[str]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
 
 
+def owned(data: bytes) -> pa.Buffer:
+    """A copy that is Arrow's own. A thread of Arrow that lets go of Python's bytes while the
+    interpreter exits, as it does right after an error, would abort it."""
+    buffer = pa.allocate_buffer(len(data))
+    np.frombuffer(buffer, np.uint8)[:] = np.frombuffer(data, np.uint8)
+    return buffer
+
+
 def to_floats(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A column of numbers or booleans as (n,) float64, NaN where it is empty. Read-only."""
     numbers = pc.fill_null(pc.cast(_one_chunk(column), pa.float64(), safe=False), _NAN)

@@ -178,7 +178,7 @@ class CsvFile:
         types |= dict.fromkeys(as_written, pa.large_string())
         try:
             table = csv.read_csv(
-                pa.BufferReader(piece),
+                pa.BufferReader(arrays.owned(piece)),
                 read_options=self._read_options(is_start),
                 parse_options=self._parse_options(),
                 convert_options=self._convert_options(types, nulls=not as_written),
@@ -206,11 +206,14 @@ class CsvFile:
             convert_options=self._convert_options(dict.fromkeys(names, pa.binary()), nulls=nulls),
         )
         try:
-            return read(pa.BufferReader(piece), parse_options=self._parse_options())
+            return read(pa.BufferReader(arrays.owned(piece)), parse_options=self._parse_options())
         except pa.ArrowInvalid as error:
             ragged: list[csv.InvalidRow] = []
             with suppress(pa.ArrowInvalid):
-                read(pa.BufferReader(_in_utf8(piece)), parse_options=self._parse_options(ragged))
+                read(
+                    pa.BufferReader(arrays.owned(_in_utf8(piece))),
+                    parse_options=self._parse_options(ragged),
+                )
             if not ragged:
                 raise self._unreadable(error) from error
             row = ragged[0]
@@ -363,7 +366,7 @@ class CsvFile:
         """The rows of a piece at the start; types None leaves them to Arrow. Rows of other widths
         are passed over, and added to `ragged`."""
         return csv.read_csv(
-            pa.BufferReader(piece),
+            pa.BufferReader(arrays.owned(piece)),
             read_options=self._read_options(True, block_size=len(piece), use_threads=False),
             parse_options=self._parse_options(ragged if ragged is not None else []),
             convert_options=self._convert_options(types),

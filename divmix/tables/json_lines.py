@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from divmix.errors import InputError
+from divmix.tables import arrays
 from divmix.tables.columnar_file import cast, plain_type
 from divmix.tables.csv_dialect import refuse_foreign
 from divmix.tables.number_text import Spelling
@@ -47,7 +48,7 @@ class JsonLinesFile:
             raise self._too_long()
         options = json.ReadOptions(block_size=BLOCK, use_threads=False)
         try:
-            sample = json.read_json(pa.BufferReader(head), read_options=options)
+            sample = json.read_json(pa.BufferReader(arrays.owned(head)), read_options=options)
         except pa.ArrowInvalid as error:
             if not head.strip().endswith(b"}"):
                 refuse_foreign(self.name, head)
@@ -89,7 +90,7 @@ class JsonLinesFile:
 
         try:
             table = json.read_json(
-                pa.BufferReader(lines), parse_options=options, read_options=reading
+                pa.BufferReader(arrays.owned(lines)), parse_options=options, read_options=reading
             )
             for batch in table.combine_chunks().to_batches():
                 yield cast(_texts_as_text(batch, schema), schema, as_written)

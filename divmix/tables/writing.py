@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Self
 import pyarrow as pa
 
 from divmix.errors import OutputError
+from divmix.tables.schema import is_number
 from divmix.tables.text_rows import DelimitedWriter, JsonLinesWriter
 
 TABLE_SUFFIXES = (
@@ -188,7 +189,11 @@ class TableWriter:
         if self._suffix == ".parquet":
             from pyarrow import parquet
 
-            return parquet.ParquetWriter(sink, self._schema, compression="zstd")
+            # Numbers seldom repeat: a dictionary of them costs time and room.
+            texts = [field.name for field in self._schema if not is_number(field.type)]
+            return parquet.ParquetWriter(
+                sink, self._schema, compression="zstd", use_dictionary=texts or False
+            )
         if self._suffix == ".arrow":
             return pa.ipc.new_file(sink, self._schema)
         plain, _, compression = self._suffix[1:].partition(".")

@@ -19,12 +19,17 @@ def command_of(document: dict[str, Any]) -> str:
     command, settings = document["command"], document["settings"]
     if command == "cut":
         return f"divmix cut {quote(document['model'])} -k {document['n_clusters']} -o DIR"
+    names = document.get("input", {}).get("names", ["TABLE"])
+    if command == "update":
+        words = ["divmix", command, document["model"], *names, "--decay", str(settings["decay"])]
+        return " ".join(quote(word) for word in words)
     owners: tuple[Any, ...] = (DetectSettings, DetectTableSettings)
     if command != "detect":
         owners = (METHODS[settings.get("method", DEFAULT_METHOD)], TableSettings)
-    words = ["divmix", command, *document.get("input", {}).get("names", ["TABLE"])]
+    words = ["divmix", command, *names]
     for name in document.get("scored", {}).get("names", []):
         words += ["--score", name]
+    words += ["--match", document["match"]["model"]] if document.get("match") else []
     if settings.get("method", DEFAULT_METHOD) != DEFAULT_METHOD:
         words += ["--method", settings["method"]]
     for setting in (one for owner in owners for one in fields(owner)):

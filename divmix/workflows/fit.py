@@ -41,6 +41,7 @@ from divmix.workflows.fitted import (
     notes_on_rounding,
     pool_size,
 )
+from divmix.workflows.match import Former, numbered_like, told
 from divmix.workflows.resources import limited_threads
 from divmix.workflows.streamed import StreamedTable, why_streamed
 
@@ -73,6 +74,7 @@ def run_fit(
     figures: str | None = None,
     beside: Beside = NOTHING_BESIDE,
     labels: str | None = None,
+    match: str | Path | None = None,
     to: str = "csv",
     csv_safe: bool = False,
     stream: bool = False,
@@ -86,7 +88,8 @@ def run_fit(
 
     `figures` "png" or "svg" also draws the clusters and the trace. `beside` has columns of the
     input for the assignments. `labels` is a table to write too, "-" for stdout in the format `to`:
-    all columns of the input, cluster and probability. `csv_safe`: see `TableWriter`. `stream` reads
+    all columns of the input, cluster and probability. `match` is a model whose numbers of clusters
+    are kept. `csv_safe`: see `TableWriter`. `stream` reads
     the tables anew at each visit to their rows instead of holding them; so does a fit that would
     need more than `memory` bytes, None for what there is. `dask` has the workers of a cluster sum up
     the rows, as `dask_table.cluster` says. Returns the document of run.json, or None
@@ -95,6 +98,7 @@ def run_fit(
     """
     progress = progress or Progress()
     started = time.monotonic()
+    former = None if match is None else Former.load(match)
     if figures:
         drawing.check_available()
     if labels not in (None, "-"):
@@ -111,10 +115,10 @@ def run_fit(
         stream = stream or client is not None
         why = None if stream else why_streamed(reader, settings, tables, memory)
         if stream or why:
-            table = StreamedTable(reader, settings, tables, progress, why, client)
+            table = StreamedTable(reader, settings, tables, progress, former, why, client)
         else:
             wanted = list(dict.fromkeys([*names, *all_names]))
-            table = HeldTable(reader, wanted, settings, tables, progress)
+            table = HeldTable(reader, wanted, settings, tables, progress, former)
         read = time.monotonic()
         with limited_threads(settings.threads, progress):
             try:
@@ -136,7 +140,7 @@ def run_fit(
                     evaluation=None if agreement is None else agreement.metrics(),
                     times={"read": read - started, "fit": fitted - read},
                 )
-                document["labels"] = labels
+                document |= {"labels": labels, "match": fit.match}
                 run_folder.write(folder, fit, document, figures, csv_safe)
             if labels is not None:
                 batches = (
@@ -172,7 +176,8 @@ def _write_labels(
     """Write the assignments; the fit with what they add up to, and how they agree with known classes.
 
     Clusters are numbered by the rows they have. That is nearly always the order of their mixing
-    weights, in which a streamed table comes; else it is labelled once more.
+    weights, in which a streamed table comes; else it is labelled once more. Numbers of a former model
+    stay.
     """
     while True:
         tally = Tally.of(fit.mixture)
@@ -184,7 +189,7 @@ def _write_labels(
         run_folder.write_table(
             path, batches, True, sparing=bool(names), csv_safe=csv_safe, progress=progress
         )
-        if tally.is_ordered:
+        if tally.is_ordered or fit.match is not None:
             fit.mixture.about.update(about(fit, tables, tally))
             return fit._replace(tally=tally), agreement
         fit = fit._replace(mixture=fit.mixture.ordered(tally.shares))
@@ -200,9 +205,10 @@ class HeldTable:
         settings: FitSettings,
         tables: TableSettings,
         progress: Progress,
+        former: Former | None = None,
     ) -> None:
         self._reader, self._settings, self._tables = reader, settings, tables
-        self._progress = progress
+        self._progress, self._former = progress, former
         self._table, self._written = parted(reader.read(names), len(reader.names))
         self.rows = self._table.num_rows
 
@@ -217,6 +223,7 @@ class HeldTable:
             locate=reader.locate,
             progress=self._progress,
             should_stop=should_stop,
+            former=self._former,
         )
 
     def _left(self) -> pa.Table:
@@ -254,12 +261,13 @@ def fit_table(
     start: Callable[[Design, Family, Rows], Components] | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    former: Former | None = None,
 ) -> Fit:
     """Fit a mixture to a table in memory.
 
     `notes` are what reading the table had to say, `locate` names a row in an error. `start` makes
-    the components to go on from, without a search.
-    Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the fit.
+    the components to go on from, without a search. `former` is a model whose numbers of clusters are
+    kept. Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the fit.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
     said = list(notes)
@@ -269,6 +277,7 @@ def fit_table(
         design, matrix = prepare(table, tables, generator, progress, locate, joint)
         said += notes_on(design, matrix, tables) + notes_on_roles(matrix.roles, tables)
         said += notes_on_rounding(table, design)
+        matched = table if former is not None else None
         del table  # a caller that has left it to the fit needs its memory no longer
         for note in said:
             progress.note(note)
@@ -277,6 +286,11 @@ def fit_table(
         fitted = fit_rows(rows_of(design, matrix, settings), settings, monitor, start=given)
         progress.stage("labelling rows")
         mixture, scores = mixture_of(fitted, design).labelled(matrix.X, matrix.row_weights)
+        match = None
+        if former is not None:
+            weighted = matrix.X, matrix.row_weights
+            mixture, scores, match = numbered_like(former, matched, mixture, scores, *weighted)
+            said.append(told(match))
         resamples = None
         if settings.bootstrap is not None:
             resamples = bootstrap(fitted, scores.cluster, settings.bootstrap)
@@ -296,6 +310,7 @@ def fit_table(
         fitted,
         matrix.roles,
         resamples and summary.stability(resamples, design, fitted.common),
+        match,
     )
     mixture.about.update(about(fit, tables, tally))
     return fit
@@ -323,10 +338,13 @@ def notes_on(design: Design, matrix: DesignMatrix, tables: TableSettings) -> lis
         notes.append(
             f"encoder {tables.encoder}: densities are those of its {design.n_features} features"
         )
+    return [*notes, *notes_on_rows(matrix)]
+
+
+def notes_on_rows(matrix: DesignMatrix) -> list[str]:
+    """How many rows have no say, in a sentence."""
     left_out = int(np.count_nonzero(matrix.row_weights == 0))
-    if left_out:
-        notes.append(f"{left_out:,} rows left out: empty cells or weight 0")
-    return notes
+    return [f"{left_out:,} rows left out: empty cells or weight 0"] if left_out else []
 
 
 def joint_training(settings: FitSettings) -> JointTraining | None:

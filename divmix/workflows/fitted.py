@@ -34,7 +34,8 @@ class Fit(NamedTuple):
     notes: what was chosen automatically or left out, in sentences.
     fitted: the mixture as the method left it.
     roles: what each column of the table is, and whether it was used.
-    stability: of each cluster over resampled rows, if it was asked for.
+    stability: of each cluster over resampled rows, match: with the clusters of a former model, if
+    it was asked for.
     """
 
     mixture: Mixture
@@ -49,6 +50,7 @@ class Fit(NamedTuple):
     fitted: Fitted
     roles: tuple[Role, ...] = ()
     stability: summary.Stability | None = None
+    match: dict[str, Any] | None = None
 
     @property
     def spread(self) -> Spread | None:
@@ -72,6 +74,8 @@ def about(fit: Fit, tables: TableSettings, tally: Tally) -> dict[str, Any]:
     if fit.fitted.common is not None:
         names = fit.mixture.design.feature_names
         told["common_numbers"] = [names[j] for j in fit.fitted.common.common]
+    if tables.weight is not None:
+        told["weight"] = tally.all_weight
     return told
 
 

@@ -11,6 +11,7 @@ from divmix.progress import Progress
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import open_table
 from divmix.workflows.beside import NOTHING_BESIDE, Beside, parted
+from divmix.workflows.in_order import at_once, mapped
 from divmix.workflows.resources import single_blas_thread
 from divmix.workflows.run_folder import score_batch, write_table
 
@@ -73,18 +74,29 @@ def write_labels(
     reader = open_table(sources, **mixture.design.reading_options(), encoding=encoding)
     names = beside.names(reader)
 
-    def labelled() -> Iterator[pa.RecordBatch]:
+    def placed() -> Iterator[tuple[int, pa.RecordBatch]]:
         done = 0
         for whole in reader.batches(BATCH_ROWS, names):
-            batch, written = parted(whole, len(reader.names))
-            scores = mixture.score_batch(
-                batch,
-                unknown=unknown,
-                posterior=probabilities,
-                first_row=done,
-                locate=reader.locate,
-            )
-            yield beside.joined(score_batch(scores, done), written, names)
+            yield done, whole
+            done += whole.num_rows
+
+    def scored(place: tuple[int, pa.RecordBatch]) -> pa.RecordBatch:
+        first_row, whole = place
+        batch, written = parted(whole, len(reader.names))
+        scores = mixture.score_batch(
+            batch,
+            unknown=unknown,
+            posterior=probabilities,
+            first_row=first_row,
+            locate=reader.locate,
+        )
+        return beside.joined(score_batch(scores, first_row), written, names)
+
+    def labelled() -> Iterator[pa.RecordBatch]:
+        done = 0
+        threads = at_once(BATCH_ROWS * mixture.design.preprocessing.n_features)
+        for batch in mapped(scored, placed, threads):
+            yield batch
             done += batch.num_rows
             progress.rows(done, reader.rows)
 

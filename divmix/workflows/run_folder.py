@@ -86,6 +86,15 @@ def is_run(path: str | Path) -> bool:
     return (Path(path) / "run.json").is_file()
 
 
+def digest_of(path: str | Path) -> str | None:
+    """The SHA-256 of the table that a run was made of; None where the path is no run, or the run
+    does not tell. Raises ModelFileError where run.json is damaged."""
+    if not is_run(path):
+        return None
+    digest = read_document(Path(path)).get("input", {}).get("sha256")
+    return None if digest is None else str(digest)
+
+
 def labels_of(folder: str | Path, data: str | None) -> tuple[str, str]:
     """The assignments in a run folder, and `data` or else the table that was fitted.
 

@@ -31,6 +31,7 @@ from divmix.workflows.beside import parted
 from divmix.workflows.dask_table import TablePart
 from divmix.workflows.evaluate import Agreement
 from divmix.workflows.fitted import Fit, features_of, mixture_of, notes_on_rounding, pool_size
+from divmix.workflows.match import Former, numbered_like, told
 from divmix.workflows.run_folder import score_batch
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ class StreamedTable:
         settings: FitSettings,
         tables: TableSettings,
         progress: Progress,
+        former: Former | None = None,
         why: str | None = None,
         client: "Client | None" = None,
     ) -> None:
         self._reader, self._settings, self._tables = reader, settings, tables
-        self._progress, self._why, self._client = progress, why, client
+        self._progress, self._former = progress, former
+        self._why, self._client = why, client
         self.rows = 0
         _refuse_what_cannot(reader, settings, tables)
         if client is not None and not reader.is_parquet:
@@ -88,12 +91,21 @@ class StreamedTable:
         pool = rows.pool.matrix
         mixture = mixture_of(fitted, design)
         mixture = mixture.ordered(mixture.cluster_weights)
+        match = None
         scores = mixture.score(pool.X)
+        if self._former is not None:
+            rows_of_sample = next(prepared([sample], design))
+            weighted = rows_of_sample.X, rows_of_sample.row_weights
+            mixture, _, match = numbered_like(
+                self._former, sample, mixture, mixture.score(weighted[0]), *weighted
+            )
+            scores = mixture.score(pool.X)
+            fitted = fitted._replace(notes=(*fitted.notes, told(match)))
         tally = tallied(mixture.n_clusters, scores, pool.row_weights)
         notes = [*said, *fitted.notes]
         return Fit(
             mixture, scores, pool.row_weights, tally, monitor.trace, fitted.stop_reason,
-            fitted.entropy, notes, pool.X, fitted, roles,
+            fitted.entropy, notes, pool.X, fitted, roles, match=match,
         )  # fmt: skip
 
     def labels(

@@ -207,3 +207,40 @@ def test_the_floor_raises_only_what_is_too_narrow():
 )
 def test_parameters_are_counted(structure, count):
     assert make_family("gaussian", structure, np.ones(3)).n_parameters(5, 3) == count
+
+
+@pytest.mark.parametrize("law, structure", CASES)
+def test_components_are_the_m_step_of_what_they_expect(law, structure):
+    family, components, _, _ = make_case(law, structure)
+    found = family.maximize(family.expected(components, 500.0), components)
+    for own, known in zip(found, components):
+        assert (own is None) == (known is None)
+        if known is not None:
+            np.testing.assert_allclose(own, known, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("law, structure", CASES)
+def test_rows_drawn_from_components_leave_what_these_expect(law, structure):
+    family, components, _, _ = make_case(law, structure)
+    generator = np.random.default_rng(1)
+    labels = generator.choice(3, 400_000, p=components.weights)
+    X = family.draw(components, labels, generator)
+    sums, expected = (
+        family.sums(X, np.ones(len(X)), components),
+        family.expected(components, float(len(X))),
+    )
+    for own, known in zip(sums[1:6], expected[1:6]):
+        np.testing.assert_allclose(own, known, rtol=0.02, atol=0.02 * np.abs(known).max())
+
+
+@pytest.mark.parametrize("law, structure", CASES)
+def test_rows_lie_about_the_means_of_components_that_are_fitted_to_them(law, structure):
+    family, components, X, row_weights = make_case(law, structure, n=400)
+    for _ in range(800):
+        components = family.maximize(family.sums(X, row_weights, components), components)
+    joint = family.log_densities(X, components) + np.log(components.weights)
+    shares = np.exp(joint - np.logaddexp.reduce(joint, axis=1)[:, None])
+    elsewhere = components._replace(means=components.means + 0.1)
+    for own, far in ((components, False), (elsewhere, True)):
+        mean = row_weights @ family.residuals(X, shares, own) / row_weights.sum()
+        assert (np.abs(mean).max() > 0.03) == far and (np.abs(mean).max() > 1e-4) == far

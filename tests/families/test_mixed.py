@@ -343,3 +343,26 @@ def test_categories_alone_are_a_family():
     assert np.isfinite(objective.look(MemoryRows(X), end).J)
     assert family.draw(end, np.array([0, 1]), generator).shape == (2, 3)
     assert merge_tree(family.moments(end)).costs.shape == (1,)
+
+
+@each_family
+def test_components_are_the_m_step_of_what_they_expect(name, covariance):
+    family = family_of(name, covariance)
+    components = random_components(family)
+    found = family.maximize(family.expected(components, 500.0), components)
+    for own, known in zip(found, components):
+        assert (own is None) == (known is None)
+        if known is not None:
+            np.testing.assert_allclose(own, known, rtol=1e-6, atol=1e-9)
+
+
+def test_a_category_that_differs_is_a_residual_of_its_column():
+    family = family_of()
+    components = random_components(family)
+    X = random_rows(2000)[0]
+    shares = np.full((len(X), components.count), 1 / components.count)
+    mean = family.residuals(X, shares, components).mean(axis=0)
+    levels = CATEGORIES.varying
+    expected = X.mean(axis=0) - components.means.mean(axis=0)
+    np.testing.assert_allclose(mean[levels.features], expected[levels.features], atol=1e-12)
+    assert np.abs(expected[levels.features]).max() > 0.02

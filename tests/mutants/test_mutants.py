@@ -18,6 +18,31 @@ REDUCE, OUTLIERS = "tests/search/test_reduce.py", "tests/choosing/test_outliers.
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
+    "past rows never change component": (
+        "rows/past.py",
+        "return own + (known - before) * share",
+        "return known",
+        "tests/rows/test_past.py::test_the_past_follows_components_that_move",
+    ),
+    "past rows with the error of their draw": (
+        "rows/past.py",
+        "return own + (known - before) * share",
+        "return own",
+        "tests/rows/test_past.py::test_at_the_mixture_the_past_is_what_it_expects",
+    ),
+    "diversity paid again for the past": (
+        "core.py",
+        "share * cast(float, settings.alpha)",
+        "cast(float, settings.alpha)",
+        "tests/workflows/test_update.py::"
+        "test_no_new_weight_leaves_the_model_as_it_is_and_diversity_with_it",
+    ),
+    "what diversity moves is drift": (
+        "drift.py",
+        "objective = Objective(family, alpha, noise=mixture.noise)",
+        "objective = Objective(family, 0.0, noise=mixture.noise)",
+        "tests/test_drift.py::test_diversity_is_no_drift",
+    ),
     "diversify skipped": (
         "search/relax.py",
         'return searching.climb("diversify", components, prior, iterations, share=schedule.share)',
@@ -57,7 +82,7 @@ MUTANTS = {
     ),
     "prior not in J": (
         "engine/objective.py",
-        "family.log_prior(components, self.prior) / rows.total_weight,",
+        "family.log_prior(components, self.prior) / total_weight,",
         "0.0,",
         f"{ASCEND}::test_a_prior_is_a_part_of_j",
     ),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import csv, parquet
 
 from divmix.settings import TableSettings
-from divmix.tables import csv_file
+from divmix.tables import arrays, csv_file
 from divmix.tables.csv_rows import RowCutter
 from divmix.tables.reading import open_table, reading_options, rechunk
 
@@ -300,3 +300,12 @@ print(sorted({{"pandas", "sklearn", "numba"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_arrow_holds_nothing_of_pythons():
+    """Its threads would abort an interpreter that exits while they let go of it."""
+    data = bytes(range(256)) * 100
+    before = sys.getrefcount(data)
+    buffer = arrays.owned(data)
+    assert sys.getrefcount(data) == before
+    assert buffer.to_pybytes() == data and arrays.owned(b"").size == 0
