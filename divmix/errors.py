@@ -58,3 +58,9 @@ class NotConvergedError(DivmixError):
     """A fit that ended before it converged, where convergence was required."""
 
     exit_code = 6
+
+
+class CheckpointError(DivmixError):
+    """A checkpoint that is damaged, or of another run."""
+
+    exit_code = 7

@@ -9,7 +9,7 @@ PACKAGE = Path(divmix.__file__).parent
 LAYERS = [
     "errors", "progress", "metrics", "settings", "kernels", "families", "rows", "particles",
     "engine", "merging", "certificate", "problem", "search", "methods", "choosing", "core", "tables", "encoders",
-    "design", "model", "anomaly", "report", "workflows", "estimators", "benchmarks", "cli", "__main__",
+    "design", "model", "checkpoints", "anomaly", "report", "workflows", "estimators", "benchmarks", "cli", "__main__",
 ]  # fmt: skip
 
 

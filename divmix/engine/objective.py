@@ -21,7 +21,7 @@ class Look(NamedTuple):
     """Components and all that one visit to the rows and to their pairs tells of them.
 
     displacement (m, D) is that of the M-step in the coordinates and overlap.shared its
-    kernel-weighted sum, where the drive is shared; else None.
+    kernel-weighted sum, where the drive is shared; else None. coarse: whether the visit was.
     """
 
     components: Components
@@ -30,6 +30,12 @@ class Look(NamedTuple):
     displacement: Array | None
     overlap: Overlap
     value: Value
+    coarse: bool = False
+
+    @property
+    def shared(self) -> bool:
+        """Whether the drive is shared."""
+        return self.displacement is not None
 
     @property
     def J(self) -> float:
@@ -65,7 +71,7 @@ class Objective(NamedTuple):
             alpha,
             family.log_prior(components, self.prior) / rows.total_weight,
         )
-        return Look(components, sums, target, displacement, overlap, value)
+        return Look(components, sums, target, displacement, overlap, value, coarse)
 
     def ascended(self, look: Look) -> Components:
         """The M-step of J: that of the likelihood, and alpha grad H in the metric of EM."""

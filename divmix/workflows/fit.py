@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pyarrow as pa
 
+from divmix.checkpoints.checkpoint_file import owner
 from divmix.choosing.restarts import Spread
 from divmix.core import Interrupted, bootstrap, fit_rows
 from divmix.design.design import Design
@@ -16,6 +17,7 @@ from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.roles import Role, notes_on_roles
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
+from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError
 from divmix.families import AnyFamily
@@ -33,6 +35,7 @@ from divmix.workflows import run_folder, summary
 from divmix.workflows.beside import ALL, NOTHING_BESIDE, Beside, parted
 from divmix.workflows.evaluate import evaluate_clusters
 from divmix.workflows.resources import limited_threads
+from divmix.workflows.unfinished import EVERY_MINUTE, Checkpoints, Keeper, Unfinished
 
 EXACT = 2**53  # up to here a float64 holds every whole number
 
@@ -79,14 +82,16 @@ def run_fit(
     progress: Progress | None = None,
     origins: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any] | None:
+    checkpoints: Checkpoints = EVERY_MINUTE,
+) -> dict[str, Any] | Unfinished:
     """Fit the tables in `sources` and write the run folder `output`.
 
     `figures` "png" or "svg" also draws the clusters and the trace. `beside` has columns of the
     input for the assignments. `labels` is a table to write too, "-" for stdout in the format `to`:
-    all columns of the input, cluster and probability. `csv_safe`: see `TableWriter`. Returns the document of run.json, or None
-    when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
-    FitError, OutputError, and NotConvergedError after writing.
+    all columns of the input, cluster and probability. `csv_safe`: see `TableWriter`.
+    `checkpoints`: how the fit is kept. Returns the document of run.json, or what is left when
+    `should_stop` ended the fit: a checkpoint at most. Raises InputError, UsageError, FitError,
+    OutputError, CheckpointError, and NotConvergedError after writing.
     """
     progress = progress or Progress()
     started = time.monotonic()
@@ -103,6 +108,8 @@ def run_fit(
         whole = reader.read(list(dict.fromkeys([*names, *all_names])))
         table, written = parted(whole, len(reader.names))
         read = time.monotonic()
+        source, all_settings = reader.describe(), settings.to_dict() | tables.to_dict()
+        keeper = Keeper(place, owner(source, all_settings), checkpoints, progress)
         try:
             fit = fit_table(
                 table,
@@ -112,16 +119,17 @@ def run_fit(
                 locate=reader.locate,
                 progress=progress,
                 should_stop=should_stop,
+                journal=keeper.journal,
             )
         except Interrupted:
-            return None
+            return keeper.leave()
         document = summary.run_document(
             fit,
-            settings=settings.to_dict() | tables.to_dict(),
+            settings=all_settings,
             origins=origins or {},
-            source=reader.describe() | {"rows": table.num_rows},
+            source=source | {"rows": table.num_rows},
             evaluation=evaluate_clusters(table, tables.truth, fit.scores.cluster),
-            times={"read": read - started, "fit": time.monotonic() - read},
+            times={"read": read - started, "fit": keeper.seconds_before + time.monotonic() - read},
         )
         document["labels"] = labels
         progress.stage(f"writing {output}")
@@ -157,11 +165,13 @@ def fit_table(
     locate: Locate = row_name,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    journal: Journal | None = None,
 ) -> Fit:
     """Fit a mixture to a table in memory.
 
-    `notes` are what reading the table had to say, `locate` names a row in an error.
-    Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the fit.
+    `notes` are what reading the table had to say, `locate` names a row in an error, `journal`
+    what an interrupted fit to the same table has done already. Raises InputError, UsageError,
+    FitError, CheckpointError, and Interrupted when `should_stop` ended the fit.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
     said = list(notes)
@@ -173,7 +183,7 @@ def fit_table(
         said += notes_on_rounding(table, design)
         for note in said:
             progress.note(note)
-        monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
+        monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix), journal)
         fitted = fit_rows(rows_of(design, matrix), settings, monitor)
         progress.stage("labelling rows")
         mixture, scores = Mixture(
