@@ -26,6 +26,7 @@ from divmix.choosing.irrelevant import irrelevant_numbers, told_of_numbers
 from divmix.choosing.relevance import relevant_categories
 from divmix.choosing.restarts import Spread, best_of
 from divmix.choosing.settle import candidate_models, scattered, settle, suited
+from divmix.engine.checkpoint import Interrupted as Interrupted
 from divmix.engine.loop import Limits, follow
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
@@ -105,10 +106,6 @@ class Fitted(NamedTuple):
         )
 
 
-class Interrupted(Exception):
-    """A signal ended the fit; nothing came of it."""
-
-
 def fit_rows(
     rows: Rows | Array,
     settings: FitSettings,
@@ -140,10 +137,7 @@ def fit_rows(
     for note in notes:
         monitor.progress.note(note)
     monitor.progress.stage("fitting")
-    kept = best_of(method_of(settings), problem, settings.seed, settings.restarts)
-    if kept is None:
-        raise Interrupted
-    outcome, spread = kept
+    outcome, spread = best_of(method_of(settings), problem, settings.seed, settings.restarts)
     gap = _gap(problem, outcome.components, settings.seed) if settings.gap else None
     fitted = Fitted(
         model.family,
@@ -241,10 +235,7 @@ def bootstrap(fitted: Fitted, labels: NDArray[np.int64], count: int) -> Resample
         )
     fitted.problem.monitor.progress.stage("fitting resampled rows")
     settings = fitted.settings
-    found = resample(method_of(settings), fitted.problem, labels, count, settings.seed)
-    if found is None:
-        raise Interrupted
-    return found
+    return resample(method_of(settings), fitted.problem, labels, count, settings.seed)
 
 
 def compared(

@@ -64,6 +64,12 @@ class NotConvergedError(DivmixError):
     exit_code = 6
 
 
+class CheckpointError(DivmixError):
+    """A checkpoint that is damaged, or of another run."""
+
+    exit_code = 7
+
+
 def _made_again(
     kind: type[DivmixError], arguments: tuple[Any, ...], own: dict[str, Any]
 ) -> DivmixError:

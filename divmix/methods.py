@@ -10,6 +10,7 @@ from divmix.engine.loop import ascend, follow
 from divmix.engine.objective import Objective
 from divmix.engine.state import Phase, State, run_phases
 from divmix.engine.steps import Published, annealed, em_step, published_step
+from divmix.errors import CheckpointError
 from divmix.families import Components, DifferentiableFamily
 from divmix.families.noise import leaving_room
 from divmix.merging.hierarchy import Hierarchy
@@ -38,16 +39,44 @@ class Outcome(NamedTuple):
 
 
 class Method(NamedTuple):
-    """The phases of a problem, and what their last state means."""
+    """The phases of a problem, and what their last state means.
+
+    renewed: the state of an interrupted run with the rows that it does not remember; the generator
+    is that of the start.
+    """
 
     phases: Callable[[Problem], list[Phase]]
     outcome: Callable[[Problem, State], Outcome]
+    renewed: Callable[[Problem, State, np.random.Generator], State]
 
 
-def run(method: Method, problem: Problem, generator: np.random.Generator) -> Outcome:
-    """All phases of a problem. Raises FitError, InputError."""
-    state = run_phases(method.phases(problem), State(generator))
-    return method.outcome(problem, state)
+def run(
+    method: Method, problem: Problem, generator: np.random.Generator, name: str | None = None
+) -> Outcome:
+    """All phases of a problem; of one with a name, those that its journal does not know.
+
+    Raises FitError, InputError, CheckpointError for a journal of other components, and Interrupted
+    when a signal ended the run.
+    """
+    monitor, start = problem.monitor, State(generator)
+    state = start if name is None else monitor.watch(name, start)
+    if state is not start:
+        if state.components is not None:
+            _check(problem, state.components)
+        state = method.renewed(problem, state, generator)
+    return method.outcome(problem, run_phases(method.phases(problem), state, monitor.passed))
+
+
+def _check(problem: Problem, components: Components) -> None:
+    """Kernels trust the shapes of parameters, and a checkpoint may come from anywhere."""
+    family, m, d = problem.family, components.count, len(problem.rows.features.indicator)
+    spread = np.ones(d) if family.diagonal_only else np.eye(d)
+    usual = family.start(np.full(m, 1 / m), np.zeros((m, d)), spread)
+    if components.shapes != usual.shapes:
+        raise CheckpointError(
+            "the checkpoint has components of other columns or of another family",
+            hint="leave --resume out to begin anew",
+        )
 
 
 def method_of(settings: FitSettings) -> Method:
@@ -71,7 +100,7 @@ def _diversified(problem: Problem, state: State) -> Outcome:
     return Outcome(state.moved, kept.clusters, state.stop_reason, (note,), kept.hierarchy)
 
 
-DIVERSIFIED = Method(search.phases, _diversified)
+DIVERSIFIED = Method(search.phases, _diversified, search.renewed)
 
 
 def nsvgd(settings: NsvgdSettings) -> Method:
@@ -108,7 +137,9 @@ def em(settings: EmSettings) -> Method:
         if settings.batch_size is None:
             state = state._replace(coarse=problem.coarse)
             limits = problem.limits()
-            return ascend(objective, problem.rows, state, problem.monitor, "refine", limits)
+            return ascend(
+                objective, problem.rows, state, problem.monitor, "refine", limits, resumable=True
+            )
         rows = _rows_of(problem, settings.batch_size, state)
         limits = problem.limits(FIRST_ORDER_WINDOW)
         step = em_step(objective)
@@ -136,7 +167,7 @@ def _from_start(
     def phases(problem: Problem) -> list[Phase]:
         return [problem.phase(start), problem.phase(move)]
 
-    return Method(phases, _unions)
+    return Method(phases, _unions, lambda problem, state, generator: state)
 
 
 def _rows_of(problem: Problem, batch_size: int | None, state: State) -> Rows:

@@ -6,8 +6,8 @@ Computational Statistics and Data Analysis 2007): rows in both over rows in eith
 MATCHED is its only counterpart, and gives its weight and mean.
 """
 
-from concurrent.futures import CancelledError
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -53,16 +53,19 @@ def share_found(jaccard: Array) -> Array:
 
 def resample(
     method: Method, problem: Problem, labels: NDArray[np.int64], count: int, seed: int
-) -> Resamples | None:
+) -> Resamples:
     """`count` fits to resamples of the problem's rows, which are in memory.
 
-    labels (n,) are the clusters of the fit, -1 for none. Fewer where the time budget ends; None
-    when a signal ended the fit. Raises FitError.
+    labels (n,) are the clusters of the fit, -1 for none. Fewer where the time budget ends.
+    Raises FitError, and Interrupted when a signal ended the fits.
     """
     rows = problem.rows
     assert isinstance(rows, MemoryRows)
 
     def start(number: int, monitor: Monitor) -> tuple[Array, Array, Array]:
+        return monitor.once(f"resample {number}", partial(fit_and_match, number, monitor))
+
+    def fit_and_match(number: int, monitor: Monitor) -> tuple[Array, Array, Array]:
         generator = np.random.default_rng([seed, RESAMPLES, number])
         drawn = resampled(rows, generator)
         own = replace(problem, rows=drawn, monitor=monitor)
@@ -80,10 +83,7 @@ def resample(
         counted = rows.matrix.row_weights * (drawn.matrix.row_weights > 0)
         return matched(similarities(labels, found, counted), of_clusters, means)
 
-    try:
-        fits = side_by_side(start, count, problem.monitor)
-    except CancelledError:
-        return None
+    fits = side_by_side(start, count, problem.monitor)
     return Resamples(*(np.stack(parts) for parts in zip(*fits)))
 
 

@@ -1,6 +1,5 @@
 """Several starts of a fit, of which the best is kept."""
 
-from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -39,26 +38,22 @@ class Start(NamedTuple):
 
 def best_of(
     method: Method, problem: Problem, seed: int, restarts: int
-) -> tuple[Outcome, Spread | None] | None:
+) -> tuple[Outcome, Spread | None]:
     """The best of so many starts, whose trace alone the problem's monitor keeps.
 
     All see the same rows. The first start has the random numbers of a fit without restarts. No
-    spread is told of a single start; None when a signal ended the fit. Raises FitError.
+    spread is told of a single start. Raises FitError, and Interrupted when a signal ended the fit.
     """
     if restarts == 1:
-        outcome = run(method, problem, np.random.default_rng(seed))
-        return None if outcome.stop_reason == "interrupted" else (outcome, None)
+        return run(method, problem, np.random.default_rng(seed), "start 0"), None
 
     def start(number: int, own: Monitor) -> Start:
         generator = np.random.default_rng([seed, number] if number else seed)
-        outcome = run(method, replace(problem, monitor=own), generator)
+        outcome = run(method, replace(problem, monitor=own), generator, f"start {number}")
         return _judged(outcome, own, problem)
 
     monitor = problem.monitor
-    try:
-        starts = side_by_side(start, restarts, monitor)
-    except CancelledError:
-        return None
+    starts = side_by_side(start, restarts, monitor)
     best = min(starts, key=lambda start: start.bic)
     monitor.trace = best.trace
     likelihoods = np.array([start.log_likelihood for start in starts]) + monitor.offset

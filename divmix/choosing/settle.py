@@ -1,6 +1,7 @@
 """What a fit is told, with everything settled: no setting is "auto" any more, and there is a model."""
 
 from dataclasses import replace
+from functools import partial
 from typing import TypeGuard, cast
 
 import numpy as np
@@ -70,16 +71,16 @@ def settle(
     else:
         models = candidate_models(rows, summary, settings, categories)
     if settings.clusters == "auto":
-        monitor.progress.stage("choosing the number of clusters")
-        generator = np.random.default_rng(settings.seed)
         noise = None if family is not None else scattered(rows, summary, settings)
-        path = choose_clusters(rows, models, generator, monitor, noise)
-        k = count_clusters(path.chosen, smallest_share(rows))
-        notes.append(explain(path, path.chosen, k))
+        choose = partial(_choose_clusters, rows, models, settings.seed, monitor, noise)
+        k, reason = monitor.once("clusters", choose)
+        notes.append(reason)
         settings = replace(settings, clusters=k)
     if isinstance(settings, DiversifiedSettings) and settings.alpha == "auto":
-        monitor.progress.stage("choosing alpha")
-        settings = _settle_alpha(rows, models, settings, monitor, notes)
+        choose_too = partial(_choose_alpha, rows, models, settings, monitor)
+        alpha, covariance, merge, reasons = monitor.once("alpha", choose_too)
+        notes.extend(reasons)
+        settings = replace(settings, alpha=alpha, covariance=covariance, merge=merge)
     if family is not None:
         return settings, models[0]
     made_noise = None
@@ -120,6 +121,16 @@ def _first_look(
     generator = np.random.default_rng([settings.seed, OUTLIERS])
     searching = Searching(rows.sample(sample_rows(k), generator), family, None, monitor, k)
     return look_for_outliers(searching, noise and noise(family), generator)
+
+
+def _choose_clusters(
+    rows: Rows, models: list[Model], seed: int, monitor: Monitor, noise: MadeNoise | None
+) -> tuple[int, str]:
+    """Their number, and why."""
+    monitor.progress.stage("choosing the number of clusters")
+    path = choose_clusters(rows, models, np.random.default_rng(seed), monitor, noise)
+    k = count_clusters(path.chosen, smallest_share(rows))
+    return k, explain(path, path.chosen, k)
 
 
 def smallest_share(rows: Rows) -> float:
@@ -165,13 +176,11 @@ def suited(settings: FitSettings, rows: Rows) -> FitSettings:
     return settings
 
 
-def _settle_alpha(
-    rows: Rows,
-    models: list[Model],
-    settings: DiversifiedSettings,
-    monitor: Monitor,
-    notes: list[str],
-) -> DiversifiedSettings:
+def _choose_alpha(
+    rows: Rows, models: list[Model], settings: DiversifiedSettings, monitor: Monitor
+) -> tuple[float, str, str, tuple[str, ...]]:
+    """Alpha, covariance and merge, and sentences on them."""
+    monitor.progress.stage("choosing alpha")
     merges: tuple[str, ...] = ("kl", "overlap") if settings.merge == "auto" else (settings.merge,)
     sample = rows.sample(1, np.random.default_rng(0))  # stands in for each fold
     searching = Searching(sample, *models[0], monitor, cast(int, settings.clusters))
@@ -183,12 +192,12 @@ def _settle_alpha(
     if isinstance(family, LocationScale | Mixed):
         covariance = family.structure.name
         covariance_told = f"covariance {covariance}, "
-    told = f", {chosen.gain:.3g} nats per row above alpha 0" if chosen.alpha else ""
-    notes.append(f"alpha {chosen.alpha:g}, the best held-out log-likelihood" + told)
+    gain = f", {chosen.gain:.3g} nats per row above alpha 0" if chosen.alpha else ""
+    notes = [f"alpha {chosen.alpha:g}, the best held-out log-likelihood{gain}"]
     if len(models) * len(merges) > 1:
         shape = {"kl": "one component each", "overlap": "unions of components"}[chosen.merge]
         notes.append(f"{covariance_told}clusters as {shape}: the best held-out log-likelihood")
-    return replace(settings, alpha=chosen.alpha, covariance=covariance, merge=chosen.merge)
+    return chosen.alpha, covariance, chosen.merge, tuple(notes)
 
 
 def _settle_shape(
@@ -210,11 +219,16 @@ def _settle_shape(
     )
     covariance, share = shapes[0]
     if len(shapes) > 1:
-        monitor.progress.stage("choosing the shape of components")
         generator = np.random.default_rng([settings.seed, SHAPES])
-        covariance, share = choose_shape(
-            rows, settings.family, floor, k, shapes, generator, monitor, categories, made_noise
-        )
+
+        def choose() -> tuple[str, float]:
+            monitor.progress.stage("choosing the shape of components")
+            found = choose_shape(
+                rows, settings.family, floor, k, shapes, generator, monitor, categories, made_noise
+            )
+            return found.covariance, found.prior
+
+        covariance, share = monitor.once("shape", choose)
         with_prior = f", prior {share:g}" if prior == "auto" else ""
         notes.append(
             f"covariance {covariance}{with_prior}: chosen by held-out rows "

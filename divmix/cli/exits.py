@@ -21,7 +21,9 @@ def report(error: BaseException, debug: bool = False, as_json: bool = False) -> 
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, Interrupted | KeyboardInterrupt):  # the latter before there are handlers
-        if sys.stderr.isatty():
+        if left := getattr(error, "left", ""):
+            print(f"Stopped ({error}): {left}", file=sys.stderr)
+        elif sys.stderr.isatty():
             print(f"Stopped ({error or 'Ctrl-C'}): no file was written.", file=sys.stderr)
         return error.exit_code if isinstance(error, Interrupted) else CTRL_C
     if isinstance(error, OSError) and error.errno == errno.EPIPE:

@@ -1,5 +1,7 @@
 """`divmix fit`: a table in, a run folder out."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -7,8 +9,9 @@ import click
 from divmix.cli import method_options, options
 from divmix.cli.completion import FILE
 from divmix.cli.config import config_option
+from divmix.cli.duration import Duration
 from divmix.cli.memory import Memory
-from divmix.cli.signals import GracefulStop
+from divmix.cli.signals import ARGUMENTS, GracefulStop
 from divmix.errors import UsageError
 from divmix.settings import TableSettings
 
@@ -90,6 +93,20 @@ from divmix.settings import TableSettings
     help="Have the workers of a Dask cluster sum up the rows of Parquet DATA that all of them can "
     "read, or N workers on this machine. The result is the same.",
 )
+@click.option(
+    "--checkpoint-every",
+    type=Duration(),
+    default="60s",
+    metavar="SPAN",
+    help="Write DIR/checkpoint.divmix every so often, such as 30s, 5m or 2h, and when a signal stops "
+    "the fit; never: at no time.  [default: 60s]",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the checkpoint that an interrupted fit has left, to the same bits; where there "
+    "is none, begin anew.",
+)
 @options.as_json
 @options.quiet
 @options.verbose
@@ -112,6 +129,8 @@ def command(
     stream: bool,
     memory: int | None,
     dask: str | None,
+    checkpoint_every: float,
+    resume: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -128,6 +147,7 @@ def command(
     """
     from divmix.cli import show, terminal
     from divmix.workflows.fit import run_fit
+    from divmix.workflows.unfinished import Checkpoints, Unfinished
 
     output = output or default_output(data)
     if labels == "-" and as_json:
@@ -156,13 +176,27 @@ def command(
             progress=progress,
             origins=origins | options.origins(ctx, TableSettings),
             should_stop=should_stop,
+            checkpoints=Checkpoints(checkpoint_every, resume),
         )
-    if run is None:  # a signal ended the fit, and GracefulStop has told
+        if not isinstance(run, Unfinished):
+            should_stop.left = f"the fit had ended, and {output} is written"
+        elif run.checkpoint is not None:
+            should_stop.left = (
+                f"{run.checkpoint} keeps {run.iterations:,} iterations; to go on: "
+                + resuming(ctx.meta[ARGUMENTS])
+            )
+    if isinstance(run, Unfinished):  # a signal ended the fit, and GracefulStop tells
         return
     if as_json:
         show.print_json(run)
     if options.looked_at(quiet, verbose):
         show.print_summary(run, output, progress.told)
+
+
+def resuming(arguments: Sequence[str]) -> str:
+    """The command line that goes on where these arguments were interrupted."""
+    again = [] if "--resume" in arguments else ["--resume"]
+    return shlex.join(["divmix", *arguments, *again])
 
 
 def default_output(data: tuple[str, ...]) -> Path:

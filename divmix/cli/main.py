@@ -90,8 +90,9 @@ class LazyGroup(click.Group):
         try:
             _check_working_folder()
             with signals.terminate_raises():
-                with self.make_context("divmix", arguments, **extra) as ctx:
+                with self.make_context("divmix", list(arguments), **extra) as ctx:
                     meta = ctx.meta
+                    meta[signals.ARGUMENTS] = arguments
                     self.invoke(ctx)
                 sys.stdout.flush()  # a closed pipe must show here, not at the interpreter's end
             code = 0
@@ -127,7 +128,8 @@ def cli() -> None:
 
     Options can also be set in the environment (DIVMIX_FIT_ALPHA=0.5). Exit codes: 0 fine,
     1 internal error, 2 usage, 3 input data, 4 model file, 5 fit failed, 6 not converged,
-    8 rows flagged or drifted, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM, 141 closed pipe.
+    7 a checkpoint that does not fit, 8 rows flagged or drifted, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM,
+    141 closed pipe.
     """
 
 

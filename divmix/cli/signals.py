@@ -7,15 +7,20 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+ARGUMENTS = "divmix.arguments"  # where the context keeps the command line, to be typed again
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """Leave now, because of a signal. Not an Exception: nothing may swallow it."""
+    """Leave now, because of a signal. Not an Exception: nothing may swallow it.
 
-    def __init__(self, number: int) -> None:
+    left: what the user has of the work, in a few words; "" where it is nothing.
+    """
+
+    def __init__(self, number: int, left: str = "") -> None:
         super().__init__(signal.Signals(number).name)
         self.exit_code = 128 + number
+        self.left = left
 
 
 def _raise(number: int, frame: object) -> None:
@@ -57,6 +62,7 @@ class GracefulStop:
     def __init__(self, announce: Callable[[], None]) -> None:
         self._announce = announce
         self.number: int | None = None
+        self.left = ""  # what the user has of the work
         self._asked = False
 
     def __call__(self) -> bool:
@@ -82,4 +88,4 @@ class GracefulStop:
     ) -> None:
         self._context.__exit__(kind, error, traceback)
         if self.number is not None and error is None:
-            raise Interrupted(self.number)
+            raise Interrupted(self.number, self.left)

@@ -2,10 +2,16 @@
 
 `ascend` climbs J and never falls: that of the default method and of em. `follow` takes each step
 as it comes: that of the published update, with its mini-batches and its optimiser.
+
+Both can go on where an interrupted one stood, from `State.climb`, to the same bits.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from divmix.engine.monitor import Monitor, has_converged
 from divmix.engine.objective import Look, Objective
@@ -35,6 +41,25 @@ class Limits(NamedTuple):
     keep_coarse: bool = False
 
 
+class Climb(NamedTuple):
+    """Where `ascend` stands between two steps.
+
+    components       the last ones that did not lower J
+    visited_coarse, visited_sharing   how they were looked at
+    coarse, share    how the next ones will be
+    visits           to the rows so far
+    last             the iteration at which it ends at the latest
+    """
+
+    components: Components
+    visited_coarse: bool
+    visited_sharing: bool
+    coarse: bool
+    share: bool
+    visits: int
+    last: int
+
+
 def ascend(
     objective: Objective,
     rows: Rows,
@@ -44,12 +69,14 @@ def ascend(
     limits: Limits,
     *,
     share: bool = False,
+    resumable: bool = False,
 ) -> State:
     """Climb J = F + alpha H + log prior until it settles, `max_iter` visits are made or time is up.
 
     A step that would lower J is halved, and the last components looked at that did not are kept.
     share: components that overlap share their drive (the M-step's displacement), as long as J
-    rises by it. Raises FitError.
+    rises by it. resumable: the monitor may remember where it stands, as the climb of its phase.
+    Raises FitError.
     """
     visits, coarse = 0, state.coarse
     last = len(monitor.trace) + limits.max_iter
@@ -59,12 +86,21 @@ def ascend(
         visits += 1
         return objective.look(rows, components, coarse=coarse, share=share)
 
-    here = look(state.moved)
+    def climb() -> Climb:
+        return Climb(here.components, here.coarse, here.shared, coarse, share, visits, last)
+
+    if state.climb is None:
+        here = look(state.moved)
+        monitor.record(phase, rows.visited, state.moved.count, here.value, 0.0, limit=last)
+    else:
+        stood: Climb = state.climb
+        how = {"coarse": stood.visited_coarse, "share": stood.visited_sharing}
+        here = objective.look(rows, stood.components, **how)
+        coarse, share, visits, last = stood[3:]
     count = here.components.count
-    monitor.record(phase, rows.visited, count, here.value, 0.0, limit=last)
     reason = "max_iter"
     while visits < limits.max_iter:
-        if stop := monitor.stop_reason():
+        if stop := monitor.stop_reason(climb if resumable else None):
             reason = stop
             break
         target = objective.ascended(here)
@@ -125,6 +161,21 @@ class Move(NamedTuple):
 Step = Callable[[Components, Sums, Any], Move]
 
 
+class Walk(NamedTuple):
+    """Where `follow` stands between two steps.
+
+    climbed     (t,) J of each iteration so far
+    generator   of the mini-batches to come
+    last        the iteration at which it ends at the latest
+    """
+
+    components: Components
+    memory: Any
+    climbed: NDArray[np.float64]
+    generator: np.random.Generator
+    last: int
+
+
 def follow(
     step: Step,
     objective: Objective,
@@ -136,14 +187,29 @@ def follow(
 ) -> State:
     """Take `step` after step until J settles, max_iter is reached or time is up.
 
-    One iteration is one visit to the rows. Raises FitError.
+    One iteration is one visit to the rows. The state's generator is that of mini-batches and steps
+    too. Raises FitError.
     """
     components, memory, coarse = state.moved, None, state.coarse
     last = len(monitor.trace) + limits.max_iter
     climbed: list[float] = []  # J of each iteration
+    if state.climb is not None:
+        stood: Walk = state.climb
+        components, memory, climbed, last = (
+            stood.components,
+            stood.memory,
+            stood.climbed.tolist(),
+            stood.last,
+        )
+        state.generator.bit_generator.state = stood.generator.bit_generator.state
+
+    def walk() -> Walk:
+        generator = copy.deepcopy(state.generator)
+        return Walk(components, memory, np.array(climbed), generator, last)
+
     reason = "max_iter"
     while len(climbed) < limits.max_iter:
-        if stop := monitor.stop_reason():
+        if stop := monitor.stop_reason(walk):
             reason = stop
             break
         sums = objective.sums(rows, components, coarse=coarse)

@@ -21,7 +21,7 @@ class Look(NamedTuple):
     """Components and all that one visit to the rows and to their pairs tells of them.
 
     displacement (m, D) is that of the M-step in the coordinates and overlap.shared its
-    kernel-weighted sum, where the drive is shared; else None.
+    kernel-weighted sum, where the drive is shared; else None. coarse: whether the visit was.
     """
 
     components: Components
@@ -30,6 +30,12 @@ class Look(NamedTuple):
     displacement: Array | None
     overlap: Overlap
     value: Value
+    coarse: bool = False
+
+    @property
+    def shared(self) -> bool:
+        """Whether the drive is shared."""
+        return self.displacement is not None
 
     @property
     def J(self) -> float:
@@ -51,7 +57,8 @@ class Objective(NamedTuple):
     ) -> Look:
         """J and what its steps need. share: also the kernel-weighted sum of displacements."""
         sums = self.sums(rows, components, coarse=coarse)
-        return self.seen(components, sums, rows.total_weight, share=share)
+        seen = self.seen(components, sums, rows.total_weight, share=share)
+        return seen._replace(coarse=coarse)
 
     def seen(
         self, components: Components, sums: Sums, total_weight: float, *, share: bool = False

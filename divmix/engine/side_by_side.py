@@ -3,11 +3,12 @@
 import copy
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from divmix.engine.checkpoint import Interrupted
 from divmix.engine.monitor import Monitor
 from divmix.kernels import compile as compiling
 from divmix.progress import Progress, TraceRow
@@ -23,7 +24,7 @@ def side_by_side(
 
     Each has the threads that the others leave, one at least, and no more starts run at once than
     there are threads. What a start returns must not depend on when it runs. The error of the first
-    start to fail, by number, is raised. Raises CancelledError when a signal ended the fit.
+    start to fail, by number, is raised. Raises Interrupted when a signal ended the fit.
     """
     threads, starts = compiling.threads(), Starts(count, monitor)
 
@@ -48,6 +49,8 @@ def side_by_side(
                 pool.shutdown(wait=False, cancel_futures=True)
     finally:
         compiling.set_threads(threads)
+    if monitor.should_stop():
+        raise Interrupted
     return [result for result in results if result is not None]
 
 
@@ -67,7 +70,7 @@ class Starts:
         own = copy.copy(self.monitor)
         own.trace = list(self.monitor.trace)
         own.progress = FirstUnfinished(self, number)
-        own.should_stop = self._leave_if_asked
+        own.should_stop = lambda: self.abandoned or self.monitor.should_stop()
         return own
 
     def finish(self, number: int) -> None:
@@ -83,11 +86,6 @@ class Starts:
     def _tell(self) -> None:
         compiling.set_threads(max(1, self.threads // len(self.unfinished)))
         self.monitor.progress.stage(f"fitting, {self.done}")
-
-    def _leave_if_asked(self) -> bool:
-        if self.abandoned or self.monitor.should_stop():
-            raise CancelledError
-        return False
 
 
 class FirstUnfinished(Progress):

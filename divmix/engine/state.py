@@ -20,6 +20,7 @@ class State(NamedTuple):
     objective    J of the components, nats per row, where that climb ended
     phase        phases that are done
     carried      what the method hands from phase to phase
+    climb        where the climb of an interrupted phase stands, to go on from; else None
     """
 
     generator: np.random.Generator
@@ -30,6 +31,7 @@ class State(NamedTuple):
     objective: float = float("nan")
     phase: int = 0
     carried: Any = None
+    climb: Any = None
 
     @property
     def moved(self) -> Components:
@@ -41,9 +43,15 @@ class State(NamedTuple):
 Phase = Callable[[State], State]
 
 
-def run_phases(phases: Sequence[Phase], state: State) -> State:
-    """The state after all phases that are not done in `state`, which stays as it is."""
+def run_phases(
+    phases: Sequence[Phase], state: State, passed: Callable[[State], None] = lambda state: None
+) -> State:
+    """The state after all phases that are not done in `state`, which stays as it is.
+
+    passed: is told the state after each phase.
+    """
     for phase in phases[state.phase :]:
         own = state._replace(generator=copy.deepcopy(state.generator))
-        state = phase(own)._replace(phase=state.phase + 1)
+        state = phase(own)._replace(phase=state.phase + 1, climb=None)
+        passed(state)
     return state

@@ -26,6 +26,11 @@ class Components(NamedTuple):
         return len(self.weights)
 
     @property
+    def shapes(self) -> tuple[tuple[int, ...] | None, ...]:
+        """Of each parameter."""
+        return tuple(None if own is None else own.shape for own in self)
+
+    @property
     def degrees_of_freedom(self) -> np.ndarray:
         """(m,) of Student-t components."""
         assert self.dof is not None

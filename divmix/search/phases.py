@@ -10,7 +10,10 @@ Every phase climbs J = F + alpha H. Each is a pure function of the state; what p
 is `Carried`.
 """
 
+import copy
 from typing import NamedTuple
+
+import numpy as np
 
 from divmix.engine.loop import ascend
 from divmix.engine.objective import Objective
@@ -25,7 +28,10 @@ from divmix.settings.schedule import SCHEDULE, Schedule
 
 
 class Carried(NamedTuple):
-    """Between the phases: the sample, how many components there were, and what came of them."""
+    """Between the phases: the sample, how many components there were, and what came of them.
+
+    A checkpoint holds no rows: the sample is drawn again from the generator it was drawn from.
+    """
 
     sample: MemoryRows
     relaxed: int = 0
@@ -72,6 +78,12 @@ def given(problem: Problem, state: State) -> State:
     return state._replace(components=problem.start)
 
 
+def renewed(problem: Problem, state: State, generator: np.random.Generator) -> State:
+    """The state of an interrupted run with its sample, drawn by the generator of the start."""
+    again: Carried = draw(problem, State(copy.deepcopy(generator))).carried
+    return state._replace(carried=state.carried._replace(sample=again.sample))
+
+
 def relax(problem: Problem, state: State) -> State:
     """Many components that know nothing of the number of clusters."""
     carried: Carried = state.carried
@@ -106,7 +118,8 @@ def refine(problem: Problem, state: State) -> State:
     if not learn_weights:
         components = equal_weights(components)
     state = state._replace(components=components, coarse=problem.coarse)
-    return ascend(objective, problem.rows, state, problem.monitor, "refine", problem.limits())
+    limits = problem.limits()
+    return ascend(objective, problem.rows, state, problem.monitor, "refine", limits, resumable=True)
 
 
 def final_prior(

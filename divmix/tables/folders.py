@@ -2,7 +2,8 @@
 
 Beside a folder `run` stand, while it is worked on, `.run.lock` (held by the process that works),
 `.run.new` (what is being built) and, where the two cannot be exchanged in one step, `.run.old`
-(what it replaces). The next process to claim the folder clears away what a killed one left.
+(what it replaces). The next process to claim the folder clears away what a killed one left. Only
+what is to outlive a killed process, such as a checkpoint, stands in the folder itself meanwhile.
 """
 
 import ctypes
@@ -17,21 +18,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from divmix.errors import OutputError
-from divmix.tables.writing import sync_folder
+from divmix.tables.writing import sweep, sync_folder
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 
 
 @contextmanager
 def claimed_folder(
-    folder: str | Path, own_names: Collection[str], *, overwrite: bool
+    folder: str | Path,
+    own_names: Collection[str],
+    *,
+    overwrite: bool,
+    meanwhile: Collection[str] = (),
 ) -> Iterator["ClaimedFolder"]:
     """A folder that no other process may claim until the block ends.
 
     `own_names` are the files that such a folder may hold. With `overwrite` one that stands is
-    replaced; files of other names in it are kept. Raises OutputError for a folder that stands
-    (without `overwrite`), is not of this kind, cannot be replaced, or is claimed by a process
-    that lives. What a dead one left is cleared away.
+    replaced; files of other names in it are kept. `meanwhile` are those that it holds only while
+    it is unfinished: a folder with no others is taken for empty. Raises OutputError for a folder
+    that stands (without `overwrite`), is not of this kind, cannot be replaced, or is claimed by a
+    process that lives. What a dead one left is cleared away.
     """
     given = Path(folder)
     folder = Path(os.path.realpath(given))  # a symbolic link stays one
@@ -41,11 +47,14 @@ def claimed_folder(
         with _told(given):
             folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder, given):
-            claimed = ClaimedFolder(folder, given, own_names)
+            claimed = ClaimedFolder(folder, given, own_names, meanwhile)
             with _told(given):
                 claimed.recover()
                 claimed.check(overwrite)
-            yield claimed
+            try:
+                yield claimed
+            finally:
+                claimed.leave()
     finally:
         for empty in missing:  # where nothing was built after all
             with suppress(OSError):
@@ -55,8 +64,17 @@ def claimed_folder(
 class ClaimedFolder:
     """The folder while it is claimed. Made by `claimed_folder`."""
 
-    def __init__(self, folder: Path, given: Path, own_names: Collection[str]) -> None:
-        self._folder, self._given, self._own = folder, given, frozenset(own_names)
+    def __init__(
+        self,
+        folder: Path,
+        given: Path,
+        own_names: Collection[str],
+        meanwhile: Collection[str] = (),
+    ) -> None:
+        self._folder, self._given = folder, given
+        self._meanwhile = frozenset(meanwhile)
+        self._own = frozenset(own_names) | self._meanwhile
+        self._stood = folder.is_dir()
         self._new = folder.with_name(f".{folder.name}.new")
         self._old = folder.with_name(f".{folder.name}.old")
 
@@ -67,7 +85,7 @@ class ClaimedFolder:
         if not self._folder.is_dir():
             raise OutputError(f"{self._given} is a file", hint="choose another folder with -o")
         entries = list(self._folder.iterdir())
-        if entries and not overwrite:
+        if {entry.name for entry in entries} - self._meanwhile and not overwrite:
             raise OutputError(
                 f"the output folder {self._given} exists",
                 hint="use --force to overwrite, or -o elsewhere",
@@ -91,6 +109,23 @@ class ClaimedFolder:
             os.rename(self._old, self._folder)
         for leftover in (self._new, self._old):
             _remove(leftover)
+        for name in self._meanwhile:
+            sweep(self._folder / name)
+
+    def path(self, name: str) -> Path:
+        """A file of the folder as it stands, under the name that the user gave the folder."""
+        return self._given / name
+
+    def enter(self) -> None:
+        """Make the folder, if there is none, for files that stand in it meanwhile."""
+        with _told(self._given):
+            self._folder.mkdir(exist_ok=True)
+
+    def leave(self) -> None:
+        """Remove the folder where it was made for files that were never written."""
+        if not self._stood:
+            with suppress(OSError):
+                self._folder.rmdir()
 
     @contextmanager
     def built(self) -> Iterator[Path]:

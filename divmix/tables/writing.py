@@ -75,7 +75,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
         with path.open("wb") as device:
             yield device
         return
-    _sweep(path)
+    sweep(path)
     file, temporary = _temporary_file(path)
     try:
         with file:
@@ -112,7 +112,7 @@ def _temporary_file(path: Path) -> tuple[BinaryIO, Path]:
         file.close()
 
 
-def _sweep(path: Path) -> None:
+def sweep(path: Path) -> None:
     """Remove temporary files of `path` whose writers are dead."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.tmp"):
         with suppress(OSError), leftover.open("rb") as file:

@@ -10,12 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from divmix.checkpoints.checkpoint_file import owner
 from divmix.core import Interrupted, bootstrap, fit_rows
 from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
+from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError
 from divmix.families import Components, Family
@@ -44,6 +46,7 @@ from divmix.workflows.fitted import (
 from divmix.workflows.match import Former, numbered_like, told
 from divmix.workflows.resources import limited_threads
 from divmix.workflows.streamed import StreamedTable, why_streamed
+from divmix.workflows.unfinished import EVERY_MINUTE, Checkpoints, Keeper, Unfinished
 
 
 class FitTable(Protocol):
@@ -51,8 +54,9 @@ class FitTable(Protocol):
 
     rows: int
 
-    def fitted(self, should_stop: Callable[[], bool]) -> Fit:
-        """Fit the mixture. Raises InputError, UsageError, FitError, Interrupted."""
+    def fitted(self, should_stop: Callable[[], bool], journal: Journal) -> Fit:
+        """Fit the mixture; `journal` has what an interrupted fit has done already. Raises
+        InputError, UsageError, FitError, CheckpointError, Interrupted."""
         ...
 
     def labels(
@@ -83,7 +87,8 @@ def run_fit(
     progress: Progress | None = None,
     origins: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any] | None:
+    checkpoints: Checkpoints = EVERY_MINUTE,
+) -> dict[str, Any] | Unfinished:
     """Fit the tables in `sources` and write the run folder `output`.
 
     `figures` "png" or "svg" also draws the clusters and the trace. `beside` has columns of the
@@ -92,9 +97,9 @@ def run_fit(
     are kept. `csv_safe`: see `TableWriter`. `stream` reads
     the tables anew at each visit to their rows instead of holding them; so does a fit that would
     need more than `memory` bytes, None for what there is. `dask` has the workers of a cluster sum up
-    the rows, as `dask_table.cluster` says. Returns the document of run.json, or None
-    when `should_stop` ended the fit: then nothing is written. Raises InputError, UsageError,
-    FitError, OutputError, and NotConvergedError after writing.
+    the rows, as `dask_table.cluster` says. `checkpoints`: how the fit is kept. Returns the document
+    of run.json, or what is left when `should_stop` ended the fit: a checkpoint at most. Raises
+    InputError, UsageError, FitError, OutputError, CheckpointError, and NotConvergedError after writing.
     """
     progress = progress or Progress()
     started = time.monotonic()
@@ -120,11 +125,13 @@ def run_fit(
             wanted = list(dict.fromkeys([*names, *all_names]))
             table = HeldTable(reader, wanted, settings, tables, progress, former)
         read = time.monotonic()
+        source, all_settings = reader.describe(), settings.to_dict() | tables.to_dict()
+        keeper = Keeper(place, owner(source, all_settings), checkpoints, progress)
         with limited_threads(settings.threads, progress):
             try:
-                fit = table.fitted(should_stop)
+                fit = table.fitted(should_stop, keeper.journal)
             except Interrupted:
-                return None
+                return keeper.leave()
             fitted = time.monotonic()
             with place.built() as folder:
                 progress.stage(f"writing {output}")
@@ -134,11 +141,11 @@ def run_fit(
                 )
                 document = summary.run_document(
                     fit,
-                    settings=settings.to_dict() | tables.to_dict(),
+                    settings=all_settings,
                     origins=origins or {},
-                    source=reader.describe() | {"rows": table.rows},
+                    source=source | {"rows": table.rows},
                     evaluation=None if agreement is None else agreement.metrics(),
-                    times={"read": read - started, "fit": fitted - read},
+                    times={"read": read - started, "fit": keeper.seconds_before + fitted - read},
                 )
                 document |= {"labels": labels, "match": fit.match}
                 run_folder.write(folder, fit, document, figures, csv_safe)
@@ -212,8 +219,9 @@ class HeldTable:
         self._table, self._written = parted(reader.read(names), len(reader.names))
         self.rows = self._table.num_rows
 
-    def fitted(self, should_stop: Callable[[], bool]) -> Fit:
-        """Fit the mixture. Raises InputError, UsageError, FitError, Interrupted."""
+    def fitted(self, should_stop: Callable[[], bool], journal: Journal) -> Fit:
+        """Fit the mixture; `journal` has what an interrupted fit has done already. Raises
+        InputError, UsageError, FitError, CheckpointError, Interrupted."""
         reader = self._reader
         return fit_table(
             self._left(),
@@ -223,6 +231,7 @@ class HeldTable:
             locate=reader.locate,
             progress=self._progress,
             should_stop=should_stop,
+            journal=journal,
             former=self._former,
         )
 
@@ -261,13 +270,15 @@ def fit_table(
     start: Callable[[Design, Family, Rows], Components] | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    journal: Journal | None = None,
     former: Former | None = None,
 ) -> Fit:
     """Fit a mixture to a table in memory.
 
     `notes` are what reading the table had to say, `locate` names a row in an error. `start` makes
     the components to go on from, without a search. `former` is a model whose numbers of clusters are
-    kept. Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the fit.
+    kept, `journal` what an interrupted fit to the same table has done already. Raises InputError,
+    UsageError, FitError, CheckpointError, and Interrupted when `should_stop` ended the fit.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
     said = list(notes)
@@ -281,7 +292,7 @@ def fit_table(
         del table  # a caller that has left it to the fit needs its memory no longer
         for note in said:
             progress.note(note)
-        monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix))
+        monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix), journal)
         given = None if start is None else partial(start, design)
         fitted = fit_rows(rows_of(design, matrix, settings), settings, monitor, start=given)
         progress.stage("labelling rows")

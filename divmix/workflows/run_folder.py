@@ -43,11 +43,13 @@ NAMES = (
     "run.json",
 )
 
+CHECKPOINT = "checkpoint.divmix"  # only while a fit is unfinished
+
 
 @contextmanager
 def claimed(folder: Path, overwrite: bool) -> Iterator[ClaimedFolder]:
     """A run folder that no other run may write meanwhile. Raises OutputError as it does."""
-    with claimed_folder(folder, NAMES, overwrite=overwrite) as place:
+    with claimed_folder(folder, NAMES, overwrite=overwrite, meanwhile=[CHECKPOINT]) as place:
         yield place
 
 

@@ -14,6 +14,7 @@ from divmix.design.prepare import PreparedBatch, prepared
 from divmix.design.preprocessing import Preprocessing
 from divmix.design.roles import notes_on_roles
 from divmix.encoders.memory import available
+from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError, UsageError
 from divmix.model.scores import blank
@@ -68,9 +69,9 @@ class StreamedTable:
                 hint="store the table as Parquet, or use --stream",
             )
 
-    def fitted(self, should_stop: Callable[[], bool]) -> Fit:
-        """Fit the mixture; labels are still to come. Raises InputError, UsageError, FitError, and
-        Interrupted."""
+    def fitted(self, should_stop: Callable[[], bool], journal: Journal) -> Fit:
+        """Fit the mixture; labels are still to come. `journal` has what an interrupted fit has done
+        already. Raises InputError, UsageError, FitError, CheckpointError, and Interrupted."""
         settings, progress = self._settings, self._progress
         progress.stage("looking at the table")
         self.rows, sample = sampled_batches(self._batches, pool_rows(len(self._reader.names)))
@@ -86,7 +87,7 @@ class StreamedTable:
         said += [*notes_on_roles(roles, self._tables), *notes_on_rounding(sample, design)]
         for note in said:
             progress.note(note)
-        monitor = Monitor(settings.time_budget, should_stop, progress, offset)
+        monitor = Monitor(settings.time_budget, should_stop, progress, offset, journal)
         fitted = fit_rows(rows, settings, monitor)
         pool = rows.pool.matrix
         mixture = mixture_of(fitted, design)

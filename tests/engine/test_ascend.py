@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from divmix.engine.checkpoint import Journal
 from divmix.engine.loop import Limits, ascend
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
@@ -196,3 +197,28 @@ def test_a_prior_weighs_as_many_rows_as_it_says():
     own = np.cov(X.T, ddof=0)
     expected = (300 * own + 150 * 4 * np.eye(3)) / 450
     np.testing.assert_allclose(end.moved.covariances[0], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("covariance", SHAPES)
+def test_a_hundred_steps_are_forty_and_sixty(covariance, share, coarse):
+    family, components, rows = problem(covariance)
+    objective = Objective(family, 0.3)
+    state, limits = State(np.random.default_rng(0), components, coarse=coarse), Limits(100, 0.0)
+
+    def climb(state, monitor):
+        return ascend(objective, rows, state, monitor, "test", limits, share=share, resumable=True)
+
+    whole = Monitor()
+    end = climb(state, whole)
+    asked, journal = iter(range(1000)), Journal()
+    monitor = Monitor(should_stop=lambda: next(asked) >= 40, journal=journal)
+    climb(monitor.watch("run", state), monitor)
+    assert len(journal.entries["run"].trace) == 41
+    monitor = Monitor(journal=Journal(journal.entries))
+    again = climb(monitor.watch("run", state), monitor)
+    for one, two in zip(again.components[:3], end.components[:3]):
+        np.testing.assert_array_equal(one, two)
+    untimed = [[row._replace(seconds=0) for row in own.trace] for own in (monitor, whole)]
+    assert untimed[0] == untimed[1] and len(untimed[0]) > 60

@@ -2,13 +2,13 @@
 
 import threading
 import time
-from concurrent.futures import CancelledError
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.datasets import make_blobs
 
+from divmix.engine.checkpoint import Interrupted
 from divmix.engine.monitor import Monitor
 from divmix.engine.side_by_side import side_by_side
 from divmix.errors import FitError
@@ -62,7 +62,7 @@ def test_a_signal_ends_all_starts():
         while not own.stop_reason():
             time.sleep(0.005)
 
-    with pytest.raises(CancelledError):
+    with pytest.raises(Interrupted):
         side_by_side(start, 4, Monitor(should_stop=asked.is_set))
 
 

@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ASCEND, SEARCH = "tests/engine/test_ascend.py", "tests/search/test_diversified.py"
 REDUCE, OUTLIERS = "tests/search/test_reduce.py", "tests/choosing/test_outliers.py"
+RESUME = "tests/checkpoints/test_resume.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
@@ -85,6 +86,36 @@ MUTANTS = {
         "family.log_prior(components, self.prior) / total_weight,",
         "0.0,",
         f"{ASCEND}::test_a_prior_is_a_part_of_j",
+    ),
+    "a climb begins anew": (
+        "engine/loop.py",
+        "if state.climb is None:",
+        "if True:",
+        f"{ASCEND}::test_a_hundred_steps_are_forty_and_sixty",
+    ),
+    "steps taken as they come begin anew": (
+        "engine/loop.py",
+        "if state.climb is not None:",
+        "if False:",
+        f"{RESUME}::test_what_was_done_is_not_done_again",
+    ),
+    "the generator of batches is not remembered": (
+        "engine/loop.py",
+        "state.generator.bit_generator.state = stood.generator.bit_generator.state",
+        "pass",
+        f"{RESUME}::test_a_fit_that_a_signal_stops_goes_on_to_the_same_bits",
+    ),
+    "finished phases are not remembered": (
+        "engine/monitor.py",
+        "            self._enter(state)\n\n    def _enter",
+        "            pass\n\n    def _enter",
+        f"{RESUME}::test_a_fit_that_is_killed_goes_on_from_the_checkpoint_before",
+    ),
+    "choices are not remembered": (
+        "engine/monitor.py",
+        "self.journal.enter(name, found)",
+        "pass",
+        f"{RESUME}::test_what_was_chosen_is_not_chosen_again",
     ),
     "no vote among starts": (
         "search/compete.py",

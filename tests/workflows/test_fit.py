@@ -16,6 +16,7 @@ from divmix.workflows.evaluate import run_evaluate
 from divmix.workflows.fit import fit_table, run_fit
 from divmix.workflows.predict import run_predict
 from divmix.workflows.sample import run_sample
+from divmix.workflows.unfinished import Unfinished
 
 METHODS = ["diversified", "nsvgd", "em"]
 FILES = {"model.divmix", "assignments.csv", "components.csv", "trace.csv", "run.json"}
@@ -339,7 +340,7 @@ def test_an_interrupted_fit_leaves_nothing(csv, tmp_path):
         tmp_path / "run",
         should_stop=lambda: next(asked),
     )
-    assert document is None and not (tmp_path / "run").exists()
+    assert document == Unfinished(None, 0) and not (tmp_path / "run").exists()
 
 
 def test_the_model_file_gives_back_the_mixture(csv, tmp_path):

@@ -1,0 +1,1 @@
+"""The file of an unfinished fit."""

@@ -1,0 +1,93 @@
+"""The checkpoint of an unfinished fit, in its run folder: when it is written, how it goes on."""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from divmix.checkpoints.checkpoint_file import (
+    Checkpoint,
+    Owner,
+    read_checkpoint,
+    write_checkpoint,
+)
+from divmix.engine.checkpoint import Journal, Standing
+from divmix.errors import OutputError
+from divmix.progress import Progress
+from divmix.tables.folders import ClaimedFolder
+from divmix.workflows.run_folder import CHECKPOINT
+
+
+class Checkpoints(NamedTuple):
+    """How a fit is kept: a checkpoint every so many seconds (infinite: never one, not even when a
+    signal comes), and whether it goes on from the one that an interrupted fit has left."""
+
+    every: float = 60.0
+    resume: bool = False
+
+
+EVERY_MINUTE = Checkpoints()
+
+
+class Unfinished(NamedTuple):
+    """What an interrupted fit leaves: its checkpoint, or None, and the iterations that it has."""
+
+    checkpoint: Path | None
+    iterations: int
+
+
+class Keeper:
+    """Reads and writes the checkpoint of one fit. Raises CheckpointError for that of another."""
+
+    def __init__(
+        self, place: ClaimedFolder, owner: Owner, how: Checkpoints, progress: Progress
+    ) -> None:
+        self._place, self._owner, self._how, self._progress = place, owner, how, progress
+        self.path = place.path(CHECKPOINT)
+        self._failed = False
+        done = self._former()
+        self.seconds_before = done.elapsed  # what the interrupted fit took
+        self.journal = Journal(done.entries, done.elapsed, self._try_to_write, how.every)
+
+    def leave(self) -> Unfinished:
+        """Write the last checkpoint of an interrupted fit. Raises OutputError."""
+        entries, elapsed = self.journal.entries, self.journal.elapsed
+        if math.isinf(self._how.every) or not entries:
+            return Unfinished(None, 0)
+        self._write(entries, elapsed)
+        return Unfinished(self.path, _iterations(entries))
+
+    def _former(self) -> Checkpoint:
+        """What an interrupted fit has left to go on from, nothing where that is not asked for."""
+        stands, tell = self.path.exists(), self._progress.note
+        if not self._how.resume:
+            if stands:
+                tell(
+                    f"{self.path} is of an unfinished fit: --resume would go on, this one begins anew"
+                )
+            return Checkpoint({}, 0.0)
+        if not stands:
+            tell(f"no checkpoint in {self.path.parent}: the fit begins anew")
+            return Checkpoint({}, 0.0)
+        found = read_checkpoint(self.path, self._owner)
+        tell(
+            f"going on from {self.path}: {_iterations(found.entries):,} iterations, "
+            f"{found.elapsed:.1f} s"
+        )
+        return found
+
+    def _try_to_write(self, entries: dict[str, object], elapsed: float) -> None:
+        """A fit that cannot be kept is still one that can end."""
+        try:
+            self._write(entries, elapsed)
+        except OutputError as error:
+            if not self._failed:
+                self._progress.note(f"no checkpoint: {error}")
+            self._failed = True
+
+    def _write(self, entries: dict[str, object], elapsed: float) -> None:
+        self._place.enter()
+        write_checkpoint(self.path, self._owner, Checkpoint(entries, elapsed))
+
+
+def _iterations(entries: dict[str, object]) -> int:
+    return sum(len(own.trace) for own in entries.values() if isinstance(own, Standing))
