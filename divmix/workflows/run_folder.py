@@ -36,6 +36,7 @@ NAMES = (
     "trace.png",
     "trace.svg",
     "report.html",
+    "online.json",
     "run.json",
 )
 
