@@ -121,11 +121,13 @@ def fit_density(
         members = pools.fit_members(sample, generator, monitor, settings.components)
         pool = pools.pooled(members)
         notes.append(
-            "training rows: anomalies may be among them; the mean of "
+            "training rows: anomalies may be among them; a pool of "
             f"{len(members)} mixtures, {pool.components.count} student components in all"
         )
         progress.stage("scoring each row by densities that have not seen it")
-        scores = pools.held_out_scores(everything, fitted, members, generator, monitor)
+        own = pools.held_out_surprisals(everything, fitted, members, generator, monitor)
+        pool = pool._replace(centres=np.median(own[used], axis=0))
+        scores = surprisal.pooled(own, pool.centres)
         known, source = scores[used], TRAINING
         scores[~rows.complete] = np.nan
     else:
@@ -171,7 +173,7 @@ def _calibrated(
 ) -> Mixture:
     """The model of a pool, with the scores `known` of the rows that calibrate."""
     order = np.lexsort((-pool.components.weights, pool.members))
-    pool = Pool(pool.family, pool.components.take(order), pool.members[order])
+    pool = pool._replace(components=pool.components.take(order), members=pool.members[order])
     places = np.linspace(0, len(calibrating) - 1, min(len(calibrating), TYPICAL_ROWS)).astype(int)
     sample = rows.X[calibrating[places]]
     design.unseen_values(sample)  # puts back in place what constant columns differ in
@@ -182,13 +184,14 @@ def _calibrated(
         np.arange(pool.components.count),
         design,
         {},
-        calibration=Calibration(np.sort(known), typical, source, pool.members),
+        calibration=Calibration(np.sort(known), typical, source, pool.members, pool.centres),
     )
 
 
 def pool_of(mixture: Mixture) -> Pool:
-    """The mixtures of a model whose log-densities are averaged. Raises UsageError."""
-    return Pool(mixture.family, mixture.components, calibration_of(mixture).members)
+    """The mixtures of a model whose surprisals are pooled. Raises UsageError."""
+    calibration = calibration_of(mixture)
+    return Pool(mixture.family, mixture.components, calibration.members, calibration.centres)
 
 
 def load_detector(path: str | Path) -> Mixture:
