@@ -23,6 +23,7 @@ from divmix.anomaly.detector import (
     score_rows,
     why_none,
 )
+from divmix.anomaly.p_values import smallest_p_value
 from divmix.anomaly.shift import effective_rows
 from divmix.core import Interrupted
 from divmix.errors import UsageError
@@ -144,7 +145,7 @@ def run_detect(
             written = pa.Table.from_batches(kept)
         if stream is not None:
             flagged = stream.flag(scored.p_value)
-            notes.append(_of_stream(stream))
+            notes.append(_of_stream(stream, len(calibration_of(mixture).scores)))
         else:
             flagged = flags_of(mixture, scored, rule, storey=settings.storey)
         found = explained(mixture, scored, flagged)
@@ -182,11 +183,20 @@ def run_detect(
     return document
 
 
-def _of_stream(stream: Stream) -> str:
-    told = stream.told()
-    return (
+def _of_stream(stream: Stream, known: int) -> str:
+    """How far a stream is; where its last batch has no flag, what would have one."""
+    told, last = stream.told(), stream.batches[-1]
+    text = (
         f"batch {told['batches']:,} of a stream by --online {stream.rule}: {told['flagged']:,} of "
         f"{told['rows']:,} rows flagged so far"
+    )
+    if last.flagged or not last.level:
+        return text
+    before = told["flagged"] if stream.rule == "lond" else 0
+    needed = max(1, int(np.ceil(last.rows * smallest_p_value(known) / last.level)) - before)
+    return (
+        f"{text}; at the level {last.level:.2g} of this one, with {known:,} rows that calibrate, it "
+        f"takes about {needed:,} of its {last.rows:,} rows beyond all of them"
     )
 
 
