@@ -333,7 +333,7 @@ def test_a_stream_goes_on_from_its_account_and_keeps_to_its_rule(folder, tmp_pat
         detect(new, tmp_path / "0.csv", model=run, online="saffron", fdr=0.2)
     assert (run / "online.json").read_bytes() == before
     (run / "online.json").write_text("{")
-    with pytest.raises(ModelFileError, match="online.json is damaged"):
+    with pytest.raises(ModelFileError, match=r"online\.json is damaged"):
         detect(new, tmp_path / "no.csv", model=run, online="saffron", fdr=0.2)
     assert not (tmp_path / "no.csv").exists()
 
