@@ -74,8 +74,8 @@ def test_a_group_apart_is_found_where_single_rows_are_not():
 
 def test_one_row_may_stand_in_the_gap_below_a_group_apart(monkeypatch):
     tail = -np.log(1 - (np.arange(400) + 0.5) / 400)
-    group = tail.max() + 3.4 + 0.02 * np.arange(4)
-    scores = np.concatenate([tail, group, [tail.max() + 1.7]])
+    group = tail.max() + 4.0 + 0.02 * np.arange(4)
+    scores = np.concatenate([tail, group, [tail.max() + 2.0]])
     p_values = rules.apart_p_values(scores)
     assert p_values[400:404].max() < 0.03 and p_values[:400].min() > 0.05
     monkeypatch.setattr(rules, "GAPS", (1,))
