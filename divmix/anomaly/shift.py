@@ -33,8 +33,11 @@ def learn(known: Array, new: Array) -> Shift:
     """The shift from rows known (c, d) to rows new (n, d).
 
     Both count alike, whatever their numbers. Slopes, in standard deviations, have a standard normal
-    prior, which bounds them where the two are told apart without error.
+    prior, which bounds them where the two are told apart without error. No new rows, no shift.
     """
+    if not len(new):
+        d = known.shape[1]
+        return Shift(0.0, np.zeros(d), np.zeros(d), np.ones(d))
     X = np.concatenate([known, new])
     mean, scale = X.mean(axis=0), X.std(axis=0)
     scale[scale == 0] = 1.0

@@ -79,6 +79,11 @@ def run_detect(
             "--weight-shift compares new rows with those of the fit",
             hint="give both tables: divmix detect TRAIN --score NEW --weight-shift",
         )
+    if settings.weight_shift and any(name == "-" or Path(name).is_fifo() for name in score):
+        raise UsageError(
+            "--weight-shift reads NEW twice, and a pipe can be read once",
+            hint="save the table to a file and name that",
+        )
     if output not in (None, "-"):
         check_output(output, overwrite=overwrite)
     with ExitStack() as stack:

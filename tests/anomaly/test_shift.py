@@ -43,6 +43,11 @@ def test_without_a_shift_all_weigh_about_the_same_and_constant_columns_do_nothin
     assert shift.effective_rows(weights) > 0.95 * 2_000
 
 
+def test_no_new_rows_no_shift():
+    known = np.random.default_rng(2).normal(size=(50, 2))
+    np.testing.assert_array_equal(shift.learn(known, known[:0]).weights(known), np.ones(50))
+
+
 def test_p_values_under_covariate_shift_are_uniform_where_ranks_are_not():
     """The spread of y grows with x, and new rows have larger x: more of them score high."""
     weighted, plain = [], []

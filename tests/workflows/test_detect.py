@@ -356,3 +356,5 @@ def test_p_values_of_rows_that_wandered_need_weights(tmp_path):
     assert any("are worth" in note for note in document["notes"])
     with pytest.raises(UsageError, match="compares new rows with those of the fit"):
         detect(train, tmp_path / "no.csv", weight_shift=True)
+    with pytest.raises(UsageError, match="a pipe can be read once"):
+        detect(train, tmp_path / "no.csv", score=["-"], weight_shift=True)
