@@ -315,6 +315,13 @@ def flags_of(
     return p_values.flags(scored.score, scored.p_value, known, *rule, storey=storey)
 
 
+def detect(
+    mixture: Mixture, scored: Scored, rule: tuple[str, float], *, storey: bool = False
+) -> Detection:
+    """Which rows a rule flags, and because of what."""
+    return explained(mixture, scored, flags_of(mixture, scored, rule, storey=storey))
+
+
 def explained(mixture: Mixture, scored: Scored, flagged: NDArray[np.bool_]) -> Detection:
     """Because of what rows are flagged, (n,), or among the highest."""
     calibration = calibration_of(mixture)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from divmix.anomaly import surprisal
-from divmix.anomaly.detector import explained, flags_of, score_rows
+from divmix.anomaly.detector import detect, score_rows
 from divmix.anomaly.pool import Pool
 from divmix.anomaly.reasons import Reasons
 from divmix.errors import InputError, ModelFileError
@@ -327,7 +327,7 @@ def _with_anomalies(contents: Contents, sources: Sequence[str]) -> Contents:
         own = mixture.design.transform(batch.take(arrays.integers(chosen)), unknown="ignore")
         rows.append(own.X[own.complete])
     scored = score_rows(mixture, table, level, locate=reader.locate)
-    found = explained(mixture, scored, flags_of(mixture, scored, level))
+    found = detect(mixture, scored, level)
     flagged = np.flatnonzero(found.flagged)
     worst = flagged[np.argsort(-found.score[flagged], kind="stable")[:MOST_OUTLIERS]]
     X = np.concatenate(rows)
