@@ -10,10 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 import divmix
-from divmix.anomaly import density, p_values, surprisal
+from divmix.anomaly import density, p_values, shift, surprisal
 from divmix.anomaly import pool as pools
 from divmix.anomaly.pool import Pool
 from divmix.anomaly.reasons import Reasons
+from divmix.anomaly.shift import Shift
 from divmix.core import Interrupted
 from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, prepare
@@ -35,17 +36,27 @@ LARGE_SHARE, SMALL_SHARE, ENOUGH_HELD_OUT, MOST_HELD_OUT = 0.2, 0.5, 10_000, 50_
 # The mixture that an encoder may be trained along with; its alpha is the default of a fit.
 JOINT = JointTraining(clusters=10, alpha=0.03)
 TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column
+MOST_SHIFTED = 20_000  # new rows that tell a shift, at least half as many where there are more
 HIGHEST = 10  # rows with the highest scores, which have reasons in any case
 
 
 class Fitted(NamedTuple):
-    """A calibrated density; and where a table is held against itself the design matrix X (n, d)
-    of its rows and their scores (n,) by densities that have not seen them, NaN for incomplete
-    rows."""
+    """A calibrated density and the rows of its table: design matrix X (n, d), which rows are
+    complete, (n,), and which ones calibrate, (c,). Where the table is held against itself, also
+    scores (n,) by densities that have not seen the row, NaN for incomplete rows."""
 
     mixture: Mixture
-    X: Array | None = None
+    X: Array
+    complete: NDArray[np.bool_]
+    calibrating: NDArray[np.int64]
     scores: Array | None = None
+
+
+class KnownShift(NamedTuple):
+    """A shift, and the weights (c,) of the scores that calibrate, in ascending order of these."""
+
+    shift: Shift
+    weights: Array
 
 
 class Scored(NamedTuple):
@@ -110,14 +121,17 @@ def fit_density(
         members = pools.fit_members(sample, generator, monitor, settings.components)
         pool = pools.pooled(members)
         notes.append(
-            "training rows: anomalies may be among them; the mean of "
+            "training rows: anomalies may be among them; a pool of "
             f"{len(members)} mixtures, {pool.components.count} student components in all"
         )
         progress.stage("scoring each row by densities that have not seen it")
-        scores = pools.held_out_scores(everything, fitted, members, generator, monitor)
+        own = pools.held_out_surprisals(everything, fitted, members, generator, monitor)
+        pool = pool._replace(centres=np.median(own[used], axis=0))
+        scores = surprisal.pooled(own, pool.centres)
         known, source = scores[used], TRAINING
         scores[~rows.complete] = np.nan
     else:
+        scores = None
         held_out = np.sort(generator.permutation(used)[: _held_out(len(used))])
         weights = rows.row_weights.copy()
         weights[held_out] = 0.0
@@ -141,7 +155,7 @@ def fit_density(
         "log_likelihood": None,
     }
     mixture = replace(mixture, about=about)
-    return Fitted(mixture, rows.X, scores) if mixed and itself else Fitted(mixture)
+    return Fitted(mixture, rows.X, rows.complete, used, scores if itself else None)
 
 
 def _held_out(rows: int) -> int:
@@ -159,7 +173,7 @@ def _calibrated(
 ) -> Mixture:
     """The model of a pool, with the scores `known` of the rows that calibrate."""
     order = np.lexsort((-pool.components.weights, pool.members))
-    pool = Pool(pool.family, pool.components.take(order), pool.members[order])
+    pool = pool._replace(components=pool.components.take(order), members=pool.members[order])
     places = np.linspace(0, len(calibrating) - 1, min(len(calibrating), TYPICAL_ROWS)).astype(int)
     sample = rows.X[calibrating[places]]
     design.unseen_values(sample)  # puts back in place what constant columns differ in
@@ -170,13 +184,14 @@ def _calibrated(
         np.arange(pool.components.count),
         design,
         {},
-        calibration=Calibration(np.sort(known), typical, source, pool.members),
+        calibration=Calibration(np.sort(known), typical, source, pool.members, pool.centres),
     )
 
 
 def pool_of(mixture: Mixture) -> Pool:
-    """The mixtures of a model whose log-densities are averaged. Raises UsageError."""
-    return Pool(mixture.family, mixture.components, calibration_of(mixture).members)
+    """The mixtures of a model whose surprisals are pooled. Raises UsageError."""
+    calibration = calibration_of(mixture)
+    return Pool(mixture.family, mixture.components, calibration.members, calibration.centres)
 
 
 def load_detector(path: str | Path) -> Mixture:
@@ -198,7 +213,7 @@ def calibration_of(mixture: Mixture, name: str = "the model") -> Calibration:
 
 def score_itself(fitted: Fitted, rule: tuple[str, float]) -> Scored:
     """The rows of the table of the fit, held against each other."""
-    assert fitted.X is not None and fitted.scores is not None
+    assert fitted.scores is not None
     p_value = p_values.own_p_values(fitted.scores)
     known = calibration_of(fitted.mixture).scores
     may_be = _may_be_flagged(fitted.scores, p_value, known, *rule)
@@ -206,18 +221,48 @@ def score_itself(fitted: Fitted, rule: tuple[str, float]) -> Scored:
     return Scored(fitted.scores, p_value, may_be, X, fitted.mixture.design.unseen_values(X))
 
 
+def score_seen(fitted: Fitted) -> Scored:
+    """The rows of the table of the fit, as `score_rows` would have them if they were new."""
+    X = fitted.X.copy()
+    unseen = fitted.mixture.design.unseen_values(X)
+    scores = surprisal.score(pool_of(fitted.mixture), X, unseen)
+    scores[~fitted.complete] = np.nan
+    known = calibration_of(fitted.mixture).scores
+    p_value = p_values.conformal_p_values(scores, known)
+    none = np.zeros(0, np.int64)
+    return Scored(scores, p_value, none, X[none], unseen[none])
+
+
+def learned_shift(
+    fitted: Fitted, batches: Iterable[pa.RecordBatch], locate: Locate = row_name
+) -> KnownShift:
+    """How new rows differ from those that calibrate, by MOST_SHIFTED of them. Raises InputError."""
+    design, parts, stride, done = fitted.mixture.design, [], 1, 0
+    for batch in batches:
+        new = design.transform(batch, unknown="ignore", first_row=done, locate=locate)
+        parts.append(new.X[new.complete][::stride])
+        done += batch.num_rows
+        if sum(map(len, parts)) > 2 * MOST_SHIFTED:
+            parts, stride = [part[::2] for part in parts], 2 * stride
+    known = fitted.X[fitted.calibrating]
+    found = shift.learn(known, np.concatenate(parts))
+    scores = surprisal.score(pool_of(fitted.mixture), known, design.unseen_values(known))
+    return KnownShift(found, found.weights(known[np.argsort(scores, kind="stable")]))
+
+
 def score_rows(
     mixture: Mixture,
     batches: Iterable[pa.RecordBatch],
     rule: tuple[str, float],
     *,
+    shifted: KnownShift | None = None,
     locate: Locate = row_name,
     progress: Progress | None = None,
     total: int | None = None,
 ) -> Scored:
     """Score tables in batches; of the rows only those that may be flagged are kept.
 
-    Raises InputError.
+    shifted: how the rows differ from those that calibrate, if they may. Raises InputError.
     """
     progress, done = progress or Progress(), 0
     parts: list[Scored] = []
@@ -229,7 +274,11 @@ def score_rows(
         unseen = mixture.design.unseen_values(transformed.X)
         scores = surprisal.score(pool, transformed.X, unseen)
         scores[~transformed.complete] = np.nan
-        p_value = p_values.conformal_p_values(scores, known)
+        if shifted is None:
+            p_value = p_values.conformal_p_values(scores, known)
+        else:
+            own = shifted.shift.weights(transformed.X)
+            p_value = shift.p_values(scores, own, known, shifted.weights)
         may_be = _may_be_flagged(scores, p_value, known, *rule)
         parts.append(Scored(scores, p_value, done + may_be, transformed.X[may_be], unseen[may_be]))
         done += batch.num_rows
@@ -258,13 +307,25 @@ def _highest(scores: Array) -> NDArray[np.int64]:
     return np.argsort(-scores, kind="stable")[: min(HIGHEST, there)]  # NaN comes last
 
 
+def flags_of(
+    mixture: Mixture, scored: Scored, rule: tuple[str, float], *, storey: bool = False
+) -> NDArray[np.bool_]:
+    """Which rows a rule flags, (n,)."""
+    known = calibration_of(mixture).scores
+    return p_values.flags(scored.score, scored.p_value, known, *rule, storey=storey)
+
+
 def detect(
     mixture: Mixture, scored: Scored, rule: tuple[str, float], *, storey: bool = False
 ) -> Detection:
-    """Which rows are flagged, and because of what."""
+    """Which rows a rule flags, and because of what."""
+    return explained(mixture, scored, flags_of(mixture, scored, rule, storey=storey))
+
+
+def explained(mixture: Mixture, scored: Scored, flagged: NDArray[np.bool_]) -> Detection:
+    """Because of what rows are flagged, (n,), or among the highest."""
     calibration = calibration_of(mixture)
     known = calibration.scores
-    flagged = p_values.flags(scored.score, scored.p_value, known, *rule, storey=storey)
     highest = _highest(scored.score)
     told = flagged.copy()
     told[highest] = True

@@ -13,8 +13,10 @@ import numpy as np
 BODY, ANOMALOUS = 0.5, 0.1
 FEWEST_FOR_TAIL = 50
 # A group apart is looked for among the highest tenth: the gap below it is held against as many
-# steps that come next, of which there must be enough.
+# steps that come next, of which there must be enough. In a gap of two steps one row may stand; wider
+# ones are also made by a category that is rare in a clean table.
 STEPS, FEWEST_STEPS = 50, 10
+GAPS = (1, 2)  # steps
 
 
 def conformal_p_values(scores: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -66,23 +68,29 @@ def apart_p_values(scores: np.ndarray) -> np.ndarray:
 
     In an exponential tail i times the step from the i-th highest score to the next is again
     exponential, for all i alike (Renyi 1953), and of a lighter tail the higher ones are smaller.
-    So a step is held against the sum S of the k next ones: P(D > x) = (1 + x / S)^-k. Each row has
-    the least of the steps below it, times the number of steps looked at.
+    So a gap of w steps, between which w - 1 single rows stand, is held against the k steps that come
+    next: the ratio of their means has an F distribution of 2 w and 2 k degrees of freedom. Each row
+    has the least of the gaps below it, times the number of gaps looked at.
     """
+    from scipy.stats import f
+
     n, order = len(scores), np.argsort(-scores, kind="stable")
     known = scores[order]
     steps = np.arange(1, n) * -np.diff(known)
     places = np.flatnonzero(steps > 1e-9 * np.abs(known).max(initial=1.0))  # ties are one score
-    looked_at = np.searchsorted(places, max(1, int(ANOMALOUS * n)))
+    looked_at = np.arange(np.searchsorted(places, max(1, int(ANOMALOUS * n))))
     total = np.concatenate([[0.0], np.cumsum(steps[places])])
     found = np.ones(n)
-    for at in range(looked_at):
-        until = min(at + 1 + STEPS, len(places))
-        count, inner = until - at - 1, total[until] - total[at + 1]
-        if count >= FEWEST_STEPS:
-            found[places[at]] = looked_at * (1 + steps[places[at]] / inner) ** -count
+    for width in GAPS:
+        count = np.minimum(STEPS, len(places) - looked_at - width)
+        at = looked_at[count >= FEWEST_STEPS]
+        count, end = count[count >= FEWEST_STEPS], at + width
+        gap = (total[end] - total[at]) / width
+        next_ones = (total[end + count] - total[end]) / count
+        p_value = len(looked_at) * len(GAPS) * f.sf(gap / next_ones, 2 * width, 2 * count)
+        found[places[at]] = np.minimum(found[places[at]], p_value)
     p_values = np.empty(n)
-    p_values[order] = np.minimum.accumulate(np.minimum(found, 1.0)[::-1])[::-1]
+    p_values[order] = np.minimum.accumulate(found[::-1])[::-1]
     return p_values
 
 

@@ -4,8 +4,9 @@ Such a table must not be learned in detail, or small groups of anomalies get com
 Three things keep them out. The TRIMMED least likely rows have no say (trimmed likelihood: Neykov et
 al. 2007), and a component that is no larger than these could be made of them, so it is dropped. And
 no single mixture decides: mixtures of 1, 2, 3 ... components, diagonal and full, are pooled by their
-mean log-density (the logarithmic opinion pool: Genest and Zidek 1986). What one of them has a
-component for is still improbable to the others; in their average it would be well described.
+surprisals (an opinion pool: Genest and Zidek 1986; `surprisal.pooled`). What one of them has a
+component for is still improbable to the others; in the average of their densities it would be well
+described.
 
 Trimming makes tails too light. So in the end the degrees of freedom, and they alone, are fitted to
 all rows: then surprisals of far rows grow like the logarithm of their distance, and where columns
@@ -39,12 +40,14 @@ TAIL_ITERATIONS = 10
 
 
 class Pool(NamedTuple):
-    """Mixtures whose log-densities are averaged: the components of all, and of which one (m,)
-    each is. The weights of a mixture sum to one over their number."""
+    """Mixtures whose surprisals are pooled: the components of all, and of which one (m,) each is.
+    The weights of a mixture sum to one over their number. centres (members,): surprisals of typical
+    rows by each, nats; None where the plain mean pools (`surprisal.pooled`)."""
 
     family: AnyFamily
     components: Components
     members: NDArray[np.int64]
+    centres: Array | None = None
 
 
 class Member(NamedTuple):
@@ -97,14 +100,14 @@ def pooled(members: list[Member]) -> Pool:
     return Pool(family, Components(*(np.concatenate(one) for one in zip(*parts))), of_member)
 
 
-def held_out_scores(
+def held_out_surprisals(
     rows: MemoryRows,
     fitted: NDArray[np.int64],
     members: list[Member],
     generator: np.random.Generator,
     monitor: Monitor,
 ) -> Array:
-    """Mean surprisal (n,) of each row by mixtures that have not seen it, nats.
+    """Surprisals (n, members) of each row by mixtures that have not seen it, nats.
 
     fitted: the rows that the members were fitted to. These are split into FOLDS with all others,
     and for each fold the members go on from where they are without it.
@@ -112,19 +115,19 @@ def held_out_scores(
     X, row_weights = rows.matrix
     fold = generator.permutation(len(X)) % FOLDS
     sample, fold_of_sample = rows.take(fitted), fold[fitted]
-    scores = np.zeros(len(X))
+    surprisals = np.zeros((len(X), len(members)))
     for k in range(FOLDS):
         inside = np.flatnonzero(fold == k)
         others = sample.take(fold_of_sample != k)
         if not len(inside) or not others.visited:
             continue
-        for family, components in members:
+        for j, (family, components) in enumerate(members):
             own = _trimmed(
                 others, family, components, FOLD_ROUNDS, FOLD_ITERATIONS, monitor, drop=False
             )
             own = with_own_tails(others, family, own)
-            scores[inside] -= Objective(family).posterior(X[inside], own).log_density
-    return scores / len(members)
+            surprisals[inside, j] = -Objective(family).posterior(X[inside], own).log_density
+    return surprisals
 
 
 def with_own_tails(rows: MemoryRows, family: AnyFamily, components: Components) -> Components:

@@ -1,10 +1,12 @@
 """Anomaly scores of tables with known anomalies, beside detectors of other packages.
 
-Every Parquet file with a column `label` (1 = anomaly) is fitted on all its rows, anomalies among
-them, with default settings and without labels, and its rows are scored.
+Every Parquet file with a column `label` (1 = anomaly), or else tables made of each kind of anomalies,
+are fitted on all their rows, anomalies among them, with default settings and without labels, and
+their rows are scored.
 """
 
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,7 +16,9 @@ import pyarrow as pa
 from divmix.anomaly.detector import calibration_of, fit_density, score_itself
 from divmix.anomaly.p_values import flags
 from divmix.benchmarks import anomaly_peers
+from divmix.benchmarks.families import FIRST_SEED
 from divmix.benchmarks.labelled import LABEL, find_sets
+from divmix.benchmarks.made_tables import anomalies
 from divmix.design.design import Design
 from divmix.design.prepare import design_matrix
 from divmix.design.preprocessing import Preprocessing
@@ -37,16 +41,18 @@ RULE = ("fdr", 0.05)  # the default one
 
 
 def run(
-    data: str,
+    data: str | None = None,
     seeds: int = 3,
     sets: tuple[str, ...] | None = None,
+    first_seed: int = FIRST_SEED,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """AUROC, average precision and precision at n on each set, means over `seeds`; and what the
     default rule of divmix flags: how many rows, the share of the anomalies among them, and the
     share of the flags that are none.
 
-    Peers see the columns standardised. Raises InputError for a folder without labelled tables.
+    Without `data` a set is a kind of made anomalies, `seeds` tables from `first_seed` on, each fitted
+    once. Peers see the columns standardised. Raises InputError for a folder without labelled tables.
     """
     progress = progress or Progress()
     left_out = [
@@ -56,41 +62,55 @@ def run(
     ]
     peers = [name for name in PEERS if name not in NEEDS or find_spec(NEEDS[name])]
     rows, told, seconds = [], [], dict.fromkeys(["divmix", *peers], 0.0)
-    for path in find_sets(data, sets):
-        progress.stage(f"{path.stem}: {seeds} seeds")
-        table = open_table([path]).read()
-        truth = np.asarray(table.column(LABEL)).astype(float) == 1
-        table = table.drop_columns([LABEL])
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in seconds}
-        flagged = []
-        for seed in range(seeds):
-            for name in seconds:
+    for name, tables in _sets(data, sets, seeds, first_seed):
+        progress.stage(f"{name}: {len(tables)} seeds")
+        found: dict[str, list[dict[str, float]]] = {one: [] for one in seconds}
+        flagged, n, anomalous = [], 0, 0
+        for seed, table in tables:
+            truth = np.asarray(table.column(LABEL)).astype(float) == 1
+            table = table.drop_columns([LABEL])
+            n, anomalous = n + len(truth), anomalous + int(truth.sum())
+            for one in seconds:
                 started = time.perf_counter()
-                if name == "divmix":
+                if one == "divmix":
                     scores, own_flags = own_scores(table, seed)
                     flagged.append(figures_of_flags(truth, own_flags))
                 else:
-                    scores = peer_scores(name, table, seed)
-                seconds[name] += (time.perf_counter() - started) / seeds
-                found[name].append(figures(truth, scores))
+                    scores = peer_scores(one, table, seed)
+                seconds[one] += (time.perf_counter() - started) / seeds
+                found[one].append(figures(truth, scores))
         for measure in MEASURES:
             rows.append(
-                {"set": path.stem, "rows": table.num_rows, "measure": measure}
-                | {name: _mean_of(each, measure) for name, each in found.items()}
+                {"set": name, "rows": round(n / len(tables)), "measure": measure}
+                | {one: _mean_of(each, measure) for one, each in found.items()}
             )
         told.append(
-            {"set": path.stem, "anomalies": int(truth.sum())}
-            | {name: _mean_of(flagged, name) for name in flagged[0]}
+            {"set": name, "anomalies": round(anomalous / len(tables))}
+            | {one: _mean_of(flagged, one) for one in flagged[0]}
         )
-        progress.note(f"{path.stem}: " + ", ".join(f"{n} {rows[-3][n]}" for n in seconds))
+        progress.note(f"{name}: " + ", ".join(f"{one} {rows[-3][one]}" for one in seconds))
     return {
-        "title": f"Anomaly scores, fitted on all rows without labels, mean of {seeds} seeds",
+        "title": f"Anomaly scores, fitted on all rows without labels, mean of {seeds} "
+        + ("seeds" if data else f"made tables, seeds from {first_seed:,}"),
         "rows": rows,
         "means": [_mean(rows, measure, list(seconds)) for measure in MEASURES],
         "flags": told,
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "left_out": left_out,
     }
+
+
+def _sets(
+    data: str | None, sets: tuple[str, ...] | None, seeds: int, first_seed: int
+) -> Iterator[tuple[str, list[tuple[int, pa.Table]]]]:
+    """Name of each set, and its tables with the seed of their fit."""
+    if data is not None:
+        for path in find_sets(data, sets):
+            table = open_table([path]).read()
+            yield path.stem, [(seed, table) for seed in range(seeds)]
+        return
+    for kind in sets or tuple(anomalies.KINDS):
+        yield kind, [(0, anomalies.make(kind, first_seed + i)) for i in range(seeds)]
 
 
 def figures(truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:

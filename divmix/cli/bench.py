@@ -17,7 +17,7 @@ BENCHMARKS = {
     "families": "clusters against classes on made tables of many shapes, beside other packages",
     "ablation": "what each part of the default earns, on the labelled tables of a folder",
     "robustness": "how often every cluster is found, over seeds and methods",
-    "anomaly": "anomaly scores on the labelled tables of a folder, beside other detectors",
+    "anomaly": "anomaly scores on the labelled tables of a folder, or on made ones, beside others",
     "kdd": "normal connections among attacks, KDD Cup 1999 (kddcup99_10pct.parquet)",
     "mnist": "deep and spectral clustering of 70,000 digits (mnist.parquet)",
     "density": "held-out log-likelihood over alpha, beside scikit-learn",
@@ -39,13 +39,14 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     "--seeds",
     type=click.IntRange(1),
     metavar="N",
-    help="Runs of each method; density: splits; families: tables of each.",
+    help="Runs of each method; density: splits; families, anomaly without --data: tables of each.",
 )
 @click.option(
     "--first-seed",
     type=click.IntRange(0),
     metavar="N",
-    help="families: seed of the first table, 1,000,000 unless given; those below choose settings.",
+    help="families, anomaly: seed of the first made table, 1,000,000 unless given; those below choose "
+    "settings.",
 )
 @click.option(
     "--data",
@@ -58,7 +59,7 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     "--sets",
     metavar="A,B",
     help="The same: only these tables of the folder; families: only these; mnist: only these "
-    "networks, such as 10:moved.",
+    "networks, such as 10:moved; anomaly without --data: only these kinds.",
 )
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
 @click.option("--quick", is_flag=True, help="speed, kdd: fewer rows.")
@@ -106,7 +107,8 @@ def command(
         raise UsageError(
             f"bench {name} has no --{option.replace('_', '-')}", hint="see divmix bench --help"
         )
-    if "data" in known and data is None:
+    needed = "data" in known and known["data"].default is inspect.Parameter.empty
+    if needed and data is None:
         raise UsageError(f"bench {name} needs --data FOLDER", hint="see divmix bench --help")
     with terminal.progress(quiet, verbose=False) as progress:
         progress.stage(f"bench {name}")

@@ -75,10 +75,10 @@ def command(
 ) -> None:
     """Score, p-value, flag and reason for each row, by a density of DATA.
 
-    score is -log density in nats, in the units of the prepared columns. p_value is how rarely a
-    normal row scores as high: a rank among rows of DATA that the density has not seen; or, where
-    DATA itself is scored, from a model of the tail of its scores, each by a density that has not
-    seen the row. because names the columns to blame, of flagged rows and of the ten highest.
+    score is -log density in nats, in the units of the prepared columns; where several mixtures are
+    pooled, a mean of theirs. p_value is how rarely a normal row scores as high: a rank among rows
+    of DATA that the density has not seen; or, where DATA itself is scored, from a model of the tail
+    of its scores, each by a density that has not seen the row. because names the columns to blame, of flagged rows and of the ten highest.
     Columns are prepared by range, and by logarithm where they have a heavy tail.
     """
     from divmix.cli import show, terminal

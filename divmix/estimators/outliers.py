@@ -13,10 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from divmix.anomaly.detector import (
     Scored,
     calibration_of,
-    detect,
+    explained,
     fit_density,
     score_itself,
     score_rows,
+    score_seen,
 )
 from divmix.errors import UsageError
 from divmix.estimators import frames
@@ -122,7 +123,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
             tables = replace(tables, weight=weight)
             fitted = fit_density(columns, settings, tables, itself=self.training == "mixed")
             self.mixture_ = fitted.mixture
-            scored = self._scored(table, SCORES_ALONE)
+            scored = score_seen(fitted)
             # Rows that the density has seen are judged by ones that have not.
             judged = scored if fitted.scores is None else score_itself(fitted, SCORES_ALONE)
             self._settle(scored.score, judged)
@@ -209,7 +210,9 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         18 to 43`. Raises NotFittedError, ValueError."""
         check_is_fitted(self)
         scored = self._scored(self._table(X), EVERY_ROW)
-        reasons = np.array(detect(self.mixture_, scored, EVERY_ROW).because, dtype=object)
+        reasons = np.array(
+            explained(self.mixture_, scored, ~np.isnan(scored.score)).because, dtype=object
+        )
         return self._like(X, "because", reasons)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:

@@ -14,10 +14,13 @@ class Calibration(NamedTuple):
     columns of the table, or of the features of an embedding.
     source: HELD_OUT where one density has not seen the rows, TRAINING where each is scored by a
     density that has not seen it.
-    members (m,): of which of the mixtures that are averaged each component is, counted from 0.
+    members (m,): of which of the mixtures that are pooled each component is, counted from 0.
+    centres (members,): surprisals of typical rows by each of these, nats; None where the plain mean
+    pools.
     """
 
     scores: np.ndarray
     typical: np.ndarray
     source: str
     members: np.ndarray
+    centres: np.ndarray | None = None

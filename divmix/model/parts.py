@@ -30,14 +30,15 @@ def of_hierarchy(hierarchy: Hierarchy | None) -> Parts:
 
 
 def of_calibration(calibration: Calibration | None) -> Parts:
-    """Scores, typical surprisals, members and source; nothing without a calibration."""
+    """Scores, typical surprisals, members, centres and source; nothing without a calibration."""
     if calibration is None:
         return {}, {}
-    return {"calibration": calibration.source}, {
-        "calibration_scores": calibration.scores,
-        "calibration_typical": calibration.typical,
-        "calibration_members": calibration.members,
+    arrays = {
+        f"calibration_{name}": getattr(calibration, name)
+        for name in ("scores", "typical", "members", "centres")
     }
+    there = {name: array for name, array in arrays.items() if array is not None}
+    return {"calibration": calibration.source}, there
 
 
 def of_family(family: AnyFamily) -> Parts:
@@ -90,4 +91,5 @@ def calibration(document: Document, arrays: Arrays, components: int) -> Calibrat
         arrays["calibration_typical"],
         document["calibration"],
         arrays.get("calibration_members", np.zeros(components, np.int64)),
+        arrays.get("calibration_centres"),
     )

@@ -145,6 +145,9 @@ def check(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None
     members = arrays.get("calibration_members", np.zeros(1, np.int64))
     if members[0] != 0 or not np.isin(np.diff(members), (0, 1)).all():
         raise ValueError("its mixtures are not in order")
+    centres = arrays.get("calibration_centres")
+    if centres is not None and len(centres) != members[-1] + 1:
+        raise ValueError(f"it has {members[-1] + 1} mixtures and centres of {len(centres)}")
 
 
 def _ascends(values: np.ndarray) -> bool:
@@ -206,6 +209,8 @@ def _expected(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         expected["calibration_typical"] = Array("<f8", ("blocks",), -FAR, FAR)
         if "calibration_members" in arrays:
             expected["calibration_members"] = Array("<i8", ("m",), 0, MOST_FEATURES)
+        if "calibration_centres" in arrays:
+            expected["calibration_centres"] = Array("<f8", ("pooled",), -FAR, FAR)
     if "noise_joins" in document and "noise_means" not in arrays:
         raise ValueError("its noise is missing")
     if "noise_means" in arrays:

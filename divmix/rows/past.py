@@ -122,6 +122,10 @@ class RowsAfterPast:
         """From the new rows."""
         return self._rows.sample(size, generator)
 
+    def among(self, features: NDArray[np.int64]) -> Rows:
+        """The new rows with these features alone."""
+        return self._rows.among(features)
+
     def blocks(self) -> Iterator[Block]:
         """All new rows."""
         return self._rows.blocks()

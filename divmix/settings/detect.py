@@ -68,6 +68,20 @@ class DetectSettings(Settings):
         metavar="Q",
         help="Flag rows above this quantile of the scores that calibrate, such as 0.99.",
     )
+    online: str | None = option(
+        None,
+        section="Flags",
+        choices=("lond", "saffron"),
+        help="With --model DIR and --fdr: keep the rate over all batches that ever came, not within "
+        "each. The account is DIR/online.json. saffron flags more; lond holds for p-values of "
+        "any positive dependence.",
+    )
+    weight_shift: bool = option(
+        False,
+        section="Flags",
+        help="With --score NEW: p-values for rows whose columns are distributed otherwise than in "
+        "DATA: known rows weigh by how likely they are among NEW (a logistic regression tells).",
+    )
     training: str = option(
         "auto",
         section="Density",
@@ -103,6 +117,14 @@ class DetectSettings(Settings):
         if len(given) > 1:
             flags = " and ".join(f"--{name.replace('_', '-')}" for name, _ in given)
             raise UsageError(f"{flags} are two rules", hint="one rule flags: keep one of them")
-        if self.storey and given and given[0][0] != "fdr":
-            raise UsageError("--storey is about --fdr", hint="leave --storey out, or use --fdr")
+        for name in ("storey", "online"):
+            if getattr(self, name) and given and given[0][0] != "fdr":
+                raise UsageError(
+                    f"--{name} is about --fdr", hint=f"leave --{name} out, or use --fdr"
+                )
+        if self.online and self.storey:
+            raise UsageError(
+                "--storey is about one table, --online about many",
+                hint="--online saffron has the same share of normal rows in it",
+            )
         return given[0] if given else ("fdr", 0.05)

@@ -46,7 +46,7 @@ def claimed_folder(
     try:
         with _told(given):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, given):
+        with locked(folder, given):
             claimed = ClaimedFolder(folder, given, own_names, meanwhile)
             with _told(given):
                 claimed.recover()
@@ -199,7 +199,7 @@ def _renameat2() -> Callable[..., int] | None:
 
 
 @contextmanager
-def _locked(folder: Path, given: Path) -> Iterator[None]:
+def locked(folder: Path, given: Path) -> Iterator[None]:
     """Hold `.NAME.lock` beside the folder. The system lets go of it when the process ends."""
     path = folder.with_name(f".{folder.name}.lock")
     while True:

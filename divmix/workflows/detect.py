@@ -13,15 +13,18 @@ import pyarrow.compute as pc
 import divmix
 from divmix.anomaly.detector import (
     Detection,
-    Fitted,
     calibration_of,
-    detect,
+    explained,
     fit_density,
+    flags_of,
+    learned_shift,
     load_detector,
     score_itself,
     score_rows,
     why_none,
 )
+from divmix.anomaly.p_values import smallest_p_value
+from divmix.anomaly.shift import effective_rows
 from divmix.core import Interrupted
 from divmix.errors import UsageError
 from divmix.model.mixture import Mixture
@@ -34,6 +37,7 @@ from divmix.tables.reading import open_table, reading_options
 from divmix.tables.writing import check_output, write_json
 from divmix.workflows import run_folder
 from divmix.workflows.beside import NOTHING_BESIDE, Beside, parted
+from divmix.workflows.online import Stream, claimed_stream
 from divmix.workflows.resources import limited_threads
 
 
@@ -72,13 +76,27 @@ def run_detect(
         raise UsageError(
             "--model scores DATA and fits nothing", hint="leave --score and --run away"
         )
+    if settings.weight_shift and (model is not None or not score):
+        raise UsageError(
+            "--weight-shift compares new rows with those of the fit",
+            hint="give both tables: divmix detect TRAIN --score NEW --weight-shift",
+        )
+    if settings.weight_shift and any(name == "-" or Path(name).is_fifo() for name in score):
+        raise UsageError(
+            "--weight-shift reads NEW twice, and a pipe can be read once",
+            hint="save the table to a file and name that",
+        )
     if output not in (None, "-"):
         check_output(output, overwrite=overwrite)
     with ExitStack() as stack:
         place = None if run is None else stack.enter_context(run_folder.claimed(run, overwrite))
         stack.enter_context(limited_threads(settings.threads, progress))
+        stream = None
+        if settings.online:
+            stream = stack.enter_context(claimed_stream(model, settings.online, rule[1]))
+        fitted, notes = None, []
         if model is not None:
-            fitted, notes = Fitted(load_detector(model)), []
+            mixture = load_detector(model)
         else:
             progress.stage("reading " + ", ".join(map(str, sources)))
             reader = open_table(sources, **reading_options(tables))
@@ -98,12 +116,15 @@ def run_detect(
                 )
             except Interrupted:
                 return None
+            mixture = fitted.mixture
         density_there = time.monotonic()
-        mixture, itself = fitted.mixture, model is None and not score
+        itself = model is None and not score
+        against_itself = fitted is not None and fitted.scores is not None
         progress.stage("scoring")
-        if fitted.scores is not None:
+        if fitted is not None and fitted.scores is not None:
             scored = score_itself(fitted, rule)
         else:
+            shifted = None
             if itself:
                 batches, rows, locate = iter([table]), table.num_rows, reader.locate
             else:
@@ -111,19 +132,33 @@ def run_detect(
                     score or sources, **mixture.design.reading_options(), encoding=tables.encoding
                 )
                 names = beside.names(new)
+                if settings.weight_shift:
+                    assert fitted is not None
+                    shifted = learned_shift(fitted, new.batches(BATCH_ROWS), new.locate)
+                    notes.append(_of_shift(shifted.weights))
                 kept: list[pa.RecordBatch] = []
                 batches = _aside(new.batches(BATCH_ROWS, names), len(new.names), kept)
                 rows, locate = new.rows, new.locate
             scored = score_rows(
-                mixture, batches, rule, locate=locate, progress=progress, total=rows
+                mixture,
+                batches,
+                rule,
+                shifted=shifted,
+                locate=locate,
+                progress=progress,
+                total=rows,
             )
         if not itself and names:
             written = pa.Table.from_batches(kept)
-        found = detect(mixture, scored, rule, storey=settings.storey)
+        if stream is not None:
+            flagged = stream.flag(scored.p_value)
+            notes.append(_of_stream(stream, len(calibration_of(mixture).scores)))
+        else:
+            flagged = flags_of(mixture, scored, rule, storey=settings.storey)
+        found = explained(mixture, scored, flagged)
         notes.extend(found.notes)
-        if not found.flagged.any():
+        if not flagged.any() and stream is None:
             known = len(calibration_of(mixture).scores)
-            against_itself = fitted.scores is not None
             notes.append(why_none(found, known, *rule, itself=against_itself))
         document = _document(
             mixture,
@@ -134,6 +169,8 @@ def run_detect(
             notes,
             {"fit": density_there - started, "score": time.monotonic() - density_there},
         )
+        if stream is not None:
+            document["online"] = stream.told()
         if place is not None:
             about = {"origins": origins or {}, "input": reader.describe()}
             if not itself:
@@ -151,7 +188,33 @@ def run_detect(
                 csv_safe=csv_safe,
                 progress=progress,
             )
+        if stream is not None:
+            stream.keep()
     return document
+
+
+def _of_stream(stream: Stream, known: int) -> str:
+    """How far a stream is; where its last batch has no flag, what would have one."""
+    told, last = stream.told(), stream.batches[-1]
+    text = (
+        f"batch {told['batches']:,} of a stream by --online {stream.rule}: {told['flagged']:,} of "
+        f"{told['rows']:,} rows flagged so far"
+    )
+    if last.flagged or not last.level:
+        return text
+    before = told["flagged"] if stream.rule == "lond" else 0
+    needed = max(1, int(np.ceil(last.rows * smallest_p_value(known) / last.level)) - before)
+    return (
+        f"{text}; at the level {last.level:.2g} of this one, with {known:,} rows that calibrate, it "
+        f"takes about {needed:,} of its {last.rows:,} rows beyond all of them"
+    )
+
+
+def _of_shift(weights: np.ndarray) -> str:
+    return (
+        f"weights for the shift: {len(weights):,} rows that calibrate are worth "
+        f"{effective_rows(weights):,.0f} of equal weight"
+    )
 
 
 def _aside(

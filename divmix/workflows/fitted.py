@@ -32,7 +32,7 @@ class Fit(NamedTuple):
     of its pool. tally: what the labels of all rows add up to.
     stop_reason: converged, max_iter or time_budget. entropy: H of the components, nats.
     notes: what was chosen automatically or left out, in sentences.
-    fitted: the mixture as the method left it.
+    fitted: the mixture as the method left it, None where none was run.
     roles: what each column of the table is, and whether it was used.
     stability: of each cluster over resampled rows, match: with the clusters of a former model, if
     it was asked for.
@@ -47,7 +47,7 @@ class Fit(NamedTuple):
     entropy: float
     notes: list[str]
     X: np.ndarray
-    fitted: Fitted
+    fitted: Fitted | None = None
     roles: tuple[Role, ...] = ()
     stability: summary.Stability | None = None
     match: dict[str, Any] | None = None
@@ -55,12 +55,12 @@ class Fit(NamedTuple):
     @property
     def spread(self) -> Spread | None:
         """Over the starts, if there were several."""
-        return self.fitted.spread
+        return None if self.fitted is None else self.fitted.spread
 
     @property
     def gap(self) -> float | None:
         """Bound on what the log-likelihood could still gain, nats per row, if it was asked for."""
-        return self.fitted.gap
+        return None if self.fitted is None else self.fitted.gap
 
     @property
     def log_likelihood(self) -> float:
@@ -70,6 +70,7 @@ class Fit(NamedTuple):
 
 def about(fit: Fit, tables: TableSettings, tally: Tally) -> dict[str, Any]:
     """What a model file says of its fit, beyond what scoring needs."""
+    assert fit.fitted is not None
     told = summary.about(fit.fitted.settings, tables, tally, fit.entropy)
     if fit.fitted.common is not None:
         names = fit.mixture.design.feature_names

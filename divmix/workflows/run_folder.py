@@ -40,6 +40,7 @@ NAMES = (
     "report.html",
     "scores.csv",
     "criteria.csv",
+    "online.json",
     "run.json",
 )
 

@@ -19,13 +19,15 @@ from divmix.merging.hierarchy import Hierarchy
 from divmix.merging.tree import merge_tree
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, blank
+from divmix.model.tally import tallied
 from divmix.progress import Progress
 from divmix.settings import FitSettings, UpdateSettings, fit_settings
 from divmix.tables.reading import open_table
 from divmix.workflows import run_folder, summary
 from divmix.workflows.beside import NOTHING_BESIDE, Beside, parted
 from divmix.workflows.describe import n_parameters
-from divmix.workflows.fit import Fit, notes_on_rows, offset_of, rows_of
+from divmix.workflows.fit import notes_on_rows, offset_of, rows_of
+from divmix.workflows.fitted import Fit
 from divmix.workflows.resources import limited_threads
 
 MOVED = 3  # columns that are named
@@ -77,14 +79,14 @@ def run_update(
             before, after = old.score(matrix.X), new.score(matrix.X)
             told = _drift(old, new, matrix, before, after, own, settings.decay)
         after = after._replace(log_density=after.log_density + matrix.log_jacobian)
-        log_likelihood = float(np.average(after.log_density, weights=matrix.row_weights))
+        after = blank(after, ~matrix.complete)
         fit = Fit(
             new,
-            blank(after, ~matrix.complete),
+            after,
             matrix.row_weights,
+            tallied(new.n_clusters, after, matrix.row_weights),
             monitor.trace,
             stop_reason,
-            log_likelihood,
             new.about["entropy"],
             [*notes, *notes_on_rows(matrix)],
             matrix.X,
@@ -101,9 +103,10 @@ def run_update(
         document |= {"model": str(model), "columns": _columns(new), "drift": told}
         progress.stage(f"writing {output}")
         rows = beside.all_joined(run_folder.assignments(fit.scores), written, names)
-        run_folder.write(
-            place, fit, document, assignments_format, None, rows, bool(names), csv_safe
-        )
+        with place.built() as folder:
+            assigned = folder / f"assignments.{assignments_format}"
+            run_folder.write_table(assigned, rows, False, sparing=bool(names), csv_safe=csv_safe)
+            run_folder.write(folder, fit, document, None, csv_safe)
     return document
 
 
@@ -153,7 +156,7 @@ def updated(
         weight,
         0.0 if known is None else known - offset,
     )
-    rows = rows_of(old.design, matrix)
+    rows = rows_of(old.design, matrix, settings)
     components, noise, stop_reason = continue_fit(rows, before, settings, monitor)
     entropy = old.family.overlap(components, gradient=False).entropy
     last = monitor.trace[-1].log_likelihood

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import halfnorm
+from scipy.stats import f, halfnorm
 
 from divmix.anomaly import p_values as rules
 
@@ -70,6 +70,26 @@ def test_a_group_apart_is_found_where_single_rows_are_not():
     for p_values, flagged in ((alone, False), (together, True)):
         found = rules.flags(scores, p_values, np.sort(scores), "fdr", 0.05)
         np.testing.assert_array_equal(found, expected & flagged)
+
+
+def test_one_row_may_stand_in_the_gap_below_a_group_apart(monkeypatch):
+    tail = -np.log(1 - (np.arange(400) + 0.5) / 400)
+    group = tail.max() + 4.0 + 0.02 * np.arange(4)
+    scores = np.concatenate([tail, group, [tail.max() + 2.0]])
+    p_values = rules.apart_p_values(scores)
+    assert p_values[400:404].max() < 0.03 and p_values[:400].min() > 0.05
+    monkeypatch.setattr(rules, "GAPS", (1,))
+    assert rules.apart_p_values(scores)[400:404].min() > 0.05
+
+
+def test_a_gap_of_one_step_is_judged_exactly():
+    scores = np.concatenate([-np.log(1 - (np.arange(300) + 0.5) / 300), [9.0]])
+    known = np.sort(scores)[::-1]
+    steps = np.arange(1, 301) * -np.diff(known)
+    # By hand: P(D > x) = (1 + D / S)^-50, for 30 places and both widths of gaps.
+    expected = 2 * 30 * (1 + steps[0] / steps[1:51].sum()) ** -50
+    wide = 2 * 30 * f.sf(steps[:2].mean() / steps[2:52].mean(), 4, 100)
+    assert rules.apart_p_values(scores)[-1] == pytest.approx(min(expected, wide, 1.0))
 
 
 def test_repeated_scores_make_no_gap():

@@ -46,7 +46,7 @@ def test_a_component_that_anomalies_could_fill_is_dropped():
     assert pools.without_small(alone).count == 3
 
 
-def test_a_pool_has_the_mean_log_density_of_its_members():
+def test_a_pool_without_centres_has_the_mean_log_density_of_its_members():
     X = np.random.default_rng(2).normal(size=(300, 3))
     _, members, pool = fitted(X, 2)
     assert pool.family.structure.name == "full" and len(members) == 4
@@ -55,6 +55,37 @@ def test_a_pool_has_the_mean_log_density_of_its_members():
         for member in members
     ]
     np.testing.assert_allclose(scores(pool, X[:20]), np.mean(each, axis=0), rtol=1e-9)
+
+
+def test_pooled_surprisals_are_a_power_mean_of_the_excess_over_the_typical_ones():
+    surprisals, centres = np.array([[3.0, 12.0], [1.0, 10.0], [9.0, 10.0]]), np.array([1.0, 10.0])
+    found = surprisal.pooled(surprisals, centres)
+    # By hand: excesses (2, 2), (0, 0) and (8, 0) over the mean centre 5.5.
+    expected = [7.5, 5.5, 5.5 + np.log((np.exp(8 * surprisal.POWER) + 1) / 2) / surprisal.POWER]
+    np.testing.assert_allclose(found, expected)
+    step = 1e-6
+    moved = surprisal.pooled(surprisals + [step, 0.0], centres)
+    says = surprisal.says(surprisals, centres)
+    np.testing.assert_allclose(says[:, 0], (moved - found) / step, rtol=1e-4)
+    np.testing.assert_allclose(says.sum(axis=1), 1)
+
+
+def test_a_row_that_breaks_a_dependency_is_strange_though_diagonal_members_do_not_see_it():
+    generator = np.random.default_rng(6)
+    x = generator.normal(size=(600, 1))
+    X = np.hstack([x, x + 0.1 * generator.normal(size=(600, 1))])
+    X[:12] = [[1.2, -1.2], [-1.2, 1.2]] * 6  # each number is usual
+    rows, members, pool = fitted(X)
+    own = pools.held_out_surprisals(rows, np.arange(600), members, generator, Monitor())
+    centres = np.median(own, axis=0)
+    plain, found = own.mean(axis=1), surprisal.pooled(own, centres)
+    beyond = [(score[12:] > score[:12].min()).sum() for score in (plain, found)]
+    assert beyond[1] == 0
+    gap = [np.median(s[:12]) - np.quantile(s[12:], 0.99) for s in (plain, found)]
+    assert gap[1] > 1.3 * gap[0] > 0
+    # What new rows get is pooled likewise.
+    new = scores(pool._replace(centres=centres), np.array([[1.2, -1.2], [1.2, 1.2]]))
+    assert new[0] - new[1] > gap[0]
 
 
 def test_what_one_member_has_a_component_for_stays_improbable():
@@ -80,7 +111,8 @@ def test_a_row_is_scored_by_mixtures_that_have_not_seen_it():
     X = np.random.default_rng(4).normal(size=(60, 25))
     rows, members, pool = fitted(X)
     generator = np.random.default_rng(5)
-    held_out = pools.held_out_scores(rows, np.arange(60), members, generator, Monitor())
+    found = pools.held_out_surprisals(rows, np.arange(60), members, generator, Monitor())
+    held_out = found.mean(axis=1)
     fresh = scores(pool, generator.normal(size=(500, 25)))
     own = scores(pool, X)
     assert np.median(fresh) - np.median(own) > 3

@@ -10,6 +10,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from divmix.benchmarks import anomaly, deep, deep_peers, kdd, mnist
+from divmix.benchmarks.made_tables import anomalies as made_anomalies
+from divmix.benchmarks.made_tables.points import Points
 from divmix.encoders import JointTraining, Learning, training
 from divmix.encoders.autoencoder import Autoencoder
 from divmix.encoders.joint import Joint
@@ -33,6 +35,44 @@ def test_anomaly_bench_scores_every_table_beside_the_peers(tmp_path):
     assert told["flags"] == [
         {"set": "made", "anomalies": 9, "flags": 9.0, "found": 1.0, "false": 0.0}
     ]
+
+
+@pytest.mark.parametrize("kind", made_anomalies.KINDS)
+def test_made_anomalies_are_the_same_each_time_and_as_many_as_said(kind):
+    for seed in range(5):  # one of each bulk
+        table = made_anomalies.make(kind, seed)
+        assert table.equals(made_anomalies.make(kind, seed))
+        truth = np.asarray(table.column("label")) == 1
+        n, count = len(truth), truth.sum()
+        assert 150 <= n <= 8_000 and 3 <= table.num_columns <= 65
+        assert count == 3 or (count > 3 and 0.004 <= count / n <= 0.21)
+
+
+def test_each_kind_of_anomalies_is_what_it_says():
+    generator = np.random.default_rng(0)
+    hidden = generator.normal(size=(4_000, 1)) @ np.ones((1, 4))
+    normal = Points(hidden + 0.1 * generator.normal(size=(4_000, 4)), np.ones(4_000, np.int64))
+    made = {name: kind(normal, 400, generator).X for name, kind in made_anomalies.KINDS.items()}
+    low, high = normal.X.min(axis=0), normal.X.max(axis=0)
+    inside = ((made["global"] > low - 0.4) & (made["global"] < high + 0.4)).all()
+    assert inside and np.abs(np.corrcoef(made["global"].T)[0, 1]) < 0.2
+    assert all(np.isin(made["dependency"][:, j], normal.X[:, j]).all() for j in range(4))
+    assert np.abs(np.corrcoef(made["dependency"].T)[0, 1]) < 0.2
+    assert 2.5 < made["local"].std() / normal.X.std() < 6.5
+    assert np.corrcoef(made["local"].T)[0, 1] > 0.95
+    wrong = (np.abs(made["values"] - np.median(made["values"], axis=1)[:, None]) > 3).sum(axis=1)
+    assert (wrong >= 1).mean() > 0.9
+    nearest = np.abs(made["clustered"][:, None] - made["clustered"][None]).max(axis=2)
+    np.fill_diagonal(nearest, np.inf)
+    assert np.median(nearest.min(axis=1)) < 0.5 * normal.X.std()
+    with pytest.raises(InputError, match="no kind 'odd'"):
+        made_anomalies.make("odd", 0)
+
+
+def test_the_bench_of_made_anomalies_goes_through_their_kinds():
+    told = anomaly.run(seeds=1, sets=("values",), first_seed=3)
+    assert [row["set"] for row in told["flags"]] == ["values"]
+    assert told["means"][0]["divmix"] > 0.9 and "seeds from 3" in told["title"]
 
 
 def network_rows(n, normal, generator):

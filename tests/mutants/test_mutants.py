@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 ASCEND, SEARCH = "tests/engine/test_ascend.py", "tests/search/test_diversified.py"
 REDUCE, OUTLIERS = "tests/search/test_reduce.py", "tests/choosing/test_outliers.py"
 RESUME = "tests/checkpoints/test_resume.py"
+ONLINE = "tests/anomaly/test_online.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
@@ -196,6 +197,32 @@ MUTANTS = {
         "    starts = np.flatnonzero(np.diff(pool.members, prepend=-1))\n",
         "    starts = np.zeros(1, int)\n",
         "tests/anomaly/test_pool.py::test_what_one_member_has_a_component_for_stays_improbable",
+    ),
+    "members by their mean": (
+        "anomaly/surprisal.py",
+        "    if centres is None:\n        return surprisals.mean(axis=1)",
+        "    if True:\n        return surprisals.mean(axis=1)",
+        "tests/anomaly/test_pool.py::test_a_row_that_breaks_a_dependency_is_strange_though_diagonal_"
+        "members_do_not_see_it",
+    ),
+    "each batch a stream of its own": (
+        "anomaly/online.py",
+        "rate * share(len(past)), sum(batch.flagged for batch in past)",
+        "rate, 0",
+        f"{ONLINE}::test_200_batches_against_the_same_known_rows_keep_the_rate",
+    ),
+    "saffron spends without an account": (
+        "anomaly/online.py",
+        "left = given - spent(past)",
+        "left = given",
+        f"{ONLINE}::test_saffron_never_spends_more_than_the_rate",
+    ),
+    "no weights under a shift": (
+        "anomaly/shift.py",
+        "return np.exp(self.intercept + (X - self.mean) / self.scale @ self.slopes)",
+        "return np.ones(len(X))",
+        "tests/anomaly/test_shift.py::test_p_values_under_covariate_shift_are_uniform_where_ranks_"
+        "are_not",
     ),
     "tail uncensored": (
         "anomaly/p_values.py",

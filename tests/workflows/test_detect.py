@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import kstest
 
-from divmix.errors import InputError, OutputError, UsageError
+from divmix.errors import InputError, ModelFileError, OutputError, UsageError
 from divmix.model.mixture import Mixture
 from divmix.settings import DetectSettings, DetectTableSettings
 from divmix.workflows.detect import run_detect
@@ -301,3 +301,60 @@ def test_a_model_of_a_fit_scores_no_rows():
     fit = fit_table(pa.table(columns), DiversifiedSettings(clusters=2))
     with pytest.raises(UsageError, match="no scores of known rows"):
         calibration_of(fit.mixture)
+
+
+def test_a_stream_goes_on_from_its_account_and_keeps_to_its_rule(folder, tmp_path):
+    train, new = str(folder / "train.csv"), str(folder / "new.csv")
+    run = tmp_path / "run"
+    detect(train, tmp_path / "fit.csv", training="clean", run=run)
+    levels = []
+    for batch in range(2):
+        found, document = detect(
+            new, tmp_path / f"{batch}.csv", model=run, online="saffron", fdr=0.2
+        )
+        account = json.loads((run / "online.json").read_text())
+        assert document["online"]["batches"] == len(account["batches"]) == batch + 1
+        assert account["batches"][batch]["flagged"] == found.flagged.sum()
+        levels.append(account["batches"][batch]["level"])
+    assert found.flagged[480:].all() and levels[0] != levels[1]
+    assert document["online"]["flagged"] >= 40
+    for error, message, settings in [
+        (UsageError, "account of --online saffron --fdr 0.2", dict(online="lond", fdr=0.2)),
+        (UsageError, "account of --online saffron --fdr 0.2", dict(online="saffron")),
+        (UsageError, "--online is about --fdr", dict(online="lond", alpha_level=0.1)),
+        (UsageError, "--storey is about one table", dict(online="lond", storey=True)),
+    ]:
+        with pytest.raises(error, match=message):
+            detect(new, tmp_path / "no.csv", model=run, **settings)
+    with pytest.raises(UsageError, match="keeps its account in a run folder"):
+        detect(train, tmp_path / "no.csv", online="lond")
+    before = (run / "online.json").read_bytes()
+    with pytest.raises(OutputError):  # nothing is written, so nothing is counted
+        detect(new, tmp_path / "0.csv", model=run, online="saffron", fdr=0.2)
+    assert (run / "online.json").read_bytes() == before
+    (run / "online.json").write_text("{")
+    with pytest.raises(ModelFileError, match=r"online\.json is damaged"):
+        detect(new, tmp_path / "no.csv", model=run, online="saffron", fdr=0.2)
+    assert not (tmp_path / "no.csv").exists()
+
+
+def test_p_values_of_rows_that_wandered_need_weights(tmp_path):
+    """The spread of b grows with a; in the new table a is larger, and no row is an anomaly."""
+
+    def rows(n, seed, by):
+        generator = np.random.default_rng(seed)
+        a = by + generator.normal(size=n)
+        return pd.DataFrame({"a": a, "b": np.exp(0.4 * a) * generator.normal(size=n)})
+
+    train = write(rows(4_000, 0, 0.0), tmp_path / "train.csv")
+    new = write(rows(1_000, 1, 1.0), tmp_path / "new.csv")
+    plain, _ = detect(train, tmp_path / "plain.csv", score=[new])
+    found, document = detect(train, tmp_path / "out.csv", score=[new], weight_shift=True)
+    np.testing.assert_array_equal(found.score, plain.score)
+    assert (plain.p_value <= 0.1).mean() > 0.2
+    assert 0.05 <= (found.p_value <= 0.1).mean() <= 0.125
+    assert any("are worth" in note for note in document["notes"])
+    with pytest.raises(UsageError, match="compares new rows with those of the fit"):
+        detect(train, tmp_path / "no.csv", weight_shift=True)
+    with pytest.raises(UsageError, match="a pipe can be read once"):
+        detect(train, tmp_path / "no.csv", score=["-"], weight_shift=True)
