@@ -16,6 +16,7 @@ Chen, Zhu, Teh and Zhang 2018).
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from divmix.families import AnyFamily, Components, Family
 from divmix.families.family import Array
