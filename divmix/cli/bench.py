@@ -20,8 +20,28 @@ BENCHMARKS = {
     "anomaly": "anomaly scores on the labelled tables of a folder, or on made ones, beside others",
     "kdd": "normal connections among attacks, KDD Cup 1999 (kddcup99_10pct.parquet)",
     "mnist": "deep and spectral clustering of 70,000 digits (mnist.parquet)",
+    "scale": "passes over more rows than memory, fits that stream, workers of a cluster",
     "density": "held-out log-likelihood over alpha, beside scikit-learn",
 }
+
+
+class Count(click.ParamType):
+    """A number of rows; 1e8 is one too."""
+
+    name = "count"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        try:
+            count = int(float(str(value)))
+        except (ValueError, OverflowError):
+            count = 0
+        if count < 2:
+            self.fail(f"{value!r} is no number of rows such as 1e7", param, ctx)
+        return count
+
+
 HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     f"{name:<12}{what}" for name, what in BENCHMARKS.items()
 )
@@ -61,6 +81,8 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     help="The same: only these tables of the folder; families: only these; mnist: only these "
     "networks, such as 10:moved; anomaly without --data: only these kinds.",
 )
+@click.option("--rows", type=Count(), metavar="N", help="scale: rows of the file, such as 1e8.")
+@click.option("--dask", is_flag=True, help="scale: workers of a cluster on this machine.")
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
 @click.option("--quick", is_flag=True, help="speed, kdd: fewer rows.")
 @click.option("--subset", type=click.Choice(["test"]), help="mnist: the last 10,000 pictures.")
@@ -78,6 +100,8 @@ def command(
     first_seed: int | None,
     data: str | None,
     sets: str | None,
+    rows: int | None,
+    dask: bool,
     peers: str | None,
     quick: bool,
     subset: str | None,
@@ -95,6 +119,8 @@ def command(
         "first_seed": first_seed,
         "data": data,
         "sets": tuple(sets.split(",")) if sets else None,
+        "rows": rows,
+        "dask": dask or None,
         "peers": tuple(peers.split(",")) if peers else None,
         "quick": quick or None,
         "subset": subset,
