@@ -129,6 +129,11 @@ def fit_rows(
     common = None
     if family is None and start is None and isinstance(settings, DiversifiedSettings):
         rows, common = compared(rows, settings, monitor, notes)
+    if settings.gap and rows.summary().has_gaps:
+        raise UsageError(
+            "--gap is not available with --missing model",
+            hint="the bound is one for complete rows: leave --gap out, or use --missing drop",
+        )
     settings, model = settle(rows, settings, monitor, notes, family)
     if callable(start):
         start = start(model.family, rows)
@@ -264,6 +269,7 @@ def compared(
         np.maximum(summary.variances[irrelevant], floor),
         floor,
         rows.features.categories,
+        summary.there[irrelevant] / summary.weight,
     )
     monitor.offset += common.log_likelihood
     return rows.among(kept), common

@@ -139,7 +139,7 @@ def _least_gaps(rows: Rows) -> Array:
     """Least difference of two values of each column among a sample of the rows, (d,)."""
     X = np.sort(rows.sample(SAMPLE_ROWS, np.random.default_rng(0)).matrix.X, axis=0)
     gaps = np.diff(X, axis=0)
-    noise = 1e-9 * np.abs(X).max(axis=0)  # equal values that arithmetic has told apart
-    gaps[gaps <= noise] = np.inf
+    noise = 1e-9 * np.fmax.reduce(np.abs(X))  # equal values that arithmetic has told apart
+    gaps[~(gaps > noise)] = np.inf  # also what is missing
     least = gaps.min(axis=0, initial=np.inf)
     return np.where(np.isfinite(least), least, 0.0)

@@ -14,6 +14,7 @@ from divmix.choosing.dip import is_unimodal
 from divmix.choosing.relevance import SIGNIFICANT, codes_of, p_value, pilot_clusters
 from divmix.choosing.two_normals import in_two_groups
 from divmix.families.family import Array
+from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.rows import Rows
 
 SAMPLE_ROWS = 4_000
@@ -40,6 +41,7 @@ def irrelevant_numbers(rows: Rows) -> NDArray[np.int64]:
         return nothing
     sample = rows.sample(SAMPLE_ROWS, np.random.default_rng(0))
     X, row_weights = sample.matrix
+    filled = sample.filled.X
     if row_weights.sum() ** 2 / (row_weights @ row_weights) < LEAST_ROWS:
         return nothing
     weights = row_weights * (len(X) / row_weights.sum())
@@ -48,12 +50,13 @@ def irrelevant_numbers(rows: Rows) -> NDArray[np.int64]:
     numbers = X[:, numeric]
     alone = _independent(numbers, texts, weights)
     for j in np.flatnonzero(alone):
-        own = numbers[:, j]
-        alone[j] = is_unimodal(own, row_weights) and not in_two_groups(own, row_weights)
-    varying = np.ptp(numbers, axis=0) > 0
+        there = ~np.isnan(numbers[:, j])
+        own, of_own = numbers[there, j], row_weights[there]
+        alone[j] = is_unimodal(own, of_own) and not in_two_groups(own, of_own)
+    varying = np.ptp(filled[:, numeric], axis=0) > 0
     if not alone.any() or not (varying & ~alone).any():
         return nothing
-    pilot = pilot_clusters(numbers[:, ~alone], weights)
+    pilot = pilot_clusters(filled[:, numeric[~alone]], weights)
     scales = _scales(len(X))
     for j in np.flatnonzero(alone):
         found = min(p_value(bins(numbers[:, j], weights, b), pilot, weights) for b in scales)
@@ -72,7 +75,13 @@ def told_of_numbers(names: Sequence[str]) -> str:
 
 
 def bins(values: Array, weights: Array, count: int) -> NDArray[np.int64]:
-    """Bin (n,) of each value, 0 .. count - 1, of as much weight each; equal values share one."""
+    """Bin (n,) of each value, 0 .. count - 1, of as much weight each; equal values share one. -1
+    where a value is missing (NaN)."""
+    there = ~np.isnan(values)
+    if not there.all():
+        found = np.full(len(values), -1)
+        found[there] = bins(values[there], weights[there], count)
+        return found
     order = np.argsort(values, kind="stable")
     middle = np.cumsum(weights[order]) - 0.5 * weights[order]
     ordered = values[order]
@@ -94,7 +103,8 @@ def _independent(numbers: Array, texts: list[NDArray[np.int64]], weights: Array)
     n, c = numbers.shape
     scales = _scales(n)
     level = SIGNIFICANT / (len(scales) * (c - 1 + len(texts)))
-    alone = np.ptp(numbers, axis=0) > 0  # a constant is as it is
+    low, high = np.fmin.reduce(numbers), np.fmax.reduce(numbers)
+    alone = high > low  # a constant is as it is
     for count in scales:
         own = np.flatnonzero(alone)
         if not len(own):
@@ -112,12 +122,14 @@ def _p_values(codes: NDArray, own: NDArray, count: int, weights: Array) -> Array
     from scipy.special import chdtrc
 
     n, c = codes.shape
-    cells = np.zeros((n, c * count))
-    cells[np.arange(n)[:, None], codes + count * np.arange(c)] = 1.0
+    # A missing value, code -1, is in no cell, and a pair of columns has the rows that have both.
+    cells = (codes[:, :, None] == np.arange(count)).astype(np.float64).reshape(n, -1)
     totals = (weights @ cells).reshape(c, count)
     among = cells.reshape(n, c, count)[:, own].reshape(n, -1) * weights[:, None]
     tables = (among.T @ cells).reshape(len(own), count, c, count)
-    expected = totals[own][:, :, None, None] * totals[None, None] / weights.sum()
+    of_rows, of_columns = tables.sum(axis=3, keepdims=True), tables.sum(axis=1, keepdims=True)
+    both = np.maximum(tables.sum(axis=(1, 3), keepdims=True), SMALLEST_WEIGHT)
+    expected = of_rows * of_columns / both
     apart = np.divide((tables - expected) ** 2, expected, where=expected > 0, out=expected * 0)
     levels = (totals > 0).sum(axis=1) - 1
     freedom = levels[own][:, None] * levels[None]

@@ -40,7 +40,7 @@ def relevant_categories(rows: Rows) -> Categories | None:
     texts = [codes_of(X, column.features) for column in categories.columns]
     numbers = [_bins(X[:, j], weights) for j in categories.numeric]
     if len(numbers) > 1:
-        numbers.append(pilot_clusters(X[:, categories.numeric], weights))
+        numbers.append(pilot_clusters(sample.filled.X[:, categories.numeric], weights))
     depends = _dependent(texts, numbers, weights)
     if not len(categories.numeric) and not any(depends):
         return categories
@@ -61,13 +61,20 @@ def told(categories: Categories | None) -> list[str]:
 
 
 def codes_of(X: Array, features: tuple[int, ...]) -> NDArray[np.int64]:
-    """Category (n,) of each row; of a single feature whether it is above its mean."""
+    """Category (n,) of each row; of a single feature whether it is above its mean. -1 where the
+    column is missing (NaN)."""
     own = X[:, list(features)]
-    return (own[:, 0] > 0).astype(np.int64) if own.shape[1] == 1 else own.argmax(axis=1)
+    codes = (own[:, 0] > 0).astype(np.int64) if own.shape[1] == 1 else own.argmax(axis=1)
+    return np.where(np.isnan(own[:, 0]), -1, codes)
 
 
 def _bins(values: Array, weights: Array) -> NDArray[np.int64]:
-    """Bin (n,) of each value; equal values share one."""
+    """Bin (n,) of each value; equal values share one. -1 where a value is missing (NaN)."""
+    there = ~np.isnan(values)
+    if not there.all():
+        found = np.full(len(values), -1)
+        found[there] = _bins(values[there], weights[there])
+        return found
     order = np.argsort(values, kind="stable")
     below = np.cumsum(weights[order])
     edges = values[order][
@@ -103,9 +110,15 @@ def _dependent(
 
 
 def p_value(own: NDArray[np.int64], other: NDArray[np.int64], weights: Array) -> float:
-    """Of the hypothesis that two columns of codes (n,) are independent."""
+    """Of the hypothesis that two columns of codes (n,) are independent, by the rows that have
+    both: a code is -1 where none is there."""
     from scipy.special import chdtrc
 
+    both = (own >= 0) & (other >= 0)
+    if not both.all():
+        own, other, weights = own[both], other[both], weights[both]
+    if not len(own):
+        return 1.0
     table = _together(np.bincount(own * (other.max() + 1) + other, weights=weights), other)
     table = _without_rare(_without_rare(table).T).T
     freedom = (table.shape[0] - 1) * (table.shape[1] - 1)

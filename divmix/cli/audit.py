@@ -25,9 +25,16 @@ from divmix.cli.completion import COLUMN, COLUMNS, FILE
     metavar="A,B",
     help="Columns to leave out, such as an id.",
 )
+@options.encoding
 @options.as_json
 def command(
-    train: str, new: str, truth: str | None, anomaly: str | None, exclude: str, as_json: bool
+    train: str,
+    new: str,
+    truth: str | None,
+    anomaly: str | None,
+    exclude: str,
+    encoding: str | None,
+    as_json: bool,
 ) -> None:
     """Duplicates, leaks, new categories and columns out of range between TRAIN and NEW.
 
@@ -39,4 +46,7 @@ def command(
     from divmix.workflows.audit import run_audit
 
     names = tuple(name for name in exclude.split(",") if name)
-    show(run_audit([train], [new], truth=truth, anomaly=anomaly, exclude=names), as_json)
+    found = run_audit(
+        [train], [new], truth=truth, anomaly=anomaly, exclude=names, encoding=encoding
+    )
+    show(found, as_json)

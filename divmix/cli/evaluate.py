@@ -34,9 +34,16 @@ from divmix.cli.completion import COLUMN, FILE
     metavar="VALUE",
     help="For a TABLE from detect: the class that stands for an anomaly.  [default: 1 or true]",
 )
+@options.encoding
 @options.as_json
 def command(
-    table: str, truth: str, data: str | None, prediction: str, anomaly: str | None, as_json: bool
+    table: str,
+    truth: str,
+    data: str | None,
+    prediction: str,
+    anomaly: str | None,
+    encoding: str | None,
+    as_json: bool,
 ) -> None:
     """Compare the clusters in TABLE with known classes, or the scores of detect with anomalies.
 
@@ -49,5 +56,7 @@ def command(
     from divmix.cli.show import show
     from divmix.workflows.evaluate import run_evaluate
 
-    result = run_evaluate(table, truth, prediction=prediction, data=data, anomaly=anomaly)
+    result = run_evaluate(
+        table, truth, prediction=prediction, data=data, anomaly=anomaly, encoding=encoding
+    )
     show(result, as_json)

@@ -24,6 +24,24 @@ from divmix.cli.completion import FILE
     help="Also a column for each cluster with the row's probability of being in it.",
 )
 @options.unknown
+@click.option(
+    "--missing",
+    type=click.Choice(["error", "model", "drop"]),
+    help="Empty cells: refuse the table, judge each row by the cells that it has, or give it no "
+    "cluster.  [default: as in the fit]",
+)
+@click.option(
+    "--fill",
+    type=click.Choice(["mean", "draw"]),
+    help="Also write the columns of the model, their empty cells filled in by the row's other cells: "
+    "by conditional means (categories: the likeliest), or by draws.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    help="Of --fill draw: same seed, same result.  [default: 0]",
+)
 @options.encoding
 @options.quiet
 @options.verbose
@@ -38,6 +56,9 @@ def command(
     force: bool,
     probabilities: bool,
     unknown: str,
+    missing: str | None,
+    fill: str | None,
+    seed: int,
     encoding: str | None,
     quiet: bool,
     verbose: bool,
@@ -61,6 +82,9 @@ def command(
             beside=options.beside_of(keep, id_column, digits),
             to=to,
             encoding=encoding,
+            missing=missing,
+            fill=fill,
+            seed=seed,
             progress=progress,
         )
     if options.looked_at(quiet, verbose):

@@ -108,12 +108,19 @@ class DateColumn:
 class DateLearner:
     """Learns a DateColumn batch by batch; `in_parts` asks for year, month, day and so on."""
 
-    def __init__(self, name: str, order: DateOrder | None, in_parts: bool, scaling: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        order: DateOrder | None,
+        in_parts: bool,
+        scaling: str,
+        median: bool = False,
+    ) -> None:
         self._name, self._order = name, order.name if order else ""
         self._times = False
         wanted = [part for part in PARTS if (part != DAYS) == in_parts]
         self._parts = {
-            part: NumberLearner(name if part == DAYS else f"{name}_{part}", scaling, False)
+            part: NumberLearner(name if part == DAYS else f"{name}_{part}", scaling, False, median)
             for part in wanted
         }
 

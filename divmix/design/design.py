@@ -1,7 +1,7 @@
 """The way from a table to the rows that a mixture is of: columns, then encoders."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -132,6 +132,15 @@ class Design:
             out[:] = X
             X = out
         return Transformed(X, done.complete, np.zeros(len(X)))
+
+    def with_missing(self, missing: str) -> Self:
+        """The same design that does something else about empty cells: error, model or drop."""
+        if missing == "model" and self.is_embedding:
+            raise UsageError(
+                "--missing model is not available for a model of an embedding",
+                hint="an encoder needs a value in each cell: fit with --missing mean or median",
+            )
+        return replace(self, preprocessing=replace(self.preprocessing, missing=missing))
 
     def row_weights(
         self, batch: Batch, *, first_row: int = 0, locate: Locate = row_name

@@ -108,7 +108,8 @@ def learn_columns(
     if rows < 2:
         raise InputError(f"the table has too few rows: {rows}", hint="a fit needs at least two")
     if settings.missing == "error":
-        empty.refuse(locate)
+        where = "fit" if settings.may_model and not settings.encoder else "whole"
+        empty.refuse(locate, len(learners), where)
     _check_enough_rows(rows, used, bool(empty.rows), settings)
     return _learned(learners, roles, sample, settings)
 
@@ -142,9 +143,9 @@ def _learned(
 
 
 def _learner(kind: str, role: Role, settings: TableSettings) -> Learner:
-    name = role.name
+    name, median = role.name, settings.missing == "median"
     if kind == "date":
-        return DateLearner(name, role.order, settings.dates == "parts", settings.scale)
+        return DateLearner(name, role.order, settings.dates == "parts", settings.scale, median)
     if kind == "categorical":
         return CategoryLearner(name, settings.max_categories)
     if kind == "boolean":
@@ -152,7 +153,7 @@ def _learner(kind: str, role: Role, settings: TableSettings) -> Learner:
     log = "auto" if settings.log == ("auto",) else name in settings.log
     # Pixels keep their values: what a picture shows lies in their proportions.
     log, scaling = (False, "pixels") if settings.image else (log, settings.scale)
-    return NumberLearner(name, scaling, log)
+    return NumberLearner(name, scaling, log, median)
 
 
 def _check_enough_rows(rows: int, used: int, gaps: bool, settings: TableSettings) -> None:
@@ -161,7 +162,7 @@ def _check_enough_rows(rows: int, used: int, gaps: bool, settings: TableSettings
     if settings.missing == "drop" and gaps:
         raise InputError(
             f"only {used} of {rows:,} rows are complete",
-            hint="use --missing mean, or --exclude the columns with empty cells",
+            hint="use --missing model, or --exclude the columns with empty cells",
         )
     raise InputError(
         f"only {used} of {rows:,} rows have a weight above zero",

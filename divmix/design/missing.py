@@ -9,9 +9,16 @@ from divmix.design.row_names import Locate
 from divmix.errors import InputError
 from divmix.tables import arrays
 
-# Up to this share of the rows, dropping those with gaps is what sniff proposes: what a mean is put
-# into lies between clusters.
-MOST_DROPPED = 0.25
+# What may be done about empty cells: in a fit, in one that needs a value in each cell, and with new
+# rows of a model.
+_HINTS = {
+    "fit": "--missing model judges each row by the cells that it has and loses none; --missing drop "
+    "loses {lost:.0%} of the rows; --missing mean or median none but blurs clusters",
+    "whole": "--missing drop loses {lost:.0%} of the rows; --missing mean or median none but blurs what "
+    "sets them apart",
+    "known": "divmix predict --missing model judges each row by the cells that it has, --missing drop "
+    "leaves it without a result; or fit again with --missing",
+}
 
 
 def empty_cells(column: pa.Array) -> np.ndarray | None:
@@ -53,23 +60,41 @@ class EmptyCells:
             row, name = min((int(np.argmax(empty)), name) for name, empty in by_column.items())
             self._first = first_row + row, name
 
-    def refuse(self, locate: Locate) -> None:
-        """Raises InputError that names the first empty cell, where there is one."""
+    def refuse(self, locate: Locate, columns: int, where: str) -> None:
+        """Raises InputError that names the first empty cell, where there is one among `columns`.
+
+        `where` is "fit", "whole" for what needs a value in each cell, or "known" for new rows of a
+        model.
+        """
         if self._first is None:
             return
         (row, name), count, n = self._first, self.rows, self._of
+        hint = _HINTS[where].format(lost=count / n)
+        if where != "known" and len(self._columns) < columns:
+            hint += f"; --exclude {','.join(self._columns)} none"
         raise InputError(
             f"{locate(row)}: column '{name}' is empty ({count:,} of {n:,} rows have an empty cell)",
-            hint=f"--missing drop loses {count / n:.0%} of the rows, --missing mean none but blurs "
-            f"clusters, --exclude {','.join(self._columns)} none",
-            fix={"missing": "drop" if count <= MOST_DROPPED * n else "mean"},
+            hint=hint,
+            fix={"missing": "model" if where == "fit" else "mean"},
         )
 
 
+def empty_rows(by_column: Mapping[str, np.ndarray], columns: int, n: int) -> np.ndarray:
+    """(n,) bool: rows of which all `columns` columns are empty."""
+    if len(by_column) < columns:
+        return np.zeros(n, np.bool_)
+    return np.logical_and.reduce(list(by_column.values()))
+
+
 def refuse_empty_cells(
-    by_column: Mapping[str, np.ndarray], n: int, first_row: int, locate: Locate
+    by_column: Mapping[str, np.ndarray],
+    columns: int,
+    n: int,
+    first_row: int,
+    locate: Locate,
+    where: str,
 ) -> None:
     """Raises InputError that names the first empty cell of n rows, where there is one."""
     empty = EmptyCells()
     empty.update(by_column, n, first_row)
-    empty.refuse(locate)
+    empty.refuse(locate, columns, where)

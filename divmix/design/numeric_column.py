@@ -31,7 +31,7 @@ HEAVY_TAIL = 2.0
 class NumericColumn:
     """z = (x - center) / scale, or z = (log(1 + x) - center) / scale for a logged column.
 
-    `fill` is the z of a missing value: that of the column's mean.
+    `fill` is the z of a missing value: that of the column's mean or median.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -171,14 +171,15 @@ def numbers(name: str, column: pa.Array, row_name: Locate) -> np.ndarray:
 
 
 class NumberLearner:
-    """Learns a NumericColumn from batches of rows of positive weight. `log` is True, False or "auto".
+    """Learns a NumericColumn from batches of rows of positive weight. `log` is True, False or "auto";
+    `median` whether a missing value takes the median, else the mean.
 
     Auto takes the logarithm of a column without negative values whose skewness is above 2, where
     log(1 + x) at least halves it.
     """
 
-    def __init__(self, name: str, scaling: str, log: bool | str) -> None:
-        self._name, self._scaling, self._log = name, scaling, log
+    def __init__(self, name: str, scaling: str, log: bool | str, median: bool = False) -> None:
+        self._name, self._scaling, self._log, self._median = name, scaling, log, median
         self._summary = NumberSummary(log=bool(log))
         self._far = ""  # what names the first value that needs a logarithm
 
@@ -215,9 +216,21 @@ class NumberLearner:
             center, scale = self._center_and_scale(moments, log, sample, weights)
             if scale < SMALLEST:
                 scale = 1.0
+        usual = average
+        if self._median:
+            values = self._values(sample, weights, log)
+            usual = statistics.quantiles(*values, (0.5,))[0] if len(values[0]) else average
         # Quartiles may lie close together far from the mean.
-        fill = min(max((average - center) / scale, -LARGEST), LARGEST)
+        fill = min(max((usual - center) / scale, -LARGEST), LARGEST)
         return NumericColumn(name, center, scale, fill, found.lowest, found.highest, log)
+
+    def _values(
+        self, sample: pa.Array, weights: np.ndarray, log: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Values of the sample that are there and count, or their logarithms, and their weights."""
+        values = numbers(self._name, sample, row_name)
+        present = (weights > 0) & ~np.isnan(values)
+        return np.log1p(values[present]) if log else values[present], weights[present]
 
     def _center_and_scale(
         self, moments: Moments, log: bool, sample: pa.Array, weights: np.ndarray
@@ -232,12 +245,10 @@ class NumberLearner:
             low, high = map(math.log1p, ends) if log else ends
             return average, high - low
         if self._scaling == "robust":
-            values = numbers(self._name, sample, row_name)
-            present = (weights > 0) & ~np.isnan(values)
-            values = np.log1p(values[present]) if log else values[present]
+            values, of_values = self._values(sample, weights, log)
             if len(values):
                 shares = (0.25, 0.5, 0.75)
-                lower, median, upper = statistics.quantiles(values, weights[present], shares)
+                lower, median, upper = statistics.quantiles(values, of_values, shares)
                 # More than half of the rows can share one value: then quartiles say nothing of
                 # the spread.
                 if upper > lower:

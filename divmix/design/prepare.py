@@ -15,7 +15,7 @@ from divmix.design.preprocessing import Preprocessing
 from divmix.design.roles import Role
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining, memory
-from divmix.errors import InputError
+from divmix.errors import InputError, UsageError
 from divmix.progress import Progress
 from divmix.rows.segments import Place, anywhere
 from divmix.settings import TableSettings
@@ -54,6 +54,11 @@ def prepare(
     design = Design(preprocessing)
     image = tables.image_size(design.n_features)
     steps = encoders.parse(tables.encoder)  # before the work begins
+    if steps and tables.missing == "model":
+        raise UsageError(
+            f"--missing model is not available with --encoder {tables.encoder}",
+            hint="an encoder needs a value in each cell: use --missing mean, median or drop",
+        )
     matrix = design_matrix(table, design, progress, locate)._replace(roles=roles)
     if not steps:
         return design, matrix

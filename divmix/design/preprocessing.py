@@ -18,7 +18,7 @@ from divmix.design.columns import (
     TableColumn,
 )
 from divmix.design.learning import Batches, in_batches, learn_columns, sampled
-from divmix.design.missing import incomplete_rows, refuse_empty_cells
+from divmix.design.missing import empty_rows, incomplete_rows, refuse_empty_cells
 from divmix.design.roles import Role
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, ModelFileError
@@ -33,7 +33,7 @@ _COLUMN_KINDS: dict[str, Callable[..., TableColumn]] = {
 class Transformed(NamedTuple):
     """Rows of the design matrix.
 
-    X : (n, d) float64, C-contiguous.
+    X : (n, d) float64, C-contiguous; with missing="model" NaN where a cell is empty.
     complete : (n,) bool, False for a row that missing values keep out.
     log_jacobian : (n,) float64, nats. Added to a row's log-density under the design matrix it
         gives the log-density in the table's own units.
@@ -61,7 +61,7 @@ class Preprocessing:
 
     columns : those that enter the fit, in the training table's order.
     weight : the column of row weights, if any.
-    missing : 'error', 'drop' or 'mean', what is done about empty cells.
+    missing : 'error', 'drop', 'mean', 'median' or 'model', what is done about empty cells.
     header : whether the first line of a CSV file holds names.
     """
 
@@ -174,9 +174,13 @@ class Preprocessing:
                 lambda row: locate(first_row + row),
                 **options,
             )
+            of_column = column.log_jacobian(X[:, start:stop])
             if missing is not None:
                 missing_by_column[column.name] = missing
-            log_jacobian += column.log_jacobian(X[:, start:stop])
+                if self.missing == "model":  # the density is one of the other cells
+                    X[missing, start:stop] = np.nan
+                    of_column = np.where(missing, 0.0, of_column)
+            log_jacobian += of_column
             start = stop
         complete = self._complete_rows(missing_by_column, batch.num_rows, first_row, locate)
         return Transformed(X, complete, log_jacobian)
@@ -185,7 +189,10 @@ class Preprocessing:
         self, missing_by_column: Mapping[str, np.ndarray], n: int, first_row: int, locate: Locate
     ) -> np.ndarray:
         if self.missing == "error":
-            refuse_empty_cells(missing_by_column, n, first_row, locate)
+            columns = len(self.columns)
+            refuse_empty_cells(missing_by_column, columns, n, first_row, locate, "known")
+        if self.missing == "model":  # a row without a cell says nothing
+            return ~empty_rows(missing_by_column, len(self.columns), n)
         dropped = missing_by_column if self.missing == "drop" else {}
         return ~incomplete_rows(dropped, n)
 

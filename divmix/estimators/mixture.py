@@ -80,8 +80,9 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
     log, categorical : sequences of str, default ()
         Columns to take log(1 + x) of, and columns of numbers that are codes of categories. Text
         columns of a frame are categories anyway.
-    missing : {"error", "drop", "mean"}, default "error"
-        Empty cells: refused, the row left out (its cluster is then -2), or the column's mean.
+    missing : {"error", "model", "drop", "mean", "median"}, default "error"
+        Empty cells: refused; the row taken by the cells that it has, under its exact likelihood; the
+        row left out (its cluster is then -2); or the column's mean or median.
     handle_unknown : {"error", "ignore"}, default "error"
         A category that the fit did not see: refused, or the row judged by its other columns.
     random_state : int, RandomState instance or None, default None

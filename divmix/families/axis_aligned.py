@@ -6,6 +6,7 @@ from divmix.families.components import Components
 from divmix.families.structure import (
     LEAST_LEFT,
     CovarianceStructure,
+    Seen,
     add_prior,
     diagonal_of,
     diagonal_scatter,
@@ -53,6 +54,28 @@ class AxisAligned(CovarianceStructure):
         variances = self.variances(components.covariances, *components.means.shape)
         return mass[:, None] * (variances + components.means**2)
 
+    def seen_beside_gaps(self, X, components):
+        there, known = _parted(X)
+        scales = self.scales(components)
+        squared = np.empty((components.count, len(X)))
+        for j, (mean, scale) in enumerate(zip(components.means, scales)):
+            whitened = (known - mean) * scale * there
+            squared[j] = np.einsum("ij,ij->i", whitened, whitened)
+        return Seen(squared.T, there @ np.log(scales).T, there.sum(axis=1, keepdims=True))
+
+    def completed(self, X, shares, scaled, components):
+        there, known = _parted(X)
+        means, missing = components.means, 1.0 - there
+        unknown = scaled.T @ missing
+        first = scaled.T @ known + unknown * means
+        variances = self.variances(components.covariances, *means.shape)
+        second = scaled.T @ known**2 + unknown * means**2 + (shares.T @ missing) * variances
+        return first, second
+
+    def filled(self, X, shares, noise, components):
+        values = shares @ components.means + noise * (shares @ (1 / self.scales(components)))
+        return np.where(np.isnan(X), values, X)
+
     def mahalanobis(self, X, components):
         distances = np.empty((components.count, len(X)))
         columns = np.ascontiguousarray(X.T)  # long rows are what NumPy adds fast
@@ -64,6 +87,12 @@ class AxisAligned(CovarianceStructure):
 
     def whitened_noise(self, components, labels, noise):
         return noise / self.scales(components)[labels]
+
+
+def _parted(X):
+    """Which cells of X (n, d) are there, as 1 and 0, and the values with 0 where none is."""
+    missing = np.isnan(X)
+    return 1.0 - missing, np.where(missing, 0.0, X)
 
 
 class Spherical(AxisAligned):

@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.kernels.gaps import has_gaps
+
 Array = NDArray[np.float64]
 
 SMALLEST_PROBABILITY = 1e-12  # of a level that no row of a component has: its logarithm is finite
@@ -96,10 +98,17 @@ class Levels:
     def log_densities(self, X: Array, probabilities: Array) -> Array:
         """log p of the features X (n, F) of rows, (n, m), nats.
 
-        A row that has none of a column's categories says nothing by that column: log p = 0.
+        A row that has none of a column's categories says nothing by that column: log p = 0. One
+        in which a column is missing (NaN) is such a row.
         """
         slopes, constants = self.logs(probabilities)
-        return X @ slopes.T + constants
+        if not has_gaps(X):
+            return X @ slopes.T + constants
+        missing = np.isnan(X)
+        found = np.where(missing, -self.offsets, X) @ slopes.T + constants
+        # Without its feature a yes/no column would say no.
+        places = np.searchsorted(self.own, self.no + 1)
+        return found - missing[:, places] @ np.log(probabilities[:, self.no]).T
 
     def logs(self, probabilities: Array) -> tuple[Array, Array]:
         """log p = slopes x + constant of the centred features: (m, F) and (m,)."""

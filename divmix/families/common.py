@@ -27,6 +27,7 @@ class CommonNumbers:
     common      (d - c,) places of the others, all of them numbers
     mean, variance, floor  (d - c,) of the others
     categories  of the d features, None where there are none
+    there       (d - c,) share of the rows that have the cell, None where all have
     """
 
     compared: NDArray[np.int64]
@@ -35,6 +36,7 @@ class CommonNumbers:
     variance: Array
     floor: Array
     categories: Categories | None = None
+    there: Array | None = None
 
     @classmethod
     def of(
@@ -85,7 +87,8 @@ class CommonNumbers:
     @property
     def log_likelihood(self) -> float:
         """That of the common numbers, mean per row in nats."""
-        return -0.5 * float((np.log(2 * np.pi * self.variance) + 1).sum())
+        of_columns = np.log(2 * np.pi * self.variance) + 1
+        return -0.5 * float((of_columns if self.there is None else self.there * of_columns).sum())
 
     def family(self, own: Gaussian | Mixed) -> Gaussian | Mixed:
         """The family of all features; where `own` is spherical its numbers are diagonal."""

@@ -66,11 +66,20 @@ class Family(Protocol):
         ...
 
     def log_densities(self, X: Array, components: Components) -> Array:
-        """log p(x|theta_j) of rows X (n, d), (n, m), nats."""
+        """log p(x|theta_j) of rows X (n, d), (n, m), nats; of one with missing cells (NaN), of the
+        others alone."""
+        ...
+
+    def filled(
+        self, X: Array, components: Components, generator: np.random.Generator | None = None
+    ) -> Array:
+        """Rows X (n, d) with missing cells (NaN) filled in: by conditional means under the mixture,
+        or with a generator by draws from their distribution given the others."""
         ...
 
     def sums(self, X: NDArray[Any], row_weights: Array, components: Components) -> Sums:
-        """Log-likelihood and sufficient statistics of rows X (n, d) of weights (n,)."""
+        """Log-likelihood and sufficient statistics of rows X (n, d) of weights (n,); where cells are
+        missing (NaN), their expectations given the others."""
         ...
 
     def maximize(

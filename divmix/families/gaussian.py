@@ -7,8 +7,11 @@ from numpy.typing import NDArray
 
 from divmix.families.components import Components
 from divmix.families.family import Array
+from divmix.families.gaps import sums_beside_gaps
 from divmix.families.location_scale import LOG_2PI, LocationScale
 from divmix.families.posterior import log_weights
+from divmix.families.structure import Seen
+from divmix.kernels.gaps import has_gaps
 from divmix.kernels.sums import Sums
 
 
@@ -23,14 +26,16 @@ class Gaussian(LocationScale):
         m, d = components.means.shape
         return self.structure.log_factor(components.covariances, m, d) - 0.5 * d * LOG_2PI
 
-    def log_densities_at(self, distances: Array, components: Components) -> Array:
-        """log p of rows at squared Mahalanobis distances (n, m), (n, m), nats."""
-        return self.log_normalizer(components) - 0.5 * distances
+    def log_densities_at(self, seen: Seen, components: Components) -> Array:
+        """log p of rows as the components see them, (n, m), nats."""
+        return seen.log_factors - 0.5 * seen.columns * LOG_2PI - 0.5 * seen.squared
 
     def sums(self, X: NDArray, row_weights: Array, components: Components) -> Sums:
         """Log-likelihood, masses and moments summed over rows X (n, d)."""
         from divmix.kernels import gaussian
 
+        if has_gaps(X):
+            return sums_beside_gaps(self, X, row_weights, components)
         offsets = log_weights(components.weights) + self.log_normalizer(components)
         return self.structure.sums(gaussian, X, row_weights, offsets, components)
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from divmix.families.axis_aligned import AxisAligned
 from divmix.families.components import Components
 from divmix.families.family import Array, Moments, Prior
+from divmix.families.gaps import in_runs, one_each
 from divmix.families.moments import log_dets, moment_match
-from divmix.families.posterior import SMALLEST_WEIGHT
-from divmix.families.structure import LEAST_LEFT, CovarianceStructure, per_mass
+from divmix.families.posterior import SMALLEST_WEIGHT, log_weights, posterior
+from divmix.families.structure import LEAST_LEFT, CovarianceStructure, Seen, per_mass
 from divmix.kernels.components import Gradient, Overlap, overlap
 from divmix.kernels.sums import Sums
 
@@ -42,16 +43,56 @@ class LocationScale:
         """Free parameters of the mixture: weights, means, covariances."""
         return m - 1 + m * d + self.structure.n_parameters(m, d)
 
-    def log_densities_at(self, distances: Array, components: Components) -> Array:
-        """log p of rows at squared Mahalanobis distances (n, m), (n, m), nats."""
+    def log_densities_at(self, seen: Seen, components: Components) -> Array:
+        """log p of rows as the components see them, (n, m), nats."""
         raise NotImplementedError
 
     def log_densities(self, X: Array, components: Components) -> Array:
-        """log p(x|theta_j) of rows X (n, d), (n, m), nats."""
-        return self.log_densities_at(self.structure.mahalanobis(X, components), components)
+        """log p(x|theta_j) of rows X (n, d), (n, m), nats; of one with missing cells (NaN), of
+        the others alone."""
+        seen = in_runs(X, lambda rows: self.structure.seen(rows, components))
+        return self.log_densities_at(seen, components)
 
-    def row_scales(self, distances: Array, components: Components) -> Array | None:
-        """Weight u (n, m) of rows at squared distances (n, m) in mean and scale; None: all 1."""
+    def row_scales(self, seen: Seen, components: Components) -> Array | None:
+        """Weight u (n, m) of rows in mean and scale; None: all 1."""
+        return None
+
+    def log_row_scales(self, scales: Array, seen: Seen, components: Components) -> Array:
+        """log u (n, m) of scales u (n, m), as the estimate of degrees of freedom wants it."""
+        raise NotImplementedError
+
+    def filled(
+        self, X: Array, components: Components, generator: np.random.Generator | None = None
+    ) -> Array:
+        """X (n, d) with its missing cells filled in: by conditional means, or with a generator by
+        draws from their distribution given the others."""
+        seen = self.structure.seen(X, components)
+        joint = self.log_densities_at(seen, components) + log_weights(components.weights)
+        shares = posterior(joint).responsibilities
+        if generator is not None:
+            shares = one_each(shares, generator)
+        return self.filled_by(X, shares, seen, components, generator)
+
+    def filled_by(
+        self,
+        X: Array,
+        shares: Array,
+        seen: Seen,
+        components: Components,
+        generator: np.random.Generator | None = None,
+    ) -> Array:
+        """As `filled`, with responsibilities (n, m); for draws, one component to each row."""
+        noise = np.zeros(X.shape)
+        if generator is not None:
+            noise = generator.standard_normal(X.shape)
+            scales = self.noise_scales(seen, shares, components, generator)
+            noise = noise if scales is None else noise * scales[:, None]
+        return self.structure.filled(X, shares, noise, components)
+
+    def noise_scales(
+        self, seen: Seen, shares: Array, components: Components, generator: np.random.Generator
+    ) -> Array | None:
+        """Of draws of missing cells, (n,), beside those of a Gaussian; None: all 1."""
         return None
 
     @property
@@ -187,7 +228,7 @@ class LocationScale:
         How far a row lies from what its components expect; 0 on average over rows that the
         components are fitted to, whatever these are like.
         """
-        scales = self.row_scales(self.structure.mahalanobis(X, components), components)
+        scales = self.row_scales(self.structure.seen(X, components), components)
         scaled = shares if scales is None else shares * scales
         return scaled.sum(axis=1)[:, None] * X - scaled @ components.means
 

@@ -11,7 +11,6 @@ posterior, and no category is impossible.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +19,14 @@ from divmix.families.axis_aligned import AxisAligned
 from divmix.families.categories import SMALLEST_PROBABILITY, Categories
 from divmix.families.components import Components
 from divmix.families.family import Array, Moments, Prior
+from divmix.families.gaps import expected_sums, one_each
 from divmix.families.gaussian import Gaussian
 from divmix.families.moments import moment_match
 from divmix.families.posterior import log_weights, posterior
 from divmix.families.structure import LEAST_LEFT
 from divmix.families.student import Student
 from divmix.kernels.components import NEGLIGIBLE, TINY, Gradient, Overlap, overlap
+from divmix.kernels.gaps import has_gaps
 from divmix.kernels.sums import Sums
 
 PRIOR_ROWS = 1.0  # of the Dirichlet prior, for each column of a component
@@ -157,22 +158,12 @@ class Mixed:
         return own + self._log_categories(X, self.probabilities(components))
 
     def _log_categories(self, X: Array, probabilities: Array) -> Array:
-        varying = self.categories.varying
+        varying, common = self.categories.varying, self.categories.common
         found = varying.log_densities(X[:, varying.features], probabilities)
-        if self.categories.common.count:
-            slopes, constant = self._log_common
-            found += (X @ slopes + constant)[:, None]
+        if common.count:
+            shares = np.maximum(common.shares, SMALLEST_PROBABILITY)[None]
+            found += common.log_densities(X[:, common.features], shares)
         return found
-
-    @cached_property
-    def _log_common(self) -> tuple[Array, float]:
-        """log p of the columns common to all components, as slopes (d,) and a constant."""
-        common = self.categories.common
-        shares = np.maximum(common.shares, SMALLEST_PROBABILITY)[None]
-        slopes, constants = common.logs(shares)
-        wide = np.zeros(self.categories.d)
-        wide[common.features] = slopes[0]
-        return wide, float(constants[0])
 
     def log_marginal(self, X: Array, components: Components, columns: NDArray[np.int64]) -> Array:
         """log p of these features alone, (n, m), of rows X (n, d); a column's are whole."""
@@ -209,24 +200,43 @@ class Mixed:
     ) -> Sums:
         numeric, levels = self.categories.numeric, self.categories.varying
         N = np.ascontiguousarray(X[:, numeric])
-        distances = self.numbers.structure.mahalanobis(N, numbers)
-        joint = self.numbers.log_densities_at(distances, numbers)
+        if has_gaps(X):
+            return self._expected_sums(X, N, row_weights, numbers, probabilities)
+        seen = self.numbers.structure.seen(N, numbers)
+        joint = self.numbers.log_densities_at(seen, numbers)
         joint += self._log_categories(X, probabilities) + log_weights(numbers.weights)
         log_density, shares = posterior(joint)
         shares *= row_weights[:, None]
         mass = shares.sum(axis=0)
         first = np.zeros((numbers.count, X.shape[1]))
         first[:, levels.features] = shares.T @ X[:, levels.features]
-        scales = self.numbers.row_scales(distances, numbers)
+        scales = self.numbers.row_scales(seen, numbers)
         if scales is None:
             scaled, log_scale = shares, -mass
         else:
             scaled = shares * scales
-            log_scale = (shares * np.log(scales)).sum(axis=0) - scaled.sum(axis=0)
+            logs = self.numbers.log_row_scales(scales, seen, numbers)
+            log_scale = (shares * logs).sum(axis=0) - scaled.sum(axis=0)
         first[:, numeric] = scaled.T @ N
         second = self._second(N, row_weights, scaled)
         log_likelihood = float(row_weights @ log_density)
         return Sums(log_likelihood, mass, scaled.sum(axis=0), first, second, log_scale)
+
+    def _expected_sums(
+        self, X: Array, N: Array, row_weights: Array, numbers: Components, probabilities: Array
+    ) -> Sums:
+        """`_block_sums` of rows with missing cells: a category that is not there counts by its
+        probabilities in each component."""
+        numeric, levels = self.categories.numeric, self.categories.varying
+        log_categories = self._log_categories(X, probabilities)
+        sums, shares = expected_sums(self.numbers, N, row_weights, numbers, log_categories)
+        first = np.zeros((numbers.count, X.shape[1]))
+        first[:, numeric] = sums.first
+        own = X[:, levels.features]
+        missing = np.isnan(own)
+        first[:, levels.features] = shares.T @ np.where(missing, 0.0, own)
+        first[:, levels.features] += (shares.T @ missing) * levels.means(probabilities)
+        return sums._replace(first=first)
 
     def _second(self, N: Array, row_weights: Array, scaled: Array) -> Array:
         """Second moments of numbers N (n, c) by shares (n, m), in the shape of the structure."""
@@ -427,6 +437,29 @@ class Mixed:
         drawn = common.drawn(common.shares[None], np.zeros(len(labels), np.int64), generator)
         X[:, common.features] = drawn
         return X
+
+    def filled(
+        self, X: Array, components: Components, generator: np.random.Generator | None = None
+    ) -> Array:
+        """X (n, d) with its missing cells filled in: numbers by conditional means, categories by
+        their probabilities; or with a generator both by draws."""
+        numeric, numbers = self.categories.numeric, self.of_numbers(components)
+        varying, common = self.categories.varying, self.categories.common
+        N, probabilities = np.ascontiguousarray(X[:, numeric]), self.probabilities(components)
+        seen = self.numbers.structure.seen(N, numbers)
+        joint = self.numbers.log_densities_at(seen, numbers) + log_weights(components.weights)
+        shares = posterior(joint + self._log_categories(X, probabilities)).responsibilities
+        values = np.zeros(X.shape)
+        if generator is None:
+            values[:, varying.features] = shares @ varying.means(probabilities)
+        else:
+            shares = one_each(shares, generator)
+            own = shares.argmax(axis=1)
+            values[:, varying.features] = varying.drawn(probabilities, own, generator)
+            nothing = np.zeros(len(X), np.int64)
+            values[:, common.features] = common.drawn(common.shares[None], nothing, generator)
+        values[:, numeric] = self.numbers.filled_by(N, shares, seen, numbers, generator)
+        return np.where(np.isnan(X), values, X)
 
     # coordinates: those of the numbers, and log P of each level
 

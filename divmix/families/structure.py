@@ -1,19 +1,34 @@
 """What a covariance structure has to know, and the algebra that all structures share."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from divmix.families.components import Components
 from divmix.families.family import Array, Prior
 from divmix.families.posterior import SMALLEST_WEIGHT
-from divmix.kernels import matrices
+from divmix.kernels import gaps, matrices
+from divmix.kernels.gaps import has_gaps
 
 # Share of a covariance that a push by the entropy leaves.
 LEAST_LEFT = 0.1
 # A component whose share of the mass is below this has no estimate of its own: it stays put.
 EMPTY = 1e-12
+
+
+class Seen(NamedTuple):
+    """What components see of n rows, a missing cell (NaN) left out: the density of what is there is
+    that of these columns alone.
+
+    squared      (n, m) squared Mahalanobis distances
+    log_factors  log|W| with W cov W^T = I, (m,), or (n, m) where rows have gaps
+    columns      their number, d, or (n, 1)
+    """
+
+    squared: Array
+    log_factors: Array
+    columns: Any
 
 
 class CovarianceStructure:
@@ -109,6 +124,47 @@ class CovarianceStructure:
         covariances and gradient have the shape of covariances, relative is (m,).
         """
         raise NotImplementedError
+
+    def seen(self, X: Array, components: Components) -> Seen:
+        """What components see of rows X (n, d), NaN where a cell is missing."""
+        if has_gaps(X):
+            return self.seen_beside_gaps(X, components)
+        log_factors = self.log_factor(components.covariances, *components.means.shape)
+        return Seen(self.mahalanobis(X, components), log_factors, X.shape[1])
+
+    def seen_beside_gaps(self, X: Array, components: Components) -> Seen:
+        """As `seen`; rows that miss the same columns, one after the other, cost least."""
+        log_factors = self.log_factor(components.covariances, *components.means.shape)
+        seen = gaps.distances(X, components.means, self._factors(components), log_factors)
+        columns = X.shape[1] - np.isnan(X).sum(axis=1, keepdims=True)
+        return Seen(*seen, columns)
+
+    def completed(
+        self, X: Array, shares: Array, scaled: Array, components: Components
+    ) -> tuple[Array, Array]:
+        """sum_i E[s_ij x_i | observed], (m, d), and the same of x x^T in the shape of `second` of
+        `Sums`, for shares r (n, m) of rows X with gaps, and scaled shares s = r u.
+
+        Dempster, Laird and Rubin 1977, section 4.1.1; for the Student-t Liu and Rubin 1995.
+        """
+        means = components.means
+        first, second = gaps.moments(X, shares, scaled, means, self._factors(components))
+        mass = scaled.sum(axis=0)
+        cross = means[:, :, None] * first[:, None, :]
+        outer = mass[:, None, None] * means[:, :, None] * means[:, None, :]
+        second = second + cross + cross.transpose(0, 2, 1) + outer
+        return first + mass[:, None] * means, second.sum(axis=0) if self.shared else second
+
+    def filled(self, X: Array, shares: Array, noise: Array, components: Components) -> Array:
+        """X (n, d) with its gaps filled by the conditional means, weighted by shares (n, m), and
+        noise (n, d) that has the conditional covariance where it is standard normal."""
+        return gaps.completed(X, shares, noise, components.means, self._factors(components))
+
+    def _factors(self, components: Components) -> Array:
+        """W (m, d, d) of each component."""
+        m, d = components.means.shape
+        factors = inverse_cholesky(components.covariances)
+        return np.ascontiguousarray(np.broadcast_to(factors, (m, d, d)))
 
     def mahalanobis(self, X: np.ndarray, components: Components) -> np.ndarray:
         """Squared Mahalanobis distance of rows X (n, d) to each component, (n, m)."""

@@ -4,16 +4,20 @@ A row's weight in a component is u = (nu + d) / (nu + maha) (Peel and McLachlan,
 Computing 2000, eq. 20): a far row counts little towards mean and scale.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.components import Components
 from divmix.families.family import Array, Prior
+from divmix.families.gaps import sums_beside_gaps
 from divmix.families.location_scale import LocationScale
 from divmix.families.posterior import log_weights
-from divmix.families.structure import is_empty
+from divmix.families.structure import Seen, is_empty
+from divmix.kernels.gaps import has_gaps
 from divmix.kernels.sums import Sums
 
 START_DOF = 10.0
@@ -47,21 +51,15 @@ class Student(LocationScale):
 
     def log_normalizer(self, components: Components) -> Array:
         """log of the constant in front of each density, (m,)."""
-        from scipy.special import gammaln  # scipy takes long to import, and a Gaussian needs none
-
         m, d = components.means.shape
-        dof = components.degrees_of_freedom
-        return (
-            self.structure.log_factor(components.covariances, m, d)
-            + gammaln(0.5 * (dof + d))
-            - gammaln(0.5 * dof)
-            - 0.5 * d * np.log(np.pi * dof)
-        )
+        log_factor = self.structure.log_factor(components.covariances, m, d)
+        return log_factor + _log_constants(d, components.degrees_of_freedom)
 
-    def row_scales(self, distances: Array, components: Components) -> Array:
-        """u = (nu + d) / (nu + distance) of rows at squared distances (n, m), (n, m)."""
+    def log_densities_at(self, seen: Seen, components: Components) -> Array:
+        """log p of rows as the components see them, (n, m), nats."""
         dof = components.degrees_of_freedom
-        return (dof + components.means.shape[1]) / (dof + distances)
+        tail = 0.5 * (dof + seen.columns) * np.log1p(seen.squared / dof)
+        return seen.log_factors + _by_number(_log_constants, seen.columns, dof) - tail
 
     def mean_log_scale(self, components: Components) -> Array:
         """E[log u - u] (m,): log u is that of a Beta variate of nu / 2 and d / 2, and E[u] = 1."""
@@ -71,15 +69,29 @@ class Student(LocationScale):
         both = half + 0.5 * components.means.shape[1]
         return np.log(both) - np.log(half) + digamma(half) - digamma(both) - 1
 
-    def log_densities_at(self, distances: Array, components: Components) -> Array:
-        """log p of rows at squared Mahalanobis distances (n, m), (n, m), nats."""
-        d = components.means.shape[1]
-        tail = (
-            0.5
-            * (components.degrees_of_freedom + d)
-            * np.log1p(distances / components.degrees_of_freedom)
-        )
-        return self.log_normalizer(components) - tail
+    def row_scales(self, seen: Seen, components: Components) -> Array:
+        """u = (nu + d) / (nu + squared distance) of rows, (n, m), d the columns that are there."""
+        dof = components.degrees_of_freedom
+        return (dof + seen.columns) / (dof + seen.squared)
+
+    def noise_scales(
+        self, seen: Seen, shares: Array, components: Components, generator: np.random.Generator
+    ) -> Array:
+        """sqrt((nu + squared distance) / chi^2 of nu + columns degrees of freedom), (n,), by the
+        component that each row has the share 1 of."""
+        own = shares.argmax(axis=1)
+        dof, rows = components.degrees_of_freedom[own], np.arange(len(shares))
+        columns = np.broadcast_to(seen.columns, (len(shares), 1))[:, 0]
+        return np.sqrt((dof + seen.squared[rows, own]) / generator.chisquare(dof + columns))
+
+    def log_row_scales(self, scales: Array, seen: Seen, components: Components) -> Array:
+        """log u of rows, (n, m), such that E[log of the scale] of a row with gaps is that of a
+        complete one of this log u: E = log u + digamma(h) - log h, h = (nu + columns) / 2."""
+        d, dof = components.means.shape[1], components.degrees_of_freedom
+        logs = np.log(scales)
+        if isinstance(seen.columns, int):
+            return logs
+        return logs + _by_number(_excess, seen.columns, dof) - _excess(d, dof)
 
     def variances(self, components: Components) -> Array:
         """Variance of each column; where nu <= 2 and there is none, the squared scale."""
@@ -105,6 +117,8 @@ class Student(LocationScale):
         """Log-likelihood, masses and moments summed over rows X (n, d)."""
         from divmix.kernels import student
 
+        if has_gaps(X):
+            return sums_beside_gaps(self, X, row_weights, components)
         offsets = log_weights(components.weights) + self.log_normalizer(components)
         law = (components.degrees_of_freedom,)
         return self.structure.sums(student, X, row_weights, offsets, components, law)
@@ -135,6 +149,30 @@ class Student(LocationScale):
         known = 1 + sums.log_scale[full] / sums.mass[full] + digamma(half) - np.log(half)
         dof[full] = solved_degrees(known)
         return dof
+
+
+def _log_constants(columns: Any, dof: Array) -> Array:
+    """log of the constant in front of a density of so many columns and unit scale."""
+    from scipy.special import gammaln  # scipy takes long to import, and a Gaussian needs none
+
+    half = gammaln(0.5 * (dof + columns)) - gammaln(0.5 * dof)
+    return half - 0.5 * columns * np.log(np.pi * dof)
+
+
+def _excess(columns: Any, dof: Array) -> Array:
+    """digamma(h) - log h, h = (nu + columns) / 2."""
+    from scipy.special import digamma
+
+    half = 0.5 * (dof + columns)
+    return digamma(half) - np.log(half)
+
+
+def _by_number(of: Callable[[Any, Array], Array], columns: Any, dof: Array) -> Array:
+    """of(columns, dof) where columns is a number, (m,), or (n, 1) of few different ones, (n, m)."""
+    if isinstance(columns, int):
+        return of(columns, dof)
+    found, place = np.unique(columns, return_inverse=True)
+    return of(found[:, None], dof)[place.reshape(-1)]
 
 
 def solved_degrees(known: Array) -> Array:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from divmix.design.design import Design
-from divmix.design.preprocessing import Batch
+from divmix.design.preprocessing import Batch, Transformed
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import FitError, ModelFileError, UsageError
 from divmix.families import AnyFamily, Components
 from divmix.families.noise import with_noise
 from divmix.families.posterior import log_weights, posterior
+from divmix.kernels.gaps import by_pattern, has_gaps
 from divmix.merging.hierarchy import Hierarchy
 from divmix.model import parts, schema
 from divmix.model.calibration import Calibration
@@ -106,10 +107,24 @@ class Mixture:
         Raises InputError.
         """
         rows = self.design.transform(batch, unknown=unknown, first_row=first_row, locate=locate)
+        return self.score_rows(rows, posterior=posterior)
+
+    def score_rows(self, rows: Transformed, *, posterior: bool = False) -> Scores:
+        """Scores of rows that the design has made, in the data's own units."""
         scores = self.score(rows.X, posterior=posterior)
         log_density = scores.log_density + rows.log_jacobian
         scores = scores._replace(log_density=log_density)
         return scores if rows.complete.all() else blank(scores, ~rows.complete)
+
+    def filled(self, X: np.ndarray, generator: np.random.Generator | None = None) -> np.ndarray:
+        """Rows X (n, d) of the design matrix with their missing cells (NaN) filled in: by
+        conditional means, or with a generator by draws from their distribution given the others."""
+        if not has_gaps(X):
+            return X
+        order = by_pattern(np.isnan(X))
+        filled = np.empty(X.shape)
+        filled[order] = self.family.filled(X[order], self.all_components, generator)
+        return filled
 
     def ordered(self, sizes: np.ndarray) -> "Mixture":
         """The same mixture, clusters numbered from the largest and components in their order:

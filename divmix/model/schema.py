@@ -85,7 +85,7 @@ DOCUMENT = checks.record(
     preprocessing=checks.record(
         columns=checks.list_of(COLUMN, 1, MOST_FEATURES),
         weight=checks.null_or(checks.text),
-        missing=checks.word("error", "drop", "mean"),
+        missing=checks.word("error", "drop", "mean", "median", "model"),
         header=checks.truth,
     ),
     encoders=checks.list_of(ENCODER, 1, 20),

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
+from divmix.kernels.gaps import by_pattern, has_gaps
 from divmix.kernels.sums import Sums
+from divmix.rows.completed import Completed, completed
 from divmix.rows.pool import pool_rows, pooled
 from divmix.rows.protocol import Block, Features
 from divmix.rows.segments import added, segments
@@ -19,8 +21,9 @@ BLOCK_ROWS = 65_536  # bounds the copies that a pass over blocks makes
 class MemoryRows:
     """Rows X (n, d), C-contiguous, with weights (n,), ones by default.
 
-    A table of one segment keeps the float32 copy that its first coarse visit makes. Samples of a
-    table of more than `pool` rows are drawn from so many of them; by default the number of features says how many.
+    A missing cell is NaN. A table of one segment keeps the float32 copy that its first coarse visit
+    makes. Samples of a table of more than `pool` rows are drawn from so many of them; by default the
+    number of features says how many.
     """
 
     def __init__(
@@ -36,6 +39,9 @@ class MemoryRows:
         self._single: NDArray[np.float32] | None = None
         self._pool = pool or pool_rows(self._X.shape[1])
         self._summary: Summary | None = None
+        self._gaps: bool | None = None
+        self._completed: Completed | None = None
+        self._runs: Block | None = None
 
     @property
     def features(self) -> Features:
@@ -57,6 +63,33 @@ class MemoryRows:
         """All rows at once; the arrays are not to be written to."""
         return Block(self._X, self._row_weights)
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a cell is missing."""
+        if self._gaps is None:
+            self._gaps = has_gaps(self._X)
+        return self._gaps
+
+    @property
+    def completed(self) -> Completed:
+        """All rows without gaps, for what needs a value in each cell, and their covariance."""
+        if self._completed is None:
+            self._completed = completed(self.matrix, self._features)
+        return self._completed
+
+    @property
+    def filled(self) -> Block:
+        """As `matrix`, without gaps."""
+        return Block(self.completed.X, self._row_weights) if self.has_gaps else self.matrix
+
+    @property
+    def _by_pattern(self) -> Block:
+        """The rows, those that miss the same columns one after the other."""
+        if self._runs is None:
+            order = by_pattern(np.isnan(self._X))
+            self._runs = Block(self._X[order], self._row_weights[order])
+        return self._runs
+
     def summary(self) -> Summary:
         """Counts, moments and range, over the rows of positive weight."""
         if self._summary is None:
@@ -65,6 +98,11 @@ class MemoryRows:
 
     def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
         """Log-likelihood and sufficient statistics of all rows."""
+        if self.has_gaps:
+            X, row_weights = self._by_pattern
+            return added(
+                family.sums(X[part], row_weights[part], components) for part in self._segments()
+            )
         return added(
             family.sums(self._part(part, coarse), self._row_weights[part], components)
             for part in self._segments()
@@ -78,7 +116,10 @@ class MemoryRows:
 
     def take(self, rows: NDArray) -> "MemoryRows":
         """Some of the rows, by index or mask."""
-        return MemoryRows(self._X[rows], self._row_weights[rows], self._features)
+        taken = MemoryRows(self._X[rows], self._row_weights[rows], self._features)
+        if self._completed is not None:
+            taken._completed = self._completed._replace(X=self._completed.X[rows])
+        return taken
 
     def among(self, features: NDArray[np.int64]) -> "MemoryRows":
         """The same rows with these of their features alone, in this order."""
@@ -90,7 +131,7 @@ class MemoryRows:
     def reweighted(self, row_weights: Array) -> "MemoryRows":
         """The same rows with other weights (n,); nothing is copied."""
         same = MemoryRows(self._X, row_weights, self._features, self._pool)
-        same._single = self._single
+        same._single, same._completed = self._single, self._completed
         return same
 
     def _segments(self) -> Iterator[slice]:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.family import Array
+from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.kernels.gaps import has_gaps
 from divmix.rows.protocol import Block
 
 
@@ -18,6 +20,8 @@ class Summary(NamedTuple):
     mean      (d,)
     scatter   (d,) weighted sum of squared deviations from the mean
     low, high (d,) smallest and largest value
+    there     (d,) weight of the rows in which the column is not missing (NaN): the other figures
+              are those of these rows, 0 where there is none
     """
 
     number: int
@@ -26,30 +30,42 @@ class Summary(NamedTuple):
     scatter: Array
     low: Array
     high: Array
+    there: Array
 
     @property
     def variances(self) -> Array:
         """Variance of each column, (d,)."""
-        return self.scatter / self.weight
+        return self.scatter / np.maximum(self.there, SMALLEST_WEIGHT)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a cell is missing."""
+        return bool((self.there < self.weight).any())
 
     def among(self, features: NDArray[np.int64]) -> "Summary":
         """Of these columns alone, in this order."""
-        columns = (self.mean, self.scatter, self.low, self.high)
+        columns = (self.mean, self.scatter, self.low, self.high, self.there)
         return Summary(self.number, self.weight, *(own[features] for own in columns))
 
     def merged(self, other: "Summary") -> "Summary":
         """Of the rows of both (Chan, Golub and LeVeque 1983)."""
-        weight = self.weight + other.weight
+        there = self.there + other.there
+        share = other.there / np.maximum(there, SMALLEST_WEIGHT)
         gap = other.mean - self.mean
-        between = self.weight * other.weight / weight
         return Summary(
             self.number + other.number,
-            weight,
-            self.mean + gap * (other.weight / weight),
-            self.scatter + other.scatter + gap**2 * between,
-            np.minimum(self.low, other.low),
-            np.maximum(self.high, other.high),
+            self.weight + other.weight,
+            self.mean + gap * share,
+            self.scatter + other.scatter + gap**2 * (self.there * share),
+            _of_either(np.minimum, self.low, other.low, self.there, other.there),
+            _of_either(np.maximum, self.high, other.high, self.there, other.there),
+            there,
         )
+
+
+def _of_either(which: np.ufunc, one: Array, other: Array, there: Array, others: Array) -> Array:
+    """which(one, other), or the one of them of which rows are there."""
+    return np.where(there <= 0, other, np.where(others <= 0, one, which(one, other)))
 
 
 def summarize(blocks: Iterable[Block]) -> Summary:
@@ -60,12 +76,27 @@ def summarize(blocks: Iterable[Block]) -> Summary:
         if not used.any():
             continue
         X, weights = (block.X, block.row_weights) if used.all() else (p[used] for p in block)
-        weight = weights.sum()
-        mean = weights @ X / weight
-        part = Summary(
-            len(X), float(weight), mean, weights @ (X - mean) ** 2, X.min(axis=0), X.max(axis=0)
-        )
+        part = _beside_gaps(X, weights) if has_gaps(X) else _complete(X, weights)
         total = part if total is None else total.merged(part)
     if total is None:
         raise ValueError("no row has a positive weight")
     return total
+
+
+def _complete(X: Array, weights: Array) -> Summary:
+    weight = weights.sum()
+    mean = weights @ X / weight
+    scatter = weights @ (X - mean) ** 2
+    there = np.full(X.shape[1], weight)
+    return Summary(len(X), float(weight), mean, scatter, X.min(axis=0), X.max(axis=0), there)
+
+
+def _beside_gaps(X: Array, weights: Array) -> Summary:
+    missing = np.isnan(X)
+    there = weights @ ~missing
+    mean = weights @ np.where(missing, 0.0, X) / np.maximum(there, SMALLEST_WEIGHT)
+    scatter = weights @ np.where(missing, 0.0, X - mean) ** 2
+    some = there > 0
+    low = np.where(some, np.where(missing, np.inf, X).min(axis=0), 0.0)
+    high = np.where(some, np.where(missing, -np.inf, X).max(axis=0), 0.0)
+    return Summary(len(X), float(weights.sum()), mean, scatter, low, high, there)

@@ -130,10 +130,13 @@ def final_prior(
     ellipses: bool,
 ) -> Prior | None:
     """share (d + 1) rows scattered as those within components; for unions also some that are
-    broad, which keeps their many components smooth."""
+    broad, which keeps their many components smooth. Of rows with gaps the prior of the search
+    stays: where few have two cells together, a component lies flat in a plane that none of them
+    shows."""
     if share > 0:
         return searching.weak(components, share)
     if ellipses:
-        return None
+        gaps = searching.sample.has_gaps
+        return searching.weak(components, searching.schedule.competing_prior) if gaps else None
     rows = searching.schedule.union_prior * total_weight / components.count
     return searching.broad(components.count)._replace(rows=rows)

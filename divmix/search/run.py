@@ -127,6 +127,11 @@ class Searching(NamedTuple):
         """log p(x), (n,), and responsibilities, (n, m)."""
         return self.objective().posterior(self.sample.matrix.X, components)
 
+    def filled(self, components: Components) -> Array:
+        """The rows of the sample, their gaps filled by conditional means."""
+        X = self.sample.matrix.X
+        return self.family.filled(X, components) if self.sample.has_gaps else X
+
     def log_joint(self, components: Components) -> Array:
         """log w_j p(x|theta_j), (n, m); beside noise (n, m + 1)."""
         return self.objective().log_joint(self.sample.matrix.X, components)
@@ -134,6 +139,8 @@ class Searching(NamedTuple):
 
 def weighted_covariance(rows: MemoryRows) -> Array:
     """Covariance (d, d) of rows."""
+    if rows.has_gaps:
+        return rows.completed.covariance
     X, row_weights = rows.matrix
     return np.atleast_2d(np.cov(X.T, aweights=row_weights, ddof=0))
 

@@ -7,18 +7,19 @@ from divmix.families.posterior import log_weights
 from divmix.search.run import Searching
 
 
-def shape_joint(searching: Searching, components: Components) -> Array:
-    """log w_j p(numbers|theta_j) of the rows of the sample, (n, m); of categories alone theirs;
-    beside noise (n, m + 1).
+def shape_joint(searching: Searching, components: Components, X: Array | None = None) -> Array:
+    """log w_j p(numbers|theta_j) of rows X (n, d), those of the sample by default, (n, m); of
+    categories alone theirs; beside noise (n, m + 1).
 
     Components of one shape lie beside each other, and what is between them is rows. Categories have
     no between: two components that a yes/no column splits share no row, however much they overlap
     in all numbers, and by it halves of one shape were farther apart than two shapes are.
     """
     family = searching.family
+    X = searching.sample.matrix.X if X is None else X
     if not isinstance(family, Mixed) or not len(family.categories.numeric):
-        return searching.log_joint(components)
+        return searching.objective().log_joint(X, components)
     beside = with_noise(components, searching.noise)
-    numbers = searching.sample.matrix.X[:, family.categories.numeric]
+    numbers = X[:, family.categories.numeric]
     log_densities = family.numbers.log_densities(numbers, family.of_numbers(beside))
     return log_weights(beside.weights) + log_densities

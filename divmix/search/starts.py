@@ -52,7 +52,7 @@ def at_centre(
 
 def count_distinct(rows: MemoryRows) -> int:
     """Distinct rows."""
-    X = rows.matrix.X
+    X = rows.filled.X
     return len(_distinct(Block(X, np.ones(len(X)))).X)
 
 
@@ -74,7 +74,7 @@ def k_means(
     family: Family, rows: MemoryRows, m: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
     """Clusters (n,) by k-means from one start, in the order of their first rows."""
-    X, row_weights = rows.matrix
+    X, row_weights = rows.filled
     seed = int(generator.integers(2**31))
     return in_order(k_means_of(_comparable(family, X), row_weights, m, seed))
 
@@ -101,7 +101,7 @@ def from_clusters(
     family: Family, rows: MemoryRows, labels: NDArray[np.int64], m: int
 ) -> Components:
     """Components with the moments of clusters 0 .. m - 1, labels (n,) of the rows."""
-    X, row_weights = rows.matrix
+    X, row_weights = rows.filled
     weights = np.bincount(labels, weights=row_weights, minlength=m)
     shares = np.eye(m)[labels] * row_weights[:, None] / np.maximum(weights, SMALLEST_WEIGHT)
     means = shares.T @ X
@@ -134,9 +134,9 @@ def distinct_sample(rows: Rows, m: int, generator: np.random.Generator) -> Block
     Of all rows where the sample holds fewer than m distinct ones. Raises InputError.
     """
     sample = rows.sample(SAMPLE_ROWS, generator)
-    distinct = _distinct(sample.matrix)
+    distinct = _distinct(sample.filled)
     if len(distinct.X) < m and rows.summary().number > len(sample.matrix.X):
-        distinct = _distinct(rows.sample(None, generator).matrix)
+        distinct = _distinct(rows.sample(None, generator).filled)
     if len(distinct.X) < m:
         raise InputError(
             f"{m:,} components, but the table has only {len(distinct.X):,} distinct rows",

@@ -77,7 +77,9 @@ def overlaps(searching: Searching, components: Components, share: float) -> Merg
 
 def saddles(searching: Searching, components: Components) -> MergeTree:
     """The order in which components unite that no valley parts; those too small first."""
-    log_joint = shape_joint(searching, components)[:, : components.count]
+    # Heights are densities of whole rows: those with gaps stand where the mixture completes them.
+    rows = searching.filled(components)
+    log_joint = shape_joint(searching, components, rows)[:, : components.count]
     return merge_tree(
         searching.family.moments(components),
         criterion="saddle",

@@ -1,6 +1,7 @@
 """What anomalies are held against, and which rows are flagged."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from divmix.errors import UsageError
 from divmix.settings.option import Settings, option
@@ -11,11 +12,19 @@ from divmix.settings.table import TableSettings
 class DetectTableSettings(TableSettings):
     """As for a fit; what differs is the preparation that shows anomalies best."""
 
+    may_model: ClassVar[bool] = False
+
     scale: str = option(
         "minmax",
         section="Columns",
         choices=("standard", "robust", "minmax", "none"),
         help="How columns are brought to one scale: by standard deviation, by quartiles, by range.",
+    )
+    missing: str = option(
+        "error",
+        section="Columns",
+        choices=("error", "drop", "mean", "median"),
+        help="Empty cells: refuse the table, drop the row, or put the column's mean or median there.",
     )
     log: tuple[str, ...] = option(
         ("auto",),

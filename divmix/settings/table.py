@@ -1,6 +1,7 @@
 """Which columns of a table enter a fit, and how they are prepared."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from divmix.errors import UsageError
 from divmix.settings.option import Settings, option
@@ -9,6 +10,8 @@ from divmix.settings.option import Settings, option
 @dataclass(frozen=True, kw_only=True)
 class TableSettings(Settings):
     """Which columns of a table enter the fit, and how they are prepared."""
+
+    may_model: ClassVar[bool] = True  # whether missing may be "model"
 
     columns: tuple[str, ...] | None = option(
         None,
@@ -53,8 +56,9 @@ class TableSettings(Settings):
     missing: str = option(
         "error",
         section="Columns",
-        choices=("error", "drop", "mean"),
-        help="Empty cells: refuse the table, drop the row, or put the column's mean there.",
+        choices=("error", "model", "drop", "mean", "median"),
+        help="Empty cells: refuse the table, take the likelihood of the cells that are there "
+        "(model), drop the row, or put the column's mean or median there.",
     )
     max_categories: int = option(
         100,

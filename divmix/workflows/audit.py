@@ -25,14 +25,16 @@ def run_audit(
     truth: str | None = None,
     anomaly: str | None = None,
     exclude: Sequence[str] = (),
+    encoding: str | None = None,
 ) -> dict[str, Any]:
     """Compare a table with the one a model was, or will be, trained on.
 
     `truth` is a column of the new table with known classes and `anomaly` the value that stands for
-    an anomaly: then it says how well a mere look-up of known rows finds the anomalies.
+    an anomaly: then it says how well a mere look-up of known rows finds the anomalies. `encoding` is
+    that of both where they are text.
     Raises InputError.
     """
-    known, fresh = open_table(training).read(), open_table(new).read()
+    known, fresh = (open_table(one, encoding=encoding).read() for one in (training, new))
     left_out = {truth, *exclude}
     names = [
         name for name in known.column_names if name in fresh.column_names and name not in left_out

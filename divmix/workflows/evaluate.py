@@ -23,6 +23,7 @@ def run_evaluate(
     prediction: str = "cluster",
     data: str | None = None,
     anomaly: str | None = None,
+    encoding: str | None = None,
 ) -> dict[str, Any]:
     """Metrics of column `prediction` of the table `source` against column `truth`.
 
@@ -30,12 +31,12 @@ def run_evaluate(
     `anomaly` is the value of the truth that stands for an anomaly, by default 1 or true.
     `source` may be a run folder: its assignments, and the truth in the table that was fitted.
     The truth is looked for in `data` where that is given (the table the labels were made for, row
-    by row), else in the same table. Raises InputError.
+    by row), else in the same table; `encoding` is that of the one with the truth. Raises InputError.
     """
     if run_folder.is_run(source):
         source, data = run_folder.labels_of(source, data)
-    table = open_table([source]).read()
-    known = table if data is None else open_table([data]).read()
+    table = open_table([source], encoding=encoding if data is None else None).read()
+    known = table if data is None else open_table([data], encoding=encoding).read()
     if known.num_rows != table.num_rows:
         raise InputError(
             f"{source} has {table.num_rows:,} rows, {data} has {known.num_rows:,}",

@@ -317,7 +317,7 @@ def fit_table(
         fitted.stop_reason,
         fitted.entropy,
         [*said, *fitted.notes],
-        matrix.X,
+        mixture.filled(matrix.X),
         fitted,
         matrix.roles,
         resamples and summary.stability(resamples, design, fitted.common),
@@ -349,6 +349,14 @@ def notes_on(design: Design, matrix: DesignMatrix, tables: TableSettings) -> lis
         notes.append(
             f"encoder {tables.encoder}: densities are those of its {design.n_features} features"
         )
+    if tables.missing == "model":
+        empty = np.isnan(matrix.X[:, [features[0] for features in design.blocks]])
+        if empty.any():
+            rows = empty.any(axis=1)
+            notes.append(
+                f"{empty.mean():.1%} of the cells are empty, in {rows.mean():.1%} of the rows: each row "
+                "is taken by the cells that it has"
+            )
     return [*notes, *notes_on_rows(matrix)]
 
 

@@ -159,6 +159,7 @@ def contents_of_fit(
         X = mixture.design.transform(
             table.take(arrays.integers(np.concatenate([drawn, lowest]))), unknown="ignore"
         ).X
+        X = mixture.filled(X)
         shown, low = X[: len(drawn)], X[len(drawn) :]
         outliers = _explained(mixture, low, shown, lowest, assigned)
     return contents._replace(X=shown, clusters=scores.cluster[drawn], outliers=outliers)

@@ -146,4 +146,4 @@ def rows_at(
         raise InputError(
             f"the table has {done:,} rows, the run {n:,}", hint="give the table of the run"
         )
-    return np.concatenate(parts), pa.chunked_array(classes) if classes else None
+    return mixture.filled(np.concatenate(parts)), pa.chunked_array(classes) if classes else None

@@ -17,6 +17,7 @@ ASCEND, SEARCH = "tests/engine/test_ascend.py", "tests/search/test_diversified.p
 REDUCE, OUTLIERS = "tests/search/test_reduce.py", "tests/choosing/test_outliers.py"
 RESUME = "tests/checkpoints/test_resume.py"
 ONLINE = "tests/anomaly/test_online.py"
+GAPS = "tests/families/test_gaps.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
@@ -250,13 +251,13 @@ MUTANTS = {
     ),
     "modes are not looked for": (
         "choosing/irrelevant.py",
-        "alone[j] = is_unimodal(own, row_weights) and not in_two_groups(own, row_weights)",
+        "alone[j] = is_unimodal(own, of_own) and not in_two_groups(own, of_own)",
         "pass",
         "tests/choosing/test_irrelevant.py::test_noise_is_left_out_and_what_knows_something_is_kept",
     ),
     "small groups are not looked for": (
         "choosing/irrelevant.py",
-        " and not in_two_groups(own, row_weights)",
+        " and not in_two_groups(own, of_own)",
         "",
         "tests/choosing/test_irrelevant.py::test_a_small_group_of_values_keeps_its_column",
     ),
@@ -302,6 +303,36 @@ MUTANTS = {
         "pass",
         "tests/benchmarks/test_anomaly_and_mnist.py::"
         "test_each_method_goes_on_from_the_same_network",
+    ),
+    "missing cells without a spread": (
+        "kernels/gaps.py",
+        "second[missing[a], missing[b]] += mass * value",
+        "second[missing[a], missing[b]] += 0.0",
+        f"{GAPS}::test_em_climbs_the_likelihood_and_its_end_is_a_peak_of_it",
+    ),
+    "missing cells take means": (
+        "kernels/gaps.py",
+        "completing[c, k, lane] = slopes[u, k]",
+        "completing[c, k, lane] = 0.0",
+        f"{GAPS}::test_em_climbs_the_likelihood_and_its_end_is_a_peak_of_it",
+    ),
+    "a missing yes or no is a no": (
+        "families/categories.py",
+        "return found - missing[:, places] @ np.log(probabilities[:, self.no]).T",
+        "return found",
+        f"{GAPS}::test_categories_that_are_missing_say_nothing_and_count_by_their_probabilities",
+    ),
+    "degrees of freedom by all columns": (
+        "families/student.py",
+        "return logs + _by_number(_excess, seen.columns, dof) - _excess(d, dof)",
+        "return logs",
+        f"{GAPS}::test_sums_are_those_of_the_complete_rows_that_are_expected",
+    ),
+    "empty cells have a unit": (
+        "design/preprocessing.py",
+        "of_column = np.where(missing, 0.0, of_column)",
+        "of_column = np.where(missing, 1.0, of_column)",
+        "tests/workflows/test_missing.py::test_a_density_has_the_units_of_the_cells_that_are_there",
     ),
 }
 

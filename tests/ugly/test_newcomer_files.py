@@ -81,7 +81,7 @@ REFUSED = {
     "gaps": (
         "a,b\n1.5,1\n,2\n3.5,4\n",
         "row 2: column 'a' is empty (1 of 3 rows have an empty cell)",
-        {"missing": "mean"},
+        {"missing": "model"},
     ),
     "infinite": (
         "a,b\n1.5,1\ninf,2\n3.5,4\n",

@@ -116,3 +116,17 @@ def test_scores_of_detect_are_evaluated_as_such(tmp_path):
         "recall": 1.0,
         "f1": 1.0,
     }
+
+
+def test_tables_of_another_encoding_are_read_where_it_is_named(tmp_path):
+    text = "straße,sorte\n" + "".join(f"{i},{'süß' if i % 2 else 'herb'}\n" for i in range(8))
+    (tmp_path / "table.csv").write_bytes(text.encode("latin-1"))
+    source = str(tmp_path / "table.csv")
+    with pytest.raises(InputError, match="encod"):
+        run_audit([source], [source])
+    audit = run_audit([source], [source], encoding="latin-1")
+    assert audit["columns"] == 2 and audit["rows"] == {"training": 8, "new": 8}
+    labels = tmp_path / "labels.csv"
+    labels.write_text("cluster\n" + "".join(f"{i % 2}\n" for i in range(8)))
+    found = run_evaluate(str(labels), "sorte", data=source, encoding="latin-1")
+    assert found["ari"] == 1.0

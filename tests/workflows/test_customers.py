@@ -46,12 +46,24 @@ def test_one_command_finds_the_groups(customers, tmp_path):
     assert len(run["notes"]) == len(set(run["notes"]))
 
 
+def test_rows_with_gaps_are_judged_by_the_cells_they_have(customers, tmp_path):
+    run = run_fit(
+        [customers],
+        DiversifiedSettings(clusters=3),
+        TableSettings(truth="segment", missing="model"),
+        tmp_path / "run",
+    )
+    assert run["result"]["evaluation"]["ari"] >= 0.95
+    assert run["input"]["rows"] == 300
+    assert (pd.read_csv(tmp_path / "run" / "assignments.csv")["cluster"] >= 0).all()
+
+
 @pytest.mark.long
 def test_the_number_of_groups_is_found_too(customers, tmp_path):
     run = run_fit(
         [customers],
         DiversifiedSettings(),
-        TableSettings(truth="segment", missing="drop"),
+        TableSettings(truth="segment", missing="model"),
         tmp_path / "run",
     )
     assert run["result"]["evaluation"]["ari"] >= 0.9
@@ -64,7 +76,7 @@ def test_gaps_are_an_error_that_names_the_choice_and_what_it_costs(customers, tm
     share = incomplete.any(axis=1).mean()
     assert f"--missing drop loses {share:.0%} of the rows" in failure.value.hint
     found = run_sniff([customers], TableSettings())
-    assert found["command"] == f"divmix fit {customers} --truth segment --missing drop"
+    assert found["command"] == f"divmix fit {customers} --truth segment --missing model"
     json.dumps(found)
 
 
