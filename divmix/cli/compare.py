@@ -3,6 +3,7 @@
 import click
 
 from divmix.cli import options
+from divmix.cli.completion import FILE
 
 
 @click.command(
@@ -12,8 +13,8 @@ from divmix.cli import options
     example="divmix compare wine.divmix wine_today.divmix",
     more=("divmix compare model.divmix labels.csv --data sample_data/wine.csv",),
 )
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", type=FILE)
+@click.argument("b", type=FILE)
 @click.option(
     "--data",
     multiple=True,

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from divmix.cli import exits, options
+from divmix.cli.completion import FILE
 from divmix.cli.fit import default_output
 from divmix.cli.signals import GracefulStop
 from divmix.settings import UpdateSettings
@@ -18,8 +19,8 @@ from divmix.settings import UpdateSettings
     example="divmix update wine.divmix sample_data/wine.csv -o wine_today.divmix",
     more=("divmix update model.divmix today.parquet -o model.divmix --force --decay 0.9",),
 )
-@click.argument("model")
-@click.argument("new", nargs=-1, required=True)
+@click.argument("model", type=FILE)
+@click.argument("new", nargs=-1, required=True, type=FILE)
 @click.option(
     "-o",
     "--output",
