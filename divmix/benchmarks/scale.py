@@ -26,8 +26,8 @@ from divmix.families import make_family
 from divmix.kernels import compile as compiling
 from divmix.progress import Progress
 from divmix.rows import Block, DaskRows, MemoryRows, StreamedRows
-from divmix.rows.pool import pool_rows
 from divmix.rows.segments import Place, segment_rows
+from divmix.sampling import pool_rows
 from divmix.settings import TableSettings
 from divmix.tables.reading import open_table
 from divmix.workflows.dask_table import TablePart, cluster

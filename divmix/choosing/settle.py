@@ -21,7 +21,7 @@ from divmix.choosing.covariance import (
     choose_shape,
     variance_floor,
 )
-from divmix.choosing.outliers import FirstLook, look_for_outliers
+from divmix.choosing.outliers import look_for_outliers
 from divmix.choosing.relevance import relevant_categories, told
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
@@ -85,14 +85,14 @@ def settle(
         return settings, models[0]
     made_noise = None
     if _looks_first(settings):
-        monitor.progress.stage("looking for outliers")
         made_noise = scattered(rows, summary, settings)
         richest = models[0].family
         assert isinstance(richest, LocationScale | Mixed)
-        first = _first_look(rows, richest, made_noise, settings, monitor)
-        if first.rich and settings.merge != "kl":  # shapes are those of k components
+        look = partial(_first_look, rows, richest, made_noise, settings, monitor)
+        outliers, rich = monitor.once("outliers", look)
+        if rich and settings.merge != "kl":  # shapes are those of k components
             settings = replace(settings, covariance=richest.structure.name)
-        if first.outliers:
+        if outliers:
             notes.append(OUTLIERS_TOLD)
         else:
             made_noise = None
@@ -116,11 +116,14 @@ def _first_look(
     noise: MadeNoise | None,
     settings: DiversifiedSettings,
     monitor: Monitor,
-) -> FirstLook:
+) -> tuple[bool, bool]:
+    """Whether there are outliers, and whether the rows are richer than k components."""
+    monitor.progress.stage("looking for outliers")
     k = cast(int, settings.clusters)
     generator = np.random.default_rng([settings.seed, OUTLIERS])
     searching = Searching(rows.sample(sample_rows(k), generator), family, None, monitor, k)
-    return look_for_outliers(searching, noise and noise(family), generator)
+    found = look_for_outliers(searching, noise and noise(family), generator)
+    return found.outliers, found.rich
 
 
 def _choose_clusters(

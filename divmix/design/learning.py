@@ -25,7 +25,7 @@ from divmix.design.numeric_column import NumberLearner
 from divmix.design.roles import Role, assign_roles, chosen_columns
 from divmix.design.row_names import Locate
 from divmix.errors import InputError
-from divmix.rows.pool import keys, pool_rows, pooled
+from divmix.sampling import keys, pool_rows, pooled
 from divmix.settings import TableSettings
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS

@@ -10,10 +10,10 @@ from divmix.families.family import Array, Family
 from divmix.kernels.gaps import by_pattern, has_gaps
 from divmix.kernels.sums import Sums
 from divmix.rows.completed import Completed, completed
-from divmix.rows.pool import pool_rows, pooled
 from divmix.rows.protocol import Block, Features
 from divmix.rows.segments import added, segments
 from divmix.rows.summary import Summary, summarize
+from divmix.sampling import pool_rows, pooled
 
 BLOCK_ROWS = 65_536  # bounds the copies that a pass over blocks makes
 

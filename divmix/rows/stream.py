@@ -12,10 +12,11 @@ from divmix.families.family import Array, Family
 from divmix.kernels.sums import Sums
 from divmix.rows.ahead import ahead
 from divmix.rows.memory import MemoryRows
-from divmix.rows.pool import PoolBuilder, pool_rows
+from divmix.rows.pool import PoolBuilder
 from divmix.rows.protocol import Block, Features
 from divmix.rows.segments import Place, Read, added, anywhere, in_segments
 from divmix.rows.summary import Summary, summarize
+from divmix.sampling import pool_rows
 
 
 class Survey(NamedTuple):

@@ -16,7 +16,7 @@ from divmix.model.scores import Scores
 from divmix.model.tally import Tally
 from divmix.progress import TraceRow
 from divmix.rows import Features
-from divmix.rows.pool import pool_rows
+from divmix.sampling import pool_rows
 from divmix.search.phases import sample_rows
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables import arrays

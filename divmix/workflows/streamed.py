@@ -22,9 +22,9 @@ from divmix.model.tally import Tally, tallied
 from divmix.progress import Progress
 from divmix.rows import Block, DaskRows, StreamedRows
 from divmix.rows.ahead import ahead
-from divmix.rows.pool import pool_rows
 from divmix.rows.segments import Place, anywhere
 from divmix.rows.stream import survey
+from divmix.sampling import pool_rows
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader

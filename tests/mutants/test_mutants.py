@@ -146,8 +146,8 @@ MUTANTS = {
     ),
     "outliers of no cluster": (
         "model/mixture.py",
-        "            cluster = self._likeliest(joint)",
-        "            cluster = shares.argmax(axis=1)",
+        "self._likeliest(joint) if self.noise_joins else share.argmax(axis=1)",
+        "share.argmax(axis=1)",
         f"{OUTLIERS}::test_the_model_keeps_whose_the_outliers_are",
     ),
     "broad components make the prior broad": (

@@ -6,9 +6,10 @@ import time
 import numpy as np
 import pytest
 
+from divmix import sampling
 from divmix.families import Components, make_family
 from divmix.kernels.sums import Sums
-from divmix.rows import Block, Features, MemoryRows, StreamedRows, pool, segments
+from divmix.rows import Block, Features, MemoryRows, StreamedRows, segments
 from divmix.rows.ahead import ahead
 from divmix.rows.dask import task_ranges
 from divmix.rows.memory import BLOCK_ROWS
@@ -19,8 +20,8 @@ N, D = 200_000, 3
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(segments, "SEGMENT_CELLS", segments.STEP)
-    monkeypatch.setattr(pool, "POOL_CELLS", 1)
-    monkeypatch.setattr(pool, "LEAST_ROWS", 5_000)
+    monkeypatch.setattr(sampling, "POOL_CELLS", 1)
+    monkeypatch.setattr(sampling, "LEAST_ROWS", 5_000)
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from divmix import sampling
 from divmix.errors import InputError, UsageError
-from divmix.rows import pool, segments
+from divmix.rows import segments
 from divmix.settings import DiversifiedSettings, TableSettings, fit_settings
 from divmix.tables import reading
 from divmix.tables.reading import open_table
@@ -22,8 +23,8 @@ FILES = ("model.divmix", "assignments.csv", "components.csv")
 def short(monkeypatch):
     """Segments of a batch and small pools, so that a short table is cut like a long one."""
     monkeypatch.setattr(segments, "SEGMENT_CELLS", segments.STEP)
-    monkeypatch.setattr(pool, "POOL_CELLS", 1)
-    monkeypatch.setattr(pool, "LEAST_ROWS", 30_000)
+    monkeypatch.setattr(sampling, "POOL_CELLS", 1)
+    monkeypatch.setattr(sampling, "LEAST_ROWS", 30_000)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,34 @@
+"""A random choice of rows that depends on their places alone: the pool that samples come from.
+
+Each row has a key, a hash of its place; the pool has the rows of the smallest keys. Pools of parts of
+a table merge to that of the whole, in any order (bottom-k sampling, Cohen and Kaplan 2007).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Numbers in a pool, 64 MB, within these rows.
+POOL_CELLS = 1 << 23
+LEAST_ROWS, MOST_ROWS = 1 << 15, 1 << 18
+
+
+def pool_rows(features: int) -> int:
+    """Rows of a pool: a function of the number of features alone."""
+    return int(np.clip(POOL_CELLS // max(features, 1), LEAST_ROWS, MOST_ROWS))
+
+
+def keys(places: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A hash (n,) of places (n,): the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
+    mixed = places.astype(np.uint64) + np.uint64(1)
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed ^= mixed >> np.uint64(shift)
+        mixed *= np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def pooled(places: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Which of the places (n,), at most `size`, are in the pool: indices, ascending."""
+    if len(places) <= size:
+        return np.arange(len(places))
+    return np.sort(np.argpartition(keys(places), size)[:size])
