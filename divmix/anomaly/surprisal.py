@@ -66,7 +66,8 @@ def says(surprisals: Array, centres: Array | None) -> Array:
 def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:
     """-log p(x_j | x_others) of each block of features, (n, blocks), nats, for rows X (n, d).
 
-    Of a pool the mean over its members, each with its say in the score.
+    Of a pool the mean over its members, for a number each with its say in the score; for categories
+    all alike, as in `marginal`, which these are held against.
     """
     surprisals = np.zeros((len(X), len(blocks)))
     size = rows_at_once(pool)
@@ -84,7 +85,7 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
                 surprisals[rows, j] = of_numbers[:, place[int(block[0])]]
                 continue
             own = pool.family.log_marginal(X[rows], pool.components, block)
-            surprisals[rows, j] = ((_by_member(pool, joint - own) - whole) * say).sum(axis=1)
+            surprisals[rows, j] = (_by_member(pool, joint - own) - whole).mean(axis=1)
     return surprisals
 
 
