@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 # Numbers in a pool, 64 MB, within these rows.
 POOL_CELLS = 1 << 23
 LEAST_ROWS, MOST_ROWS = 1 << 15, 1 << 18
+AT_ONCE = 1 << 20  # places whose keys are looked at together
 
 
 def pool_rows(features: int) -> int:
@@ -29,6 +30,9 @@ def keys(places: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 def pooled(places: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """Which of the places (n,), at most `size`, are in the pool: indices, ascending."""
-    if len(places) <= size:
-        return np.arange(len(places))
-    return np.sort(np.argpartition(keys(places), size)[:size])
+    kept = np.arange(min(size, len(places)))
+    for start in range(size, len(places), AT_ONCE):
+        more = np.arange(start, min(start + AT_ONCE, len(places)))
+        kept = np.concatenate([kept, more])
+        kept = kept[np.argpartition(keys(places[kept]), size)[:size]]
+    return np.sort(kept)

@@ -19,7 +19,7 @@ from divmix.merging.hierarchy import Hierarchy
 from divmix.model import parts, schema
 from divmix.model.calibration import Calibration
 from divmix.model.model_file import read_model, write_model
-from divmix.model.scores import NOISE, Scores, blank, joined
+from divmix.model.scores import NOISE, Scores, blank
 from divmix.tables.batches import BLOCK_ROWS
 
 # The log-density of a row so far off that its distance is no number of a float64, nats.
@@ -88,8 +88,13 @@ class Mixture:
 
     def score(self, X: np.ndarray, *, posterior: bool = False) -> Scores:
         """Scores of rows X (n, d) of the design matrix; densities in the units of X."""
-        starts = range(0, max(len(X), 1), BLOCK_ROWS)
-        return joined([self._score_block(X[i : i + BLOCK_ROWS], posterior) for i in starts])
+        n = len(X)
+        shares = np.empty((n, self.n_clusters)) if posterior else None
+        scores = Scores(np.empty(n, np.int64), np.empty(n), np.empty(n), shares)
+        for start in range(0, n, BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            scores.part(part).take_over(self._score_block(X[part], posterior))
+        return scores
 
     def score_batch(
         self,

@@ -25,6 +25,12 @@ class Scores(NamedTuple):
         posterior = None if self.posterior is None else self.posterior[rows]
         return Scores(self.cluster[rows], self.probability[rows], self.log_density[rows], posterior)
 
+    def take_over(self, other: "Scores") -> None:
+        """Write those of as many rows into these arrays."""
+        for own, theirs in zip(self, other):
+            if own is not None:
+                own[...] = theirs
+
 
 def joined(parts: list[Scores]) -> Scores:
     """Scores of rows one after the other; at least one part."""

@@ -38,6 +38,7 @@ class MemoryRows:
         self._features = features or Features(np.zeros(self._X.shape[1], bool))
         self._single: NDArray[np.float32] | None = None
         self._pool = pool or pool_rows(self._X.shape[1])
+        self._pooled: NDArray[np.int64] | None = None
         self._summary: Summary | None = None
         self._gaps: bool | None = None
         self._completed: Completed | None = None
@@ -111,8 +112,23 @@ class MemoryRows:
     def sample(self, size: int | None, generator: np.random.Generator) -> "MemoryRows":
         """`size` rows of positive weight, without replacement and in their order: of the pool of
         a table that has more."""
-        rows = drawn(self._row_weights, size, generator, self._pool)
-        return self if len(rows) == len(self._X) else self.take(rows)
+        rows = self._rows_for(size)
+        if size is None or len(rows) <= size:
+            return self if len(rows) == len(self._X) else self.take(rows)
+        chosen = generator.choice(len(rows), size, replace=False, shuffle=False)
+        return self.take(rows[np.sort(chosen)])
+
+    def _rows_for(self, size: int | None) -> NDArray[np.int64]:
+        """Rows of positive weight that a sample is drawn from, ascending."""
+        if size is not None and size <= self._pool and self._pooled is not None:
+            return self._pooled
+        rows = np.flatnonzero(self._row_weights > 0)
+        if size is None or len(rows) <= max(size, self._pool):
+            return rows
+        rows = rows[pooled(rows, max(size, self._pool))]
+        if size <= self._pool:
+            self._pooled = rows
+        return rows
 
     def take(self, rows: NDArray) -> "MemoryRows":
         """Some of the rows, by index or mask."""
@@ -153,15 +169,3 @@ class MemoryRows:
         for start in range(0, len(self._X), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             yield Block(self._X[part], self._row_weights[part])
-
-
-def drawn(
-    row_weights: Array, size: int | None, generator: np.random.Generator, pool: int
-) -> NDArray[np.int64]:
-    """Indices of `size` rows of positive weight, ascending, from a pool of so many or of `size`; of
-    all of them where there are no more, or for None."""
-    rows = np.flatnonzero(row_weights > 0)
-    if size is None or len(rows) <= size:
-        return rows
-    rows = rows[pooled(rows, max(pool, size))]
-    return rows[np.sort(generator.choice(len(rows), size, replace=False, shuffle=False))]

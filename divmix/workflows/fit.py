@@ -305,7 +305,7 @@ def fit_table(
         resamples = None
         if settings.bootstrap is not None:
             resamples = bootstrap(fitted, scores.cluster, settings.bootstrap)
-    scores = scores._replace(log_density=scores.log_density + matrix.log_jacobian)
+    scores.log_density[...] += matrix.log_jacobian
     scores = blank(scores, ~matrix.complete)
     tally = tallied(mixture.n_clusters, scores, matrix.row_weights)
     fit = Fit(

@@ -24,6 +24,7 @@ FITS = {
     "nsvgd": ["--method", "nsvgd", "-k", "5", "--covariance", "diag", "--tol", "0",
               "--max-iter", "3000"],
     "diversified": ["-k", "3", "--covariance", "full", "--tol", "0", "--max-iter", "1500"],
+    "streamed": ["-k", "3", "--covariance", "full", "--stream", "--tol", "0", "--max-iter", "300"],
     "auto": ["-k", "auto", "--covariance", "full", "--tol", "0", "--max-iter", "300"],
     "restarts": ["--method", "em", "-k", "3", "--restarts", "3", "--tol", "0", "--max-iter", "800"],
     "em in batches": ["--method", "em", "-k", "3", "--batch-size", "64", "--covariance", "diag",

@@ -312,8 +312,8 @@ MUTANTS = {
     ),
     "missing cells take means": (
         "kernels/gaps.py",
-        "completing[c, k, lane] = slopes[u, k]",
-        "completing[c, k, lane] = 0.0",
+        "total += slopes[u, a] * square[b, a]",
+        "total += 0.0 * square[b, a]",
         f"{GAPS}::test_em_climbs_the_likelihood_and_its_end_is_a_peak_of_it",
     ),
     "a missing yes or no is a no": (
