@@ -290,6 +290,7 @@ def fit_table(
         said += notes_on_rounding(table, design)
         matched = table if former is not None else None
         del table  # a caller that has left it to the fit needs its memory no longer
+        pa.default_memory_pool().release_unused()
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset_of(matrix), journal)
