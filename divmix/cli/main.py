@@ -19,6 +19,7 @@ from divmix import __version__
 from divmix.cli import address_space, completion, exits, signals
 from divmix.errors import UsageError
 
+HELP_NAMES = ["-h", "--help"]
 COMMANDS = (
     "fit",
     "sniff",
@@ -105,7 +106,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings=dict(
-        auto_envvar_prefix="DIVMIX", max_content_width=100, help_option_names=["-h", "--help"]
+        auto_envvar_prefix="DIVMIX", max_content_width=100, help_option_names=HELP_NAMES
     ),
 )
 @click.option(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import click
 
 import divmix
-from divmix.cli.main import cli
+from divmix.cli.main import HELP_NAMES, cli
 from divmix.cli.options import Command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ CODES = (
     (5, "the fit failed"),
     (6, "not converged (with --require-convergence only)"),
     (7, "a checkpoint that does not fit"),
-    (8, "rows flagged (with --fail-on-findings only)"),
+    (8, "rows flagged (with --fail-on-findings only), or drift (with --fail-on-drift)"),
     (129, "SIGHUP"),
     (130, "Ctrl-C"),
     (141, "the reader of a pipe left"),
@@ -52,7 +52,7 @@ class Page(NamedTuple):
 
 def pages() -> Iterator[Page]:
     """The page of `divmix` itself, then one for each command in the order of --help."""
-    top = click.Context(cli, info_name="divmix")
+    top = click.Context(cli, info_name="divmix", help_option_names=HELP_NAMES)
     yield _page("divmix", cli, top, "")
     for name in cli.list_commands(top):
         command = cli.get_command(top, name)
