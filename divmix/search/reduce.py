@@ -10,7 +10,7 @@ from divmix.merging.hierarchy import Hierarchy
 from divmix.merging.tree import cut, merge_tree
 from divmix.search.compete import compete
 from divmix.search.run import Searching
-from divmix.search.thinning import Level, level, saddles, thin_out
+from divmix.search.thinning import Level, beside_scattered, level, saddles, thin_out
 
 
 class Reduced(NamedTuple):
@@ -29,8 +29,8 @@ class Reduced(NamedTuple):
 def reduce(searching: Searching, relaxed: Components, generator: np.random.Generator) -> Reduced:
     """k clusters from the components of the relaxed and diversified mixture.
 
-    Clusters are ellipses where k components describe the rows as well as any richer mixture on the
-    way, by BIC; else unions of components.
+    Clusters are ellipses where k components, alone or beside scattered rows, describe the rows as
+    well as any richer mixture on the way, by BIC; else unions of components.
     """
     tree = merge_tree(searching.family.moments(relaxed))
     levels = thin_out(searching, relaxed, tree)
@@ -51,9 +51,14 @@ def broadened(searching: Searching, components: Components) -> Components:
 
 
 def enough(searching: Searching, levels: list[Level]) -> bool:
-    """Whether no level has clearly a lower BIC than the last one."""
+    """Whether no level has clearly a lower BIC than the last one, alone or beside scattered rows.
+
+    A mixture describes outliers by components of their own: they are no reason to take clusters
+    for unions.
+    """
     clearly = searching.schedule.strong / (2 * searching.rows)
-    return levels[-1].bic <= min(level.bic for level in levels) + clearly
+    least = min(level.bic for level in levels) + clearly
+    return levels[-1].bic <= least or beside_scattered(searching, levels[-1].components) <= least
 
 
 def unions(searching: Searching, mixtures: list[Components]) -> Reduced:

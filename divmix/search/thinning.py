@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divmix.families import Components
-from divmix.families.noise import densest
+from divmix.families import Components, LocationScale, Mixed
+from divmix.families.noise import broad_component, densest, leaving_room
 from divmix.families.posterior import posterior
 from divmix.merging.criteria import heights_of, shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
@@ -53,6 +53,19 @@ def level(searching: Searching, components: Components) -> Level:
     prior = searching.comparable(components)
     fitted = searching.climb("reduce", components, prior, iterations)
     return Level(fitted, bic(searching, fitted))
+
+
+def beside_scattered(searching: Searching, components: Components) -> float:
+    """The BIC of components fitted beside a broad one over the box of the rows; inf where a family
+    has none."""
+    family, summary = searching.family, searching.sample.summary()
+    parted = isinstance(family, LocationScale | Mixed) and family.structure.name != "tied"
+    if searching.noise is not None or not parted:
+        return np.inf
+    beside = searching._replace(noise=broad_component(family, summary.low, summary.high))
+    start, prior = leaving_room(components, beside.noise), searching.comparable(components)
+    fitted = beside.climb("reduce", start, prior, searching.schedule.last_iterations)
+    return bic(beside, fitted) + np.log(searching.rows) / (2 * searching.rows)
 
 
 def bic(searching: Searching, components: Components) -> float:
