@@ -167,7 +167,7 @@ class LocationScale:
         shares = weights / weights.sum()
         mean = np.tensordot(shares, covariances, 1)
         logs = log_dets(np.concatenate([covariances, mean[None]]))
-        return mean * np.exp((shares @ logs[:-1] - logs[-1]) / len(mean))
+        return mean * np.exp((shares @ logs[:-1] - logs[-1]) / max(len(mean), 1))
 
     def diversified(
         self,
