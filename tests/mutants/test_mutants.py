@@ -152,7 +152,7 @@ MUTANTS = {
     ),
     "broad components make the prior broad": (
         "families/location_scale.py",
-        "return mean * np.exp((shares @ logs[:-1] - logs[-1]) / len(mean))",
+        "return mean * np.exp((shares @ logs[:-1] - logs[-1]) / max(len(mean), 1))",
         "return mean",
         f"{OUTLIERS}::test_a_few_broad_components_do_not_make_what_they_have_in_common_broad",
     ),
