@@ -38,13 +38,7 @@ from divmix.cli.completion import FILE
     metavar="FILE",
     help="Table whose rows are labelled too; can be given several times.",
 )
-@click.option(
-    "--format",
-    "assignments_format",
-    type=click.Choice(["csv", "parquet"]),
-    default="csv",
-    help="Format of the assignments.  [default: csv]",
-)
+@options.assignments_format
 @options.unknown
 @options.force
 @options.csv_safe

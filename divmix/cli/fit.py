@@ -49,13 +49,7 @@ from divmix.settings import TableSettings
 )
 @options.force
 @options.csv_safe
-@click.option(
-    "--format",
-    "assignments_format",
-    type=click.Choice(["csv", "parquet"]),
-    default="csv",
-    help="Format of the assignments.  [default: csv]",
-)
+@options.assignments_format
 @click.option(
     "--figures",
     type=click.Choice(["png", "svg"]),

@@ -256,6 +256,13 @@ def origins(ctx: click.Context, *owners: type) -> dict[str, str]:
 
 
 force = click.option("--force", is_flag=True, help="Overwrite what exists.")
+assignments_format = click.option(
+    "--format",
+    "assignments_format",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    help="Format of the assignments.  [default: csv]",
+)
 csv_safe = click.option(
     "--csv-safe",
     is_flag=True,

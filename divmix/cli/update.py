@@ -30,13 +30,7 @@ from divmix.settings import UpdateSettings
 )
 @options.force
 @options.csv_safe
-@click.option(
-    "--format",
-    "assignments_format",
-    type=click.Choice(["csv", "parquet"]),
-    default="csv",
-    help="Format of the assignments.  [default: csv]",
-)
+@options.assignments_format
 @click.option("--fail-on-drift", is_flag=True, help="Exit with code 8 when the new rows drifted.")
 @options.beside
 @options.unknown
