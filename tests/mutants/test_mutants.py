@@ -144,6 +144,12 @@ MUTANTS = {
         f"{REDUCE}::test_outliers_are_no_reason_to_take_crossing_ellipses_for_unions "
         f"{OUTLIERS}::test_outliers_widen_no_cluster_and_count_to_the_likeliest",
     ),
+    "scattered rows make unions": (
+        "search/reduce.py",
+        " or beside_scattered(searching, levels[-1].components) <= least",
+        "",
+        f"{REDUCE}::test_few_rows_that_scatter_leave_ellipses_ellipses",
+    ),
     "outliers of no cluster": (
         "model/mixture.py",
         "self._likeliest(joint) if self.noise_joins else share.argmax(axis=1)",

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import make_moons
+from sklearn.datasets import load_breast_cancer, make_moons
 from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import StandardScaler
 
 from divmix.core import fit_rows
 from divmix.engine.monitor import Monitor
@@ -31,6 +32,14 @@ def test_unions_are_read_where_their_clusters_are_parted_most_clearly(order):
     found = unions(searching, mixtures[::order])
     assert found.components.count == mixtures[1].count
     assert adjusted_rand_score(truth, partition(searching, found.components, found.clusters)) > 0.98
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_few_rows_that_scatter_leave_ellipses_ellipses(seed):
+    # Two clusters with tails in 30 columns: three components have clearly the lower BIC.
+    X = StandardScaler().fit_transform(load_breast_cancer().data)
+    fitted = fit_rows(X, DiversifiedSettings(clusters=2, seed=seed))
+    assert fitted.components.count == 2 and fitted.hierarchy.criterion == "kl"
 
 
 def test_outliers_are_no_reason_to_take_crossing_ellipses_for_unions():
