@@ -28,6 +28,40 @@ def keys(places: NDArray[np.int64]) -> NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
+class Pool:
+    """The places of a pool while those of a table go by. Who keeps the rows at them asks which ones to
+    keep: when places come, and of what is kept once `is_long`.
+
+    places : those kept so far, ascending.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._largest: np.uint64 | None = None  # key of the pool, once it is full
+        self.places = np.empty(0, np.int64)
+
+    def add(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which of the places (n,) that come next, ascending, to keep: indices."""
+        chosen = np.arange(len(places))
+        if self._largest is not None:
+            chosen = np.flatnonzero(keys(places) < self._largest)
+        self.places = np.concatenate([self.places, places[chosen]])
+        return chosen
+
+    @property
+    def is_long(self) -> bool:
+        """Whether what is kept has become twice the pool."""
+        return len(self.places) > 2 * self._size
+
+    def pruned(self) -> NDArray[np.int64]:
+        """Which of what is kept are in the pool: indices, ascending. The others are given up."""
+        kept = pooled(self.places, self._size)
+        self.places = self.places[kept]
+        if len(kept) == self._size:
+            self._largest = keys(self.places).max()
+        return kept
+
+
 def pooled(places: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """Which of the places (n,), at most `size`, are in the pool: indices, ascending."""
     kept = np.arange(min(size, len(places)))

@@ -27,6 +27,7 @@ from divmix.kernels import compile as compiling
 from divmix.progress import Progress
 from divmix.rows import Block, DaskRows, MemoryRows, StreamedRows
 from divmix.rows.segments import Place, segment_rows
+from divmix.rows.stream import survey
 from divmix.sampling import pool_rows
 from divmix.settings import TableSettings
 from divmix.tables.reading import open_table
@@ -86,7 +87,8 @@ def opened(path: Path) -> Table:
             yield Block(done.X, done.row_weights)
 
     part = TablePart.of(reader.paths, reader.options, design)
-    return Table(StreamedRows(read, features_of(design)), part)
+    features = features_of(design)
+    return Table(StreamedRows(read, features, survey(read, features)), part)
 
 
 def _alone(path: Path, passes: int, progress: Progress) -> Iterator[dict[str, Any]]:

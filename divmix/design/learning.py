@@ -20,12 +20,12 @@ from divmix.design.columns import (
     TooManyCategories,
 )
 from divmix.design.date_column import DateLearner
-from divmix.design.missing import EmptyCells, empty_cells, incomplete_rows
+from divmix.design.missing import EmptyCells, empty_by_column, incomplete_rows
 from divmix.design.numeric_column import NumberLearner
 from divmix.design.roles import Role, assign_roles, chosen_columns
 from divmix.design.row_names import Locate
 from divmix.errors import InputError
-from divmix.sampling import keys, pool_rows, pooled
+from divmix.sampling import Pool, pool_rows, pooled
 from divmix.settings import TableSettings
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
@@ -56,23 +56,19 @@ def sampled(table: Batch) -> Batch:
 
 def sampled_batches(batches: Batches, size: int) -> tuple[int, pa.Table]:
     """The number of rows, and the rows that `sampled` has of the same table in memory."""
-    rows, kept, places = 0, [], np.empty(0, np.int64)
-    largest: np.uint64 | None = None
+    rows, kept, pool = 0, [], Pool(size)
     for batch in batches():
-        own = np.arange(rows, rows + batch.num_rows)
+        chosen = pool.add(np.arange(rows, rows + batch.num_rows))
+        kept.append(batch.take(arrays.integers(chosen)) if len(chosen) < len(batch) else batch)
         rows += batch.num_rows
-        chosen = np.arange(len(own)) if largest is None else np.flatnonzero(keys(own) < largest)
-        kept.append(batch.take(arrays.integers(chosen)) if len(chosen) < len(own) else batch)
-        places = np.concatenate([places, own[chosen]])
-        if len(places) > 2 * size:
-            some = pooled(places, size)
-            kept, places = (
-                pa.Table.from_batches(kept).take(arrays.integers(some)).to_batches(),
-                places[some],
-            )
-            largest = keys(places).max()
-    table = pa.Table.from_batches(kept)
-    return rows, table.take(arrays.integers(pooled(places, size))) if len(places) > size else table
+        if pool.is_long:
+            kept = _taken(kept, pool).to_batches()
+    return rows, _taken(kept, pool)
+
+
+def _taken(kept: list[pa.RecordBatch], pool: Pool) -> pa.Table:
+    """The rows of the pool among those that are kept."""
+    return pa.Table.from_batches(kept).take(arrays.integers(pool.pruned()))
 
 
 def learn_columns(
@@ -96,8 +92,7 @@ def learn_columns(
     for batch in batches:
         weights = row_weights(batch, settings.weight, locate, rows)
         columns = {name: column_of(batch, name) for name in learners}
-        found = {name: empty_cells(column) for name, column in columns.items()}
-        gaps = {name: cells for name, cells in found.items() if cells is not None}
+        gaps = empty_by_column(columns)
         empty.update(gaps, batch.num_rows, rows)
         if settings.missing == "drop":
             weights = np.where(incomplete_rows(gaps, batch.num_rows), 0.0, weights)
@@ -126,8 +121,7 @@ def _learned(
 ) -> Learned:
     weights = row_weights(sample, settings.weight, lambda row: "", 0)
     if settings.missing == "drop":
-        found = {name: empty_cells(column_of(sample, name)) for name in learners}
-        gaps = {name: cells for name, cells in found.items() if cells is not None}
+        gaps = empty_by_column({name: column_of(sample, name) for name in learners})
         weights = np.where(incomplete_rows(gaps, sample.num_rows), 0.0, weights)
     columns, settled = [], {role.name: role for role in roles}
     for name, learner in learners.items():

@@ -32,6 +32,12 @@ def empty_cells(column: pa.Array) -> np.ndarray | None:
     return empty if empty.any() else None
 
 
+def empty_by_column(columns: Mapping[str, pa.Array]) -> dict[str, np.ndarray]:
+    """(n,) bool for each of the columns that has an empty cell."""
+    found = {name: empty_cells(column) for name, column in columns.items()}
+    return {name: empty for name, empty in found.items() if empty is not None}
+
+
 def incomplete_rows(by_column: Mapping[str, np.ndarray], n: int) -> np.ndarray:
     """(n,) bool: rows that have an empty cell in any of these columns, (n,) bool each."""
     rows = np.zeros(n, dtype=np.bool_)

@@ -1,6 +1,5 @@
 """Rows that the workers of a Dask cluster read and sum up."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -21,15 +20,12 @@ TASKS_EACH = 3
 Nodes: TypeAlias = list[tuple[int, Sums]]
 """What a range of segments adds up to, as nodes of a `Tree`."""
 
-Visit: TypeAlias = Callable[[range, Family, Components, bool], Nodes]
-"""Reads a range of segments and adds up their sums; coarse: float32 arithmetic will do."""
-
 
 class Part(Protocol):
     """Some features of a table that any worker can read: what travels to the workers."""
 
     def visit(self, segments: range, family: Family, components: Components, coarse: bool) -> Nodes:
-        """The sums of a range of segments, as nodes of a `Tree`."""
+        """The sums of a range of segments, as nodes of a `Tree`; coarse: float32 will do."""
         ...
 
     def among(self, features: NDArray[np.int64]) -> "Part":
@@ -53,7 +49,7 @@ class DaskRows(StreamedRows):
         """Log-likelihood and sufficient statistics of all rows. Raises what a task raises."""
         d = len(self.features.indicator)
         workers = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
-        futures = []
+        futures, coarse = [], coarse and not self.has_gaps
         ranges = task_ranges(-(-self.visited // segment_rows(d)), TASKS_EACH * max(len(workers), 1))
         for number, segments in enumerate(ranges):
             home = workers[number * len(workers) // len(ranges)] if workers else None

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
-from divmix.kernels.gaps import by_pattern, has_gaps
+from divmix.kernels.gaps import has_gaps
 from divmix.kernels.sums import Sums
 from divmix.rows.completed import Completed, completed
 from divmix.rows.protocol import Block, Features
-from divmix.rows.segments import added, segments
+from divmix.rows.segments import added, in_runs, segments
 from divmix.rows.summary import Summary, summarize
 from divmix.sampling import pool_rows, pooled
 
@@ -85,10 +85,10 @@ class MemoryRows:
 
     @property
     def _by_pattern(self) -> Block:
-        """The rows, those that miss the same columns one after the other."""
+        """The rows, within each segment those that miss the same columns one after the other."""
         if self._runs is None:
-            order = by_pattern(np.isnan(self._X))
-            self._runs = Block(self._X[order], self._row_weights[order])
+            parts = [in_runs(Block(self._X[s], self._row_weights[s])) for s in self._segments()]
+            self._runs = Block(*(np.concatenate(part) for part in zip(*parts)))
         return self._runs
 
     def summary(self) -> Summary:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from divmix.families.family import Array
+from divmix.kernels.gaps import by_pattern, has_gaps
 from divmix.kernels.sums import Sums
 from divmix.rows.protocol import Block
 
@@ -61,6 +62,14 @@ def added(parts: Iterable[Sums]) -> Sums:
     for part in parts:
         tree.add(part)
     return tree.total()
+
+
+def in_runs(rows: Block) -> Block:
+    """The rows of a segment, those that miss the same columns one after the other."""
+    if not has_gaps(rows.X):
+        return rows
+    order = by_pattern(np.isnan(rows.X))
+    return Block(rows.X[order], rows.row_weights[order])
 
 
 Place: TypeAlias = Callable[[int], Array | None]

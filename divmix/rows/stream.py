@@ -9,62 +9,60 @@ from numpy.typing import NDArray
 
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
+from divmix.kernels.gaps import has_gaps
 from divmix.kernels.sums import Sums
 from divmix.rows.ahead import ahead
 from divmix.rows.memory import MemoryRows
 from divmix.rows.pool import PoolBuilder
 from divmix.rows.protocol import Block, Features
-from divmix.rows.segments import Place, Read, added, anywhere, in_segments
+from divmix.rows.segments import Place, Read, added, anywhere, in_runs, in_segments
 from divmix.rows.summary import Summary, summarize
 from divmix.sampling import pool_rows
 
 
 class Survey(NamedTuple):
     """What one look at all rows tells: their number, total weight and summary, and a pool of them
-    that samples are drawn from."""
+    that samples are drawn from. gaps: whether a cell is missing."""
 
     rows: int
     total_weight: float
     summary: Summary
     pool: MemoryRows
+    gaps: bool
 
 
-def survey(read: Read, features: Features, pool: int) -> Survey:
-    """A look at all rows, of which `pool` are kept. Raises what reading them raises."""
+def survey(read: Read, features: Features, pool: int | None = None) -> Survey:
+    """A look at all rows, of which `pool` are kept, by default as many as the number of features
+    says. Raises what reading them raises."""
+    pool = pool or pool_rows(len(features.indicator))
     builder = PoolBuilder(pool)
-    rows, total = 0, 0.0
+    rows, total, gaps = 0, 0.0, False
 
     def seen() -> Iterator[Block]:
-        nonlocal rows, total
+        nonlocal rows, total, gaps
         for block in ahead(partial(read, anywhere)):
             used = np.flatnonzero(block.row_weights > 0)
             builder.update(rows + used, block.X[used], block.row_weights[used])
             total += block.row_weights.sum()
             rows += len(block.X)
+            gaps = gaps or has_gaps(block.X)
             yield block
 
     summary = summarize(seen())
-    _, X, row_weights = builder.built()
-    return Survey(rows, float(total), summary, MemoryRows(X, row_weights, features, pool))
+    kept = MemoryRows(*builder.built(), features, pool)
+    return Survey(rows, float(total), summary, kept, gaps)
 
 
 class StreamedRows:
     """Rows of which no more than a few segments are held at a time.
 
-    `read` yields them anew at each visit, in a thread ahead of the kernels. The sums have the bits of
+    `read` yields them anew at each visit, in a thread ahead of the kernels; `found` is what a first
+    look at them told. The sums have the bits of
     `MemoryRows`, and so have samples of no more rows than the pool has.
     """
 
-    def __init__(
-        self,
-        read: Read,
-        features: Features,
-        found: Survey | None = None,
-        pool: int | None = None,
-    ) -> None:
-        self._read, self._features = read, features
-        pool = pool or pool_rows(len(features.indicator))
-        self._survey = found or survey(read, features, pool)
+    def __init__(self, read: Read, features: Features, found: Survey) -> None:
+        self._read, self._features, self._survey = read, features, found
 
     @property
     def features(self) -> Features:
@@ -118,6 +116,12 @@ class StreamedRows:
         """All rows in their order."""
         return ahead(partial(self._read, anywhere), depth=4)
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a cell is missing."""
+        return self._survey.gaps
+
     def _segments(self, coarse: bool) -> Iterator[tuple[Array, Array]]:
-        for X, row_weights in in_segments(self._read, len(self._features.indicator)):
-            yield (X.astype(np.float32) if coarse else X), row_weights
+        for segment in in_segments(self._read, len(self._features.indicator)):
+            X, row_weights = in_runs(segment) if self.has_gaps else segment
+            yield (X.astype(np.float32) if coarse and not self.has_gaps else X), row_weights

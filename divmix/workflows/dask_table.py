@@ -3,7 +3,6 @@
 import os
 import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -16,14 +15,14 @@ from numpy.typing import NDArray
 import divmix
 from divmix.design.design import Design
 from divmix.design.prepare import prepared
-from divmix.encoders.memory import available
 from divmix.errors import InputError, MissingExtraError, UsageError
 from divmix.families import Components, Family
 from divmix.kernels import compile as compiling
+from divmix.memory import available
 from divmix.progress import Progress
 from divmix.rows import Block
 from divmix.rows.dask import Nodes
-from divmix.rows.segments import Tree, segment_rows
+from divmix.rows.segments import Tree, in_runs, segment_rows
 from divmix.tables.reading import open_table
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class TablePart:
         self._check()
         tree = Tree()
         for number in segments:
-            X, row_weights = _kept.get((self.key, self.features, number), self._read, number)
+            X, row_weights = _kept.get((self.key, self.features), number, self._read)
             X = X.astype(np.float32) if coarse else X
             tree.add(family.sums(X, row_weights, components))
         return tree.nodes
@@ -95,7 +94,7 @@ class TablePart:
         X = np.concatenate([block.X for block in blocks])
         if self.features is not None:
             X = np.ascontiguousarray(X[:, list(self.features)])
-        return Block(X, np.concatenate([block.row_weights for block in blocks]))
+        return in_runs(Block(X, np.concatenate([block.row_weights for block in blocks])))
 
 
 def _state(path: str) -> tuple[int, int]:
@@ -110,25 +109,28 @@ def _state(path: str) -> tuple[int, int]:
 
 
 class Kept:
-    """Rows that a worker process keeps from one visit to the next, the latest ones: a cache and never
-    the truth."""
+    """Segments that a worker process keeps from one visit to the next, of the table it visited last:
+    a cache and never the truth."""
 
     def __init__(self) -> None:
-        self._blocks: OrderedDict[Hashable, Block] = OrderedDict()
+        self._table: Hashable = None
+        self._blocks: dict[int, Block] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, read: Callable[[int], Block], number: int) -> Block:
-        """What is kept under `key`, or else what `read(number)` yields, which is then kept."""
+    def get(self, table: Hashable, number: int, read: Callable[[int], Block]) -> Block:
+        """A segment of a table: what is kept, or else what `read` yields, which is then kept."""
         with self._lock:
-            if key in self._blocks:
-                self._blocks.move_to_end(key)
-                return self._blocks[key]
+            if table != self._table:
+                self._table, self._blocks, self._bytes = table, {}, 0
+            if number in self._blocks:
+                return self._blocks[number]
         block = read(number)
         size, most = block.X.nbytes + block.row_weights.nbytes, _most_bytes()
         with self._lock:
-            if key not in self._blocks and self._bytes + size <= most:
-                self._blocks[key] = block
+            unchanged = table == self._table and number not in self._blocks
+            if unchanged and self._bytes + size <= most:
+                self._blocks[number] = block
                 self._bytes += size
         return block
 

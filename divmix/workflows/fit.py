@@ -39,7 +39,10 @@ from divmix.workflows.fitted import (
     Fit,
     about,
     features_of,
+    gaps_of,
     mixture_of,
+    notes_on_gaps,
+    notes_on_left_out,
     notes_on_rounding,
     pool_size,
 )
@@ -94,12 +97,12 @@ def run_fit(
     `figures` "png" or "svg" also draws the clusters and the trace. `beside` has columns of the
     input for the assignments. `labels` is a table to write too, "-" for stdout in the format `to`:
     all columns of the input, cluster and probability. `match` is a model whose numbers of clusters
-    are kept. `csv_safe`: see `TableWriter`. `stream` reads
-    the tables anew at each visit to their rows instead of holding them; so does a fit that would
-    need more than `memory` bytes, None for what there is. `dask` has the workers of a cluster sum up
-    the rows, as `dask_table.cluster` says. `checkpoints`: how the fit is kept. Returns the document
-    of run.json, or what is left when `should_stop` ended the fit: a checkpoint at most. Raises
-    InputError, UsageError, FitError, OutputError, CheckpointError, and NotConvergedError after writing.
+    are kept. `csv_safe`: see `TableWriter`. `stream` reads the tables anew at each visit to their
+    rows instead of holding them; so does a fit that would need more than `memory` bytes, None for
+    what there is. `dask` has the workers of a cluster sum up the rows, as `dask_table.cluster` says.
+    `checkpoints`: how the fit is kept. Returns the document of run.json, or what is left when
+    `should_stop` ended the fit: a checkpoint at most. Raises InputError, UsageError, FitError,
+    OutputError, CheckpointError, and NotConvergedError after writing.
     """
     progress = progress or Progress()
     started = time.monotonic()
@@ -351,20 +354,14 @@ def notes_on(design: Design, matrix: DesignMatrix, tables: TableSettings) -> lis
             f"encoder {tables.encoder}: densities are those of its {design.n_features} features"
         )
     if tables.missing == "model":
-        empty = np.isnan(matrix.X[:, [features[0] for features in design.blocks]])
-        if empty.any():
-            rows = empty.any(axis=1)
-            notes.append(
-                f"{empty.mean():.1%} of the cells are empty, in {rows.mean():.1%} of the rows: each row "
-                "is taken by the cells that it has"
-            )
+        empty = gaps_of(matrix.X, design)
+        notes += notes_on_gaps(empty.mean(), empty.any(axis=1).mean())
     return [*notes, *notes_on_rows(matrix)]
 
 
 def notes_on_rows(matrix: DesignMatrix) -> list[str]:
     """How many rows have no say, in a sentence."""
-    left_out = int(np.count_nonzero(matrix.row_weights == 0))
-    return [f"{left_out:,} rows left out: empty cells or weight 0"] if left_out else []
+    return notes_on_left_out(int(np.count_nonzero(matrix.row_weights == 0)))
 
 
 def joint_training(settings: FitSettings) -> JointTraining | None:

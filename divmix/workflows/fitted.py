@@ -105,6 +105,26 @@ def pool_size(settings: FitSettings, features: int) -> int:
     return max(pool_rows(features), 0 if isinstance(k, str) else sample_rows(k))
 
 
+def notes_on_left_out(rows: int) -> list[str]:
+    """How many rows have no say, in a sentence."""
+    return [f"{rows:,} rows left out: empty cells or weight 0"] if rows else []
+
+
+def notes_on_gaps(cells: float, rows: float) -> list[str]:
+    """Which shares of the cells and of the rows are modelled, in a sentence."""
+    if not cells:
+        return []
+    return [
+        f"{cells:.1%} of the cells are empty, in {rows:.1%} of the rows: each row is taken by the "
+        "cells that it has"
+    ]
+
+
+def gaps_of(X: np.ndarray, design: Design) -> np.ndarray:
+    """Which cells (n, columns) of the table are missing in rows X (n, d) of the design matrix."""
+    return np.isnan(X[:, [features[0] for features in design.blocks]])
+
+
 def notes_on_rounding(table: pa.Table, design: Design) -> list[str]:
     """Which columns hold whole numbers that a float64 rounds, as identifiers are, in sentences."""
     notes = []

@@ -13,10 +13,10 @@ from divmix.design.learning import sampled_batches
 from divmix.design.prepare import PreparedBatch, prepared
 from divmix.design.preprocessing import Preprocessing
 from divmix.design.roles import notes_on_roles
-from divmix.encoders.memory import available
 from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError, UsageError
+from divmix.memory import available
 from divmix.model.scores import blank
 from divmix.model.tally import Tally, tallied
 from divmix.progress import Progress
@@ -31,7 +31,16 @@ from divmix.tables.reading import TableReader
 from divmix.workflows.beside import parted
 from divmix.workflows.dask_table import TablePart
 from divmix.workflows.evaluate import Agreement
-from divmix.workflows.fitted import Fit, features_of, mixture_of, notes_on_rounding, pool_size
+from divmix.workflows.fitted import (
+    Fit,
+    features_of,
+    gaps_of,
+    mixture_of,
+    notes_on_gaps,
+    notes_on_left_out,
+    notes_on_rounding,
+    pool_size,
+)
 from divmix.workflows.match import Former, numbered_like, told
 from divmix.workflows.run_folder import score_batch
 
@@ -79,12 +88,14 @@ class StreamedTable:
         preprocessing, roles = Preprocessing.learn_with_roles(
             self._batches, sample, self._tables, locate=self._reader.locate
         )
-        design = self._design = Design(preprocessing)
-        rows, offset, left_out = self._surveyed(design)
+        design = Design(preprocessing)
+        rows, offset, told_of_rows = self._surveyed(design)
         said = [*([self._why] if self._why else ()), *self._reader.notes]
-        if left_out:
-            said.append(f"{left_out:,} rows left out: empty cells or weight 0")
-        said += [*notes_on_roles(roles, self._tables), *notes_on_rounding(sample, design)]
+        said += [
+            *told_of_rows,
+            *notes_on_roles(roles, self._tables),
+            *notes_on_rounding(sample, design),
+        ]
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset, journal)
@@ -106,7 +117,7 @@ class StreamedTable:
         notes = [*said, *fitted.notes]
         return Fit(
             mixture, scores, pool.row_weights, tally, monitor.trace, fitted.stop_reason,
-            fitted.entropy, notes, pool.X, fitted, roles, match=match,
+            fitted.entropy, notes, mixture.filled(pool.X), fitted, roles, match=match,
         )  # fmt: skip
 
     def labels(
@@ -128,16 +139,20 @@ class StreamedTable:
             start += len(done.X)
             self._progress.rows(start, self.rows)
 
-    def _surveyed(self, design: Design) -> tuple[StreamedRows, float, int]:
-        """The rows, what brings their mean log-likelihood to the table's units, and how many have
-        no weight."""
-        jacobian, left_out = 0.0, 0
+    def _surveyed(self, design: Design) -> tuple[StreamedRows, float, list[str]]:
+        """The rows, what brings their mean log-likelihood to the table's units, and notes on those
+        that have gaps or no weight."""
+        jacobian, left_out, empty_cells, empty_rows = 0.0, 0, 0, 0
 
         def seen(place: Place) -> Iterator[Block]:
-            nonlocal jacobian, left_out
+            nonlocal jacobian, left_out, empty_cells, empty_rows
             for done in self._prepared(design, place=place):
                 jacobian += float((done.row_weights * done.log_jacobian).sum())
                 left_out += int(np.count_nonzero(done.row_weights == 0))
+                if self._tables.missing == "model":
+                    empty = gaps_of(done.X, design)
+                    empty_cells += int(empty.sum())
+                    empty_rows += int(empty.any(axis=1).sum())
                 yield Block(done.X, done.row_weights)
 
         def read(place: Place) -> Iterator[Block]:
@@ -151,7 +166,9 @@ class StreamedTable:
         if self._client is not None:
             part = TablePart.of(self._reader.paths, self._reader.options, design)
             rows = DaskRows(self._client, part, rows)
-        return rows, jacobian / rows.total_weight, left_out
+        cells = self.rows * len(design.blocks)
+        notes = notes_on_gaps(empty_cells / cells, empty_rows / self.rows)
+        return rows, jacobian / rows.total_weight, [*notes, *notes_on_left_out(left_out)]
 
     def _prepared(
         self, design: Design, names: Sequence[str] = (), place: Place = anywhere

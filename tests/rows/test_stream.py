@@ -13,6 +13,7 @@ from divmix.rows import Block, Features, MemoryRows, StreamedRows, segments
 from divmix.rows.ahead import ahead
 from divmix.rows.dask import task_ranges
 from divmix.rows.memory import BLOCK_ROWS
+from divmix.rows.stream import survey
 
 N, D = 200_000, 3
 
@@ -42,7 +43,8 @@ def streamed(X, row_weights, visits=None):
                 into[:] = X[part]
             yield Block(X[part] if into is None else into, row_weights[part])
 
-    return StreamedRows(read, Features(np.zeros(D, bool)))
+    features = Features(np.zeros(D, bool))
+    return StreamedRows(read, features, survey(read, features))
 
 
 def mixture():

@@ -9,7 +9,7 @@ import pytest
 
 from divmix.errors import InputError, UsageError
 from divmix.progress import Progress
-from divmix.rows import segments
+from divmix.rows import Block, segments
 from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.workflows import dask_table
 from divmix.workflows.fit import run_fit
@@ -74,6 +74,22 @@ def test_workers_have_the_bits_of_memory(workers, killed, table, held, tmp_path,
     assert files(tmp_path / "run") == files(held)
     one, other = (pd.read_parquet(run / "assignments.parquet") for run in (tmp_path / "run", held))
     pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_worker_keeps_the_segments_of_the_last_table_as_far_as_they_have_room(monkeypatch):
+    block, read = Block(np.zeros((10, 2)), np.ones(10)), []
+
+    def reading(number):
+        read.append(number)
+        return block
+
+    monkeypatch.setattr(dask_table, "_most_bytes", lambda: 2 * (20 + 10) * 8)
+    kept = dask_table.Kept()
+    for number in (0, 1, 2, 0, 1, 2):
+        kept.get("one", number, reading)
+    assert read == [0, 1, 2, 2]  # the third finds no room
+    kept.get("other", 0, reading), kept.get("other", 0, reading), kept.get("one", 0, reading)
+    assert read[4:] == [0, 0]
 
 
 def test_what_a_cluster_cannot_do_is_said_before_the_work(table, tmp_path):

@@ -66,6 +66,7 @@ CASES = {
     "student": ({"family": "student", "covariance": "full"}, NUMBERS | {"log": ("auto",)}),
     "mixed, weights, gaps": ({"prior": 0.5}, MIXED | {"missing": "mean", "weight": "w"}),
     "auto, gaps dropped": ({"clusters": "auto"}, {"columns": ("x", "y"), "missing": "drop"}),
+    "gaps modelled": ({"covariance": "full"}, MIXED | {"columns": ("x", "y"), "missing": "model"}),
     "em": ({"method": "em"}, NUMBERS | {"weight": "w"}),
     "nsvgd": ({"method": "nsvgd", "max_iter": 5, "batch_size": N}, NUMBERS),
 }
