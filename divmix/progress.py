@@ -26,7 +26,8 @@ class TraceRow(NamedTuple):
 
     `log_likelihood` is the mean per row in nats, over `rows` rows: those of a sample while
     components are searched, all in the end. `objective` is log_likelihood + alpha * entropy +
-    log_prior; it never falls within a climb. `effective_components` is exp(entropy); `seconds` the
+    log_prior; it never falls within a climb (the steps of nsvgd and of `update` are none).
+    `effective_components` is exp(entropy); `seconds` the
     time since the start of the fit, `gap` an upper bound on what the log-likelihood could still
     gain (None where it was not computed).
     """

@@ -211,9 +211,10 @@ def test_a_bad_start_stays_where_no_search_mends_it():
 def test_a_warm_start_takes_the_fit_up_where_it_ended():
     X, _ = three_clusters()
     means = [[0.0, 120.0], [0.0, 140.0], [0.0, 160.0]]
-    whole = DiversifiedMixture(3, covariance_type="full", means_init=means, tol=1e-9).fit(X)
-    parts = DiversifiedMixture(3, covariance_type="full", means_init=means, tol=1e-9, max_iter=2)
-    parts.set_params(warm_start=True)
+    # Shares and covariances that are not given are drawn: by the same numbers for both.
+    own = dict(covariance_type="full", means_init=means, tol=1e-9, random_state=0)
+    whole = DiversifiedMixture(3, **own).fit(X)
+    parts = DiversifiedMixture(3, max_iter=2, warm_start=True, **own)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         scores = [parts.fit(X).score(X)]
