@@ -112,7 +112,8 @@ def _of_seed(
         started = time.perf_counter()
         Z = np.ascontiguousarray(method.encoder.refined(pretrained, own).transform(pictures.X))
         embedded = time.perf_counter()
-        clusters = method.head.clusters(Z, seed, "gaussian")
+        family = "student" if method.encoder.far_rows else "gaussian"
+        clusters = method.head.clusters(Z, seed, family)
         found[method.name] = agreement(pictures.truth, clusters) | {
             "embedding": pretraining + embedded - started,
             "clusters": time.perf_counter() - embedded,

@@ -18,7 +18,7 @@ class Dec(Autoencoder):
     """Deep embedded clustering (Xie, Girshick and Farhadi, ICML 2016).
 
     Codes and cluster centres move towards the sharpened assignments of a Student-t kernel, from
-    k-means on the codes; as there, nothing is rebuilt meanwhile.
+    k-means on the codes; as there, nothing is rebuilt meanwhile. The rate falls as in joint training.
     """
 
     name = "dec"
@@ -35,6 +35,7 @@ class Dec(Autoencoder):
         optimizer = torch.optim.AdamW(
             [*network[0].parameters(), centers], LEARNING_RATE, weight_decay=WEIGHT_DECAY
         )
+        rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, ROUNDS)
         for done in range(ROUNDS):
             with torch.no_grad():
                 codes = torch.from_numpy(training.codes()).float().to(training.device)
@@ -46,6 +47,7 @@ class Dec(Autoencoder):
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+            rate.step()
             check_loss(float(loss.detach()), done)
             learning.progress.rows(done + 1, ROUNDS)
 

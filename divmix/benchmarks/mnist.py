@@ -70,13 +70,13 @@ def run(
     subset: str | None = None,
     deep: bool = False,
     sets: tuple[str, ...] = (),
-    device: str = "cpu",
+    device: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Accuracy, NMI and ARI over `seeds` of embedding and mixture, and the seconds of each stage.
 
-    subset "test" takes the last 10,000 pictures. `deep` adds autoencoders, trained on `device`;
-    `sets` names some of them, such as "10:moved", and leaves out all else. Raises InputError where
+    subset "test" takes the last 10,000 pictures. `deep` adds autoencoders, trained on
+    `device`, the processor where it is None; `sets` names some of them, such as "10:moved", and leaves out all else. Raises InputError where
     mnist.parquet is not in folder `data`, UsageError for what is not there.
     """
     progress = progress or Progress()
@@ -85,6 +85,8 @@ def run(
             f"bench mnist has no network {unknown[0]}",
             hint=f"--deep --sets takes some of {', '.join(networks.NETWORKS)}",
         )
+    if device and not (deep or sets):
+        raise UsageError("bench mnist --device trains nothing", hint="give --deep too")
     table = read(data)
     if subset == "test":
         table = table.slice(table.num_rows - TEST_ROWS)
@@ -101,7 +103,8 @@ def run(
             left_out.append("networks: torch is not installed")
         elif deep or sets:
             pictures = _pictures(table, truth)
-            document |= networks.run(pictures, sets or networks.NETWORKS, seeds, device, progress)
+            chosen = sets or networks.NETWORKS
+            document |= networks.run(pictures, chosen, seeds, device or "cpu", progress)
     published = [
         {"method": name, "accuracy": accuracy, "nmi": nmi}
         for name, (accuracy, nmi) in PUBLISHED.items()

@@ -53,13 +53,13 @@ class Student(LocationScale):
         """log of the constant in front of each density, (m,)."""
         m, d = components.means.shape
         log_factor = self.structure.log_factor(components.covariances, m, d)
-        return log_factor + _log_constants(d, components.degrees_of_freedom)
+        return log_factor + log_constants(d, components.degrees_of_freedom)
 
     def log_densities_at(self, seen: Seen, components: Components) -> Array:
         """log p of rows as the components see them, (n, m), nats."""
         dof = components.degrees_of_freedom
         tail = 0.5 * (dof + seen.columns) * np.log1p(seen.squared / dof)
-        return seen.log_factors + _by_number(_log_constants, seen.columns, dof) - tail
+        return seen.log_factors + _by_number(log_constants, seen.columns, dof) - tail
 
     def mean_log_scale(self, components: Components) -> Array:
         """E[log u - u] (m,): log u is that of a Beta variate of nu / 2 and d / 2, and E[u] = 1."""
@@ -151,7 +151,7 @@ class Student(LocationScale):
         return dof
 
 
-def _log_constants(columns: Any, dof: Array) -> Array:
+def log_constants(columns: Any, dof: Array) -> Array:
     """log of the constant in front of a density of so many columns and unit scale."""
     from scipy.special import gammaln  # scipy takes long to import, and a Gaussian needs none
 

@@ -154,8 +154,8 @@ class Array(NamedTuple):
             known = sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted
             if size != known:
                 raise ValueError(f"the array {where} has {size} {wanted}, not {known}")
-        # One comparison each: with NaN both are false.
-        if values.size and not (values.min() >= self.low and values.max() <= self.high):
+        # With NaN all comparisons are false.
+        if values.size and not self.low <= float(values.min()) <= float(values.max()) <= self.high:
             raise ValueError(f"the array {where} has values out of range")
 
 

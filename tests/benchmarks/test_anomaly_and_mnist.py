@@ -179,6 +179,11 @@ def test_a_network_that_is_not_there_is_told(tmp_path):
         mnist.run(str(tmp_path), sets=("dense",))
 
 
+def test_a_device_for_nothing_is_told(tmp_path):
+    with pytest.raises(UsageError, match="trains nothing"):
+        mnist.run(str(tmp_path), device="cuda")
+
+
 def test_all_digits_are_found_where_each_rules_one_cluster():
     truth = np.array([0, 0, 1, 1, 2, 2])
     assert mnist.finds_all(truth, np.array([2, 2, 0, 0, 1, 1]))

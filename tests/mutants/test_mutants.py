@@ -303,6 +303,20 @@ MUTANTS = {
         "shares = 0 * responsibilities(self.embedding)",
         "tests/encoders/test_decoding.py::test_means_of_clusters_are_led_back_to_those_of_their_rows",
     ),
+    "the rate of joint training does not fall": (
+        "encoders/joint.py",
+        "            rate.step()",
+        "            pass",
+        "tests/encoders/test_encoders.py::TestAutoencoder::"
+        "test_the_rate_falls_so_that_codes_and_clusters_settle",
+    ),
+    "joint training takes normal components": (
+        "encoders/joint.py",
+        'family="student",',
+        'family="gaussian",',
+        "tests/encoders/test_encoders.py::TestAutoencoder::"
+        "test_far_codes_leave_the_clusters_of_joint_training_narrow",
+    ),
     "methods go on from each other's networks": (
         "encoders/training.py",
         "self.network.load_state_dict(state[0])",
