@@ -75,9 +75,10 @@ def run(
 ) -> dict[str, Any]:
     """Accuracy, NMI and ARI over `seeds` of embedding and mixture, and the seconds of each stage.
 
-    subset "test" takes the last 10,000 pictures. `deep` adds autoencoders, trained on
-    `device`, the processor where it is None; `sets` names some of them, such as "10:moved", and leaves out all else. Raises InputError where
-    mnist.parquet is not in folder `data`, UsageError for what is not there.
+    subset "test" takes the last 10,000 pictures. `deep` adds autoencoders, trained on `device`, the
+    processor where it is None; `sets` names some of them, such as "10:moved", and leaves out all
+    else. Raises InputError where mnist.parquet is not in folder `data`, UsageError for what is not
+    there.
     """
     progress = progress or Progress()
     if unknown := sorted(set(sets) - set(networks.NETWORKS)):
