@@ -334,6 +334,12 @@ MUTANTS = {
         "return logs",
         f"{GAPS}::test_sums_are_those_of_the_complete_rows_that_are_expected",
     ),
+    "run.json is believed": (
+        "workflows/run_folder.py",
+        "run_document.check(document)",
+        "pass",
+        "tests/ugly/test_runs.py::test_changed_runs_work_or_are_refused_in_two_lines",
+    ),
     "empty cells have a unit": (
         "design/preprocessing.py",
         "of_column = np.where(missing, 0.0, of_column)",
