@@ -312,14 +312,14 @@ MUTANTS = {
     ),
     "missing cells without a spread": (
         "kernels/gaps.py",
-        "second[missing[a], missing[b]] += mass * value",
-        "second[missing[a], missing[b]] += 0.0",
+        "_add(mass, product, second[missing[a], missing[b]])",
+        "pass",
         f"{GAPS}::test_em_climbs_the_likelihood_and_its_end_is_a_peak_of_it",
     ),
     "missing cells take means": (
         "kernels/gaps.py",
-        "total += slopes[u, a] * square[b, a]",
-        "total += 0.0 * square[b, a]",
+        "_add(slopes[u, a], square[b, a], by_slopes[b])",
+        "pass",
         f"{GAPS}::test_em_climbs_the_likelihood_and_its_end_is_a_peak_of_it",
     ),
     "a missing yes or no is a no": (
