@@ -14,6 +14,7 @@ from divmix.design.learning import Batches, sampled_batches
 from divmix.design.missing import empty_cells
 from divmix.design.preprocessing import Preprocessing
 from divmix.design.roles import Role, assign_roles, notes_on_roles
+from divmix.design.rounding import notes_on_rounding
 from divmix.errors import InputError
 from divmix.progress import Progress
 from divmix.sampling import pool_rows
@@ -54,6 +55,7 @@ def run_sniff(
     reader: TableReader | None = None
     table: Table | None = None
     roles: tuple[Role, ...] = ()
+    rounded: list[str] = []
     settled: TableSettings | None = tables
     while settled is not None and len(problems) < MOST_PROBLEMS:
         try:
@@ -63,9 +65,10 @@ def run_sniff(
                 table = _table_of(reader)
             progress.stage("looking at columns")
             roles = assign_roles(table.sample, settled)
-            Preprocessing.learn_with_roles(
+            learned, _ = Preprocessing.learn_with_roles(
                 table.batches, table.sample, settled, locate=reader.locate, roles=roles
             )
+            rounded = notes_on_rounding(table.sample, learned.columns)
             break
         except InputError as error:
             if not error.fix and not problems and table is None:
@@ -82,7 +85,7 @@ def run_sniff(
         "format": reader.describe_format() if reader else {},
         "rows": None if table is None else table.rows,
         "columns": [] if table is None else _columns(table, roles),
-        "notes": _notes(reader, roles, settled or tables),
+        "notes": [*_notes(reader, roles, settled or tables), *rounded],
         "problems": problems,
         "command": None if settled is None else _command(sources, settled, roles),
     }

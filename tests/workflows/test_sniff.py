@@ -51,3 +51,11 @@ def test_a_table_from_a_pipe_is_looked_at_as_one_in_a_file(long_table, tmp_path)
     writer.join()
     told = run_sniff([str(long_table)], TableSettings())
     assert piped["columns"] == told["columns"] and piped["rows"] == told["rows"]
+
+
+def test_whole_numbers_that_are_too_long_late_in_a_file_are_told(long_table, tmp_path):
+    """Where they stand first the column is text: later ones are read as numbers, and rounded."""
+    path = tmp_path / "late.csv"
+    path.write_bytes(long_table.read_bytes() + b"1,a,9007199254740995\n")
+    (note,) = run_sniff([str(path)], TableSettings(missing="drop"))["notes"]
+    assert "column 'n' has whole numbers beyond" in note and "--exclude n" in note
