@@ -237,8 +237,9 @@ def test_what_needs_a_value_in_each_cell_refuses_the_choice(table, tmp_path):
     with pytest.raises(UsageError, match="--gap is not available with --missing model"):
         numbers = TableSettings(columns=("height", "ratio"), missing="model")
         run_fit([table], fit_settings("diversified", clusters=3, gap=True), numbers, tmp_path / "g")
-    with pytest.raises(UsageError, match="must be one of error, drop, mean, median"):
+    with pytest.raises(UsageError, match="must be one of error, drop, mean, median") as refused:
         DetectTableSettings(missing="model")
+    assert "a score needs a value in each" in refused.value.hint
     with pytest.raises(InputError, match="is empty") as failure:
         run_detect([table], DetectSettings(), DetectTableSettings(exclude=("label",)), output="-")
     assert "model" not in failure.value.hint and "--missing drop loses" in failure.value.hint
