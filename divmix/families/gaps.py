@@ -63,8 +63,10 @@ def expected_sums(
     log_others (n, m): log-densities of what else is known of the rows.
     """
     seen = family.structure.seen_beside_gaps(X, components)
-    joint = family.log_densities_at(seen, components) + log_weights(components.weights)
-    log_density, shares = posterior(joint + log_others)
+    joint = family.log_densities_at(seen, components)
+    joint += log_weights(components.weights)
+    joint += log_others
+    log_density, shares = posterior(joint)
     shares *= row_weights[:, None]
     mass, scaled = shares.sum(axis=0), shares
     scales = family.row_scales(seen, components)

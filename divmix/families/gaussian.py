@@ -28,7 +28,10 @@ class Gaussian(LocationScale):
 
     def log_densities_at(self, seen: Seen, components: Components) -> Array:
         """log p of rows as the components see them, (n, m), nats."""
-        return seen.log_factors - 0.5 * seen.columns * LOG_2PI - 0.5 * seen.squared
+        logs = seen.squared * -0.5
+        logs += seen.log_factors
+        logs -= 0.5 * seen.columns * LOG_2PI
+        return logs
 
     def sums(self, X: NDArray, row_weights: Array, components: Components) -> Sums:
         """Log-likelihood, masses and moments summed over rows X (n, d)."""

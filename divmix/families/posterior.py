@@ -41,6 +41,9 @@ class Posterior(NamedTuple):
 def posterior(log_joint: NDArray[np.float64]) -> Posterior:
     """Of log w_j p(x|theta_j), (n, m), nats."""
     top = log_joint.max(axis=1, keepdims=True)
-    shares = np.exp(log_joint - top)
+    # In place: arrays of this size are fresh pages of memory each time.
+    shares = log_joint - top
+    np.exp(shares, out=shares)
     total = shares.sum(axis=1, keepdims=True)
-    return Posterior((top + np.log(total))[:, 0], shares / total)
+    shares /= total
+    return Posterior((top + np.log(total))[:, 0], shares)

@@ -6,8 +6,9 @@ With K = S^-1, o the observed and u the missing columns of a row, z = x - mu, a 
     E[z_u | z_o] = -K_uu^-1 K_uo z_o,  Cov[z_u | z_o] = K_uu^-1,  log|S_oo| = log|S| + log|K_uu|
 
 and z_o' S_oo^-1 z_o = z' K z for the completed z. So what is factorised has the size of the gap.
-That is done once for each run of rows that miss the same columns: `by_pattern` makes runs long. Rows
-go through in eights, by products of blocks that stay in registers.
+That is done once for each run of rows that miss the same columns: `by_pattern` makes runs long. All
+components go through it side by side, along the last axis of arrays (..., m), which LLVM turns into
+vector operations. Rows go through in eights, by products of blocks that stay in registers.
 """
 
 import numpy as np
@@ -47,11 +48,9 @@ def distances(
     log|W| (m,).
     """
     n, m = len(X), len(means)
-    means, factors, precisions = _in_blocks(means, factors)
     # The last rows are written as eight.
     squared, halves = np.empty((m, n + LANES)), np.empty((m, n + LANES))
-    repeated = np.repeat(means, LANES, axis=1)
-    _distances(X, repeated, factors, precisions, log_factors, squared, halves)
+    _distances(X, *_side_by_side(means, factors), log_factors, squared, halves)
     return squared[:, :n].T, halves[:, :n].T
 
 
@@ -61,14 +60,16 @@ def moments(
     """sum_i s_ij E[z | x_i], (m, d), and sum_i s_ij E[z | x_i] E[z | x_i]' + r_ij Cov[z | x_i],
     (m, d, d), for shares r and scaled shares s, (n, m) each; z is x less the component's mean."""
     n, (m, d) = len(X), means.shape
-    blocked, _, precisions = _in_blocks(means, factors)
-    first, second = np.zeros((m, d)), np.zeros((m, d, d))
-    of_shares = padded(shares.T, (round_up(m, ROWS), n))
-    of_scaled = of_shares if scaled is shares else padded(scaled.T, of_shares.shape)
-    _moments(X, of_shares, of_scaled, blocked, precisions, first, second)
+    beside, _, precisions = _side_by_side(means, factors)
+    first, second = np.zeros((d, m)), np.zeros((d, d, m))
+    of_scaled = scaled.T if m % ROWS == 0 else padded(scaled.T, (round_up(m, ROWS), n))
+    of_scaled = np.ascontiguousarray(of_scaled)
+    # Without scales the mass is a sum that is there.
+    of_shares = of_scaled[:0] if scaled is shares else np.ascontiguousarray(shares.T)
+    _moments(X, of_shares, of_scaled, beside, precisions, first, second)
     rows, columns = triangle(d)
-    second[:, columns, rows] = second[:, rows, columns]
-    return first, second
+    second[columns, rows] = second[rows, columns]
+    return np.ascontiguousarray(first.T), np.ascontiguousarray(second.transpose(2, 0, 1))
 
 
 def completed(X: Floats, shares: Floats, noise: Floats, means: Floats, factors: Floats) -> Floats:
@@ -78,64 +79,67 @@ def completed(X: Floats, shares: Floats, noise: Floats, means: Floats, factors: 
     standard normal noise and one component to a row a draw from it.
     """
     filled = X.copy()
-    means, _, precisions = _in_blocks(means, factors)
-    _fill(X, np.ascontiguousarray(shares.T), noise, means, precisions, filled)
+    beside, _, precisions = _side_by_side(means, factors)
+    _fill(X, np.ascontiguousarray(shares.T), noise, beside, precisions, filled)
     return filled
 
 
-def _in_blocks(means: Floats, factors: Floats) -> tuple[Floats, Floats, Floats]:
-    """Means, factors W and K = W' W, with zeros for columns up to a multiple of eight."""
+def _side_by_side(means: Floats, factors: Floats) -> tuple[Floats, Floats, Floats]:
+    """Means (d, m), factors W, their rows up to a multiple of ROWS, and K = W' W, (d, d, m)."""
     m, d = means.shape
-    wide = round_up(d, LANES)
     precisions = factors.transpose(0, 2, 1) @ factors
-    square = (m, wide, wide)
-    return padded(means, (m, wide)), padded(factors, square), padded(precisions, square)
+    beside = padded(factors.transpose(1, 2, 0), (round_up(d, ROWS), d, m))
+    return (
+        np.ascontiguousarray(means.T),
+        beside,
+        np.ascontiguousarray(precisions.transpose(1, 2, 0)),
+    )
 
 
 @kernel
 def _distances(X, means, factors, precisions, log_factors, squared, halves):
-    """As `distances`; means are repeated for eight rows, column by column."""
-    m, wide, d = len(means), factors.shape[1], X.shape[1]
-    size = wide * LANES
-    missing, factor = np.empty(d, np.intp), np.empty((d, d))
-    slopes, gathered = np.zeros((wide // LANES, d, LANES)), np.zeros(wide * d)
-    whitening, x = np.zeros(wide * wide), np.zeros((TILE_ROWS // LANES, size))
-    centred, y, ones = np.zeros(size), np.zeros(size), np.ones(wide)
-    total, flat_slopes = np.zeros(ROWS * LANES), slopes.reshape(-1)
+    """As `distances`."""
+    (d, m), wide = means.shape, len(factors)
+    missing, there = np.empty(d, np.intp), np.empty(d, np.intp)
+    factor, slopes, half = np.empty((d, d, m)), np.empty((d, d, m)), np.empty(m)
+    whitening, x = np.zeros((wide, d, m)), np.zeros((TILE_ROWS // LANES, wide * LANES))
+    shifts, ones = np.zeros((wide, m)), np.ones(max(wide, LANES))
+    centred, y, total = np.zeros(wide * LANES), np.zeros(wide * LANES), np.zeros(ROWS * LANES)
+    flat, flat_shifts = whitening.reshape(-1), shifts.reshape(-1)
     start = 0
     while start < len(X):
         stop = _run(X, start)
         count, tiles = _gaps(X[start], missing), (stop - start + LANES - 1) // LANES
+        known = _others(missing, count, there, d)
         for tile in range(tiles):
             for lane in range(LANES):
                 row = min(start + tile * LANES + lane, stop - 1)
-                for k in range(d):
-                    x[tile, k * LANES + lane] = 0.0 if np.isnan(X[row, k]) else X[row, k]
+                for k in range(known):
+                    x[tile, k * LANES + lane] = X[row, there[k]]
+        _regress(precisions, missing, count, there, known, factor, slopes, half)
         for j in range(m):
-            half = log_factors[j]
-            half -= 0.5 * _regress(precisions[j], missing, count, factor, slopes)
-            _copy(factors[j].reshape(-1), whitening)
-            # Rows are 0 where they have gaps, and then less their means: their columns are 0 too.
-            for u in range(count):
-                for a in range(missing[u], d):
-                    gathered[a * d + u] = factors[j, a, missing[u]]
-                    whitening[a * wide + missing[u]] = 0.0
-                for a in range(missing[u]):
-                    gathered[a * d + u] = 0.0
-            for a in range(0, d if count else 0, ROWS):
-                for c in range(0, wide, LANES):
-                    add_products(
-                        gathered, a * d, d, 1,
-                        flat_slopes, c * d, count,
-                        whitening, a * wide + c, wide,
-                    )  # fmt: skip
+            half[j] = log_factors[j] - 0.5 * half[j]
+        for k in range(known):
+            for j in range(m):
+                shifts[k, j] = -means[there[k], j]
+        for a in range(d):
+            for k in range(known):
+                _copy(factors[a, there[k]], whitening[a, k])
+                for u in range(count):
+                    if missing[u] <= a:  # beyond the diagonal there is nothing
+                        _add(factors[a, missing[u]], slopes[u, k], whitening[a, k])
+        for j in range(m):
             for tile in range(tiles):
-                _subtract(x[tile], means[j], centred)
+                _copy(x[tile], centred)
+                for k in range(0, known, ROWS):
+                    add_products(
+                        flat_shifts, k * m + j, m, 1, ones, 0, 1, centred, k * LANES, LANES
+                    )
                 _clear(y)
                 for a in range(0, d, ROWS):
-                    depth = d if count else min(d, a + ROWS)
+                    depth = known if count else min(d, a + ROWS)
                     add_products(
-                        whitening, a * wide, wide, 1, centred, 0, depth, y, a * LANES, LANES
+                        flat, a * d * m + j, d * m, m, centred, 0, depth, y, a * LANES, LANES
                     )
                 _square(y)
                 _clear(total)
@@ -143,60 +147,61 @@ def _distances(X, means, factors, precisions, log_factors, squared, halves):
                 first = start + tile * LANES
                 for lane in range(LANES):
                     squared[j, first + lane] = total[lane]
-                    halves[j, first + lane] = half
+            for row in range(start, stop):
+                halves[j, row] = half[j]
         start = stop
 
 
 @kernel
 def _moments(X, shares, scaled, means, precisions, first, second):
-    """As `moments`; shares (m, n), and zeros up to a multiple of ROWS. Lower triangles are filled.
+    """As `moments`; shares (m, n), none where they are the scaled ones, which go with zeros up to a
+    multiple of ROWS; first (d, m), second (d, d, m), of which lower triangles are filled.
 
-    Of each run the moments of what is there, for all components at once, and then of the whole.
+    Of each run the moments of what is there, and then of the whole.
     """
-    (m, d), n = first.shape, len(X)
-    missing, there, factor = np.empty(d, np.intp), np.empty(d, np.intp), np.empty((d, d))
-    slopes = np.zeros((means.shape[1] // LANES, d, LANES))
-    wide = (1 + d + d * (d + 1) // 2 + LANES - 1) // LANES * LANES
-    products, sums = np.zeros((wide // LANES, TILE_ROWS, LANES)), np.zeros((len(scaled), wide))
+    (d, m), n = means.shape, len(X)
+    missing, there = np.empty(d, np.intp), np.empty(d, np.intp)
+    factor, slopes, mass = np.empty((d, d, m)), np.empty((d, d, m)), np.empty(m)
+    size = 1 + d + d * (d + 1) // 2
+    wide = (size + LANES - 1) // LANES * LANES
+    products, of_rows = np.zeros((wide // LANES, TILE_ROWS, LANES)), np.zeros((len(scaled), wide))
     flat_products, flat_scaled, flat_sums = (
         products.reshape(-1),
         scaled.reshape(-1),
-        sums.reshape(-1),
+        of_rows.reshape(-1),
     )
-    mean, square = np.zeros(d), np.zeros((d, d))
-    dense, by_slopes = np.zeros((d, d)), np.zeros((d, d))
+    sums, mean, square = np.empty((size, m)), np.empty((d, m)), np.empty((d, d, m))
     start = 0
     while start < n:
         stop = _run(X, start)
         count = _gaps(X[start], missing)
         known = _others(missing, count, there, d)
-        size = _products(X, start, stop, there, known, products)
+        used = _products(X, start, stop, there, known, products)
         _clear(flat_sums)
         for j in range(0, len(scaled), ROWS):
-            for c in range(0, size, LANES):
+            for c in range(0, used, LANES):
                 add_products(
                     flat_scaled, j * n + start, n, 1,
                     flat_products, c * TILE_ROWS, stop - start,
                     flat_sums, j * wide + c, wide,
                 )  # fmt: skip
-        for j in range(m):
-            _regress(precisions[j], missing, count, factor, slopes)
-            _centre(sums[j], means[j], there, known, mean, square)
-            for a in range(known):
-                first[j, there[a]] += mean[a]
-                for b in range(a + 1):
-                    second[j, there[a], there[b]] += square[a, b]
-            for u in range(count):
-                for a in range(known):
-                    k = there[a]
-                    dense[u, a] = slopes[k // LANES, u, k % LANES]
-            _expect(
-                dense, count, missing, there, known, mean, square, by_slopes, first[j], second[j]
-            )
-            mass = 0.0
-            for row in range(start, stop):
-                mass += shares[j, row]
-            _add_inverse(factor, missing, count, mass, second[j])
+        for at in range(used):
+            for j in range(m):
+                sums[at, j] = of_rows[j, at]
+        _centre(sums, means, there, known, mean, square)
+        for a in range(known):
+            _sum(mean[a], first[there[a]])
+            for b in range(a + 1):
+                _sum(square[a, b], second[there[a], there[b]])
+        if count:
+            _regress(precisions, missing, count, there, known, factor, slopes, mass)
+            _expect(slopes, count, missing, there, known, mean, square, first, second)
+            _copy(sums[0], mass)
+            for j in range(len(shares)):
+                mass[j] = 0.0
+                for row in range(start, stop):
+                    mass[j] += shares[j, row]
+            _add_inverse(factor, missing, count, mass, second)
         start = stop
 
 
@@ -235,39 +240,36 @@ def _products(X, start, stop, there, known, products):
 @kernel
 def _centre(sums, means, there, known, mean, square):
     """sum s z and sum s z z' of what is there, from sums of s, s x and s x x'; both triangles."""
-    mass, at = sums[0], 1 + known
+    at = 1 + known
     for a in range(known):
-        mean[a] = sums[1 + a] - mass * means[there[a]]
-    for a in range(known):
-        own = means[there[a]]
+        _copy(sums[1 + a], mean[a])
+        _take(sums[0], means[there[a]], mean[a])
         for b in range(a + 1):
-            other = means[there[b]]
-            value = sums[at] - own * sums[1 + b] - other * mean[a]
-            square[a, b] = square[b, a] = value
+            _copy(sums[at], square[a, b])
+            _take(means[there[a]], sums[1 + b], square[a, b])
+            _take(means[there[b]], mean[a], square[a, b])
+            if b < a:
+                _copy(square[a, b], square[b, a])
             at += 1
 
 
 @kernel
-def _expect(slopes, count, missing, there, known, mean, square, by_slopes, first, second):
+def _expect(slopes, count, missing, there, known, mean, square, first, second):
     """Adds what is expected of the missing columns, and of their products with all others; slopes
-    (count, known), by_slopes of that shape."""
+    (count, known, m)."""
+    by_slopes = np.empty_like(mean)
     for u in range(count):
-        total = 0.0
         for a in range(known):
-            total += slopes[u, a] * mean[a]
-        first[missing[u]] += total
+            _add(slopes[u, a], mean[a], first[missing[u]])
         for b in range(known):
-            total = 0.0
+            _clear(by_slopes[b])
             for a in range(known):
-                total += slopes[u, a] * square[b, a]
-            by_slopes[u, b] = total
+                _add(slopes[u, a], square[b, a], by_slopes[b])
             row, column = max(missing[u], there[b]), min(missing[u], there[b])
-            second[row, column] += total
+            _sum(by_slopes[b], second[row, column])
         for v in range(u + 1):
-            total = 0.0
             for b in range(known):
-                total += slopes[v, b] * by_slopes[u, b]
-            second[missing[u], missing[v]] += total
+                _add(slopes[v, b], by_slopes[b], second[missing[u], missing[v]])
 
 
 # Loops over whole arrays, which LLVM turns into vector operations; over eight numbers it does not.
@@ -281,14 +283,32 @@ def _clear(values):
 
 @kernel
 def _copy(values, out):
-    for at in range(len(values)):
+    for at in range(len(out)):
         out[at] = values[at]
 
 
 @kernel
-def _subtract(values, others, out):
-    for at in range(len(values)):
-        out[at] = values[at] - others[at]
+def _sum(values, out):
+    for at in range(len(out)):
+        out[at] += values[at]
+
+
+@kernel
+def _add(one, other, out):
+    for at in range(len(out)):
+        out[at] += one[at] * other[at]
+
+
+@kernel
+def _take(one, other, out):
+    for at in range(len(out)):
+        out[at] -= one[at] * other[at]
+
+
+@kernel
+def _divide(values, out):
+    for at in range(len(out)):
+        out[at] /= values[at]
 
 
 @kernel
@@ -299,37 +319,32 @@ def _square(values):
 
 @kernel
 def _fill(X, shares, noise, means, precisions, filled):
-    m, wide = means.shape
-    d = X.shape[1]
-    missing, factor, slopes = (
-        np.empty(d, np.intp),
-        np.empty((d, d)),
-        np.zeros((wide // LANES, d, LANES)),
-    )
+    d, m = means.shape
+    missing, there = np.empty(d, np.intp), np.empty(d, np.intp)
+    factor, slopes, log_dets = np.empty((d, d, m)), np.empty((d, d, m)), np.empty(m)
     apart = np.empty(d)
     start = 0
     while start < len(X):
         stop = _run(X, start)
         count = _gaps(X[start], missing)
+        known = _others(missing, count, there, d)
+        _regress(precisions, missing, count, there, known, factor, slopes, log_dets)
         for row in range(start, stop):
             for u in range(count):
                 filled[row, missing[u]] = 0.0
-        for j in range(m if count else 0):
-            _regress(precisions[j], missing, count, factor, slopes)
-            for row in range(start, stop):
+            for j in range(m if count else 0):
                 share = shares[j, row]
                 if share == 0.0:
                     continue
                 for u in range(count - 1, -1, -1):
                     apart[u] = noise[row, missing[u]]
                     for a in range(u + 1, count):
-                        apart[u] -= factor[a, u] * apart[a]
-                    apart[u] /= factor[u, u]
+                        apart[u] -= factor[a, u, j] * apart[a]
+                    apart[u] /= factor[u, u, j]
                 for u in range(count):
-                    value = means[j, missing[u]] + apart[u]
-                    for k in range(d):
-                        z = X[row, k] - means[j, k]
-                        value += 0.0 if np.isnan(z) else slopes[k // LANES, u, k % LANES] * z
+                    value = means[missing[u], j] + apart[u]
+                    for k in range(known):
+                        value += slopes[u, k, j] * (X[row, there[k]] - means[there[k], j])
                     filled[row, missing[u]] += share * value
         start = stop
 
@@ -358,64 +373,51 @@ def _gaps(row, missing):
 
 
 @kernel
-def _regress(precision, missing, count, factor, slopes):
-    """-K_uu^-1 K_uo, 0 for missing columns, in blocks of eight of them, slopes (blocks, d, 8), of
-    which `count` rows are filled; and L of K_uu = L L'. Returns log|K_uu|."""
-    log_det = 0.0
+def _regress(precisions, missing, count, there, known, factor, slopes, log_dets):
+    """-K_uu^-1 K_uo, slopes (count, known, m), L of K_uu = L L', and log|K_uu|."""
+    _clear(log_dets)
     for a in range(count):
-        own = precision[missing[a]]
         for b in range(a + 1):
-            value = own[missing[b]]
+            own = factor[a, b]
+            _copy(precisions[missing[a], missing[b]], own)
             for c in range(b):
-                value -= factor[a, c] * factor[b, c]
+                _take(factor[a, c], factor[b, c], own)
             if b < a:
-                factor[a, b] = value / factor[b, b]
+                _divide(factor[b, b], own)
             else:
-                factor[a, a] = np.sqrt(value)
-                log_det += np.log(value)
-        for c in range(len(slopes)):
-            for lane in range(LANES):
-                slopes[c, a, lane] = -own[c * LANES + lane]
-        for b in range(count):
-            slopes[missing[b] // LANES, a, missing[b] % LANES] = 0.0
-    for a in range(count):
-        for b in range(a):
-            _add_row(slopes, a, -factor[a, b], b)
-        _scale_row(slopes, a, 1.0 / factor[a, a])
+                for j in range(len(own)):
+                    log_dets[j] += np.log(own[j])
+                    own[j] = np.sqrt(own[j])
+        for k in range(known):
+            own = slopes[a, k]
+            for j in range(len(own)):
+                own[j] = -precisions[missing[a], there[k], j]
+            for b in range(a):
+                _take(factor[a, b], slopes[b, k], own)
+            _divide(factor[a, a], own)
     for a in range(count - 1, -1, -1):
-        for b in range(a + 1, count):
-            _add_row(slopes, a, -factor[b, a], b)
-        _scale_row(slopes, a, 1.0 / factor[a, a])
-    return log_det
-
-
-@kernel
-def _add_row(slopes, a, weight, b):
-    for c in range(len(slopes)):
-        for lane in range(LANES):
-            slopes[c, a, lane] += weight * slopes[c, b, lane]
-
-
-@kernel
-def _scale_row(slopes, a, weight):
-    for c in range(len(slopes)):
-        for lane in range(LANES):
-            slopes[c, a, lane] *= weight
+        for k in range(known):
+            for b in range(a + 1, count):
+                _take(factor[b, a], slopes[b, k], slopes[a, k])
+            _divide(factor[a, a], slopes[a, k])
 
 
 @kernel
 def _add_inverse(factor, missing, count, mass, second):
     """second_uu += mass K_uu^-1, in the lower triangle; `factor` becomes its inverse."""
+    product = np.empty_like(mass)
     for a in range(count):
         for b in range(a):
-            value = 0.0
+            _clear(product)
             for c in range(b, a):
-                value -= factor[a, c] * factor[c, b]
-            factor[a, b] = value / factor[a, a]
-        factor[a, a] = 1.0 / factor[a, a]
+                _take(factor[a, c], factor[c, b], product)
+            _divide(factor[a, a], product)
+            _copy(product, factor[a, b])
+        for j in range(len(mass)):
+            factor[a, a, j] = 1.0 / factor[a, a, j]
     for a in range(count):
         for b in range(a + 1):
-            value = 0.0
+            _clear(product)
             for c in range(a, count):
-                value += factor[c, a] * factor[c, b]
-            second[missing[a], missing[b]] += mass * value
+                _add(factor[c, a], factor[c, b], product)
+            _add(mass, product, second[missing[a], missing[b]])

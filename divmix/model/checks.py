@@ -70,6 +70,17 @@ def null_or(rule: Rule) -> Rule:
     return check
 
 
+def number_or(word_instead: str, low: float, high: float) -> Rule:
+    """A finite number from low to high, or a word that stands for none."""
+    own = number(low, high)
+
+    def check(value: Any, where: str) -> None:
+        if value != word_instead:
+            own(value, where)
+
+    return check
+
+
 def list_of(rule: Rule, least: int = 0, most: float = math.inf) -> Rule:
     """A list of `least` to `most` values that all keep the rule."""
 
@@ -84,12 +95,22 @@ def list_of(rule: Rule, least: int = 0, most: float = math.inf) -> Rule:
 
 def record(optional: Collection[str] = (), **entries: Rule) -> Rule:
     """An object of these entries and no other; those in `optional` may be absent."""
+    known = holding(optional, **entries)
+
+    def check(value: Any, where: str) -> None:
+        if isinstance(value, dict) and (unknown := sorted(set(value) - set(entries))):
+            raise ValueError(f"{where} has an unknown entry {unknown[0]!r}")
+        known(value, where)
+
+    return check
+
+
+def holding(optional: Collection[str] = (), **entries: Rule) -> Rule:
+    """An object with these entries, whatever else it has; those in `optional` may be absent."""
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, dict):
             raise ValueError(f"{where} is no object")
-        if unknown := sorted(set(value) - set(entries)):
-            raise ValueError(f"{where} has an unknown entry {unknown[0]!r}")
         for name, rule in entries.items():
             if name in value:
                 rule(value[name], f"{where}.{name}")
@@ -122,14 +143,27 @@ def scalar(value: Any, where: str) -> None:
         raise ValueError(f"{where} is no plain value")
 
 
-def settings(value: Any, where: str) -> None:
-    """An object of plain values and of lists of them."""
+def settings(**known: Rule) -> Rule:
+    """An object of plain values and of lists of them; those known keep their rules where they are there."""
+    rules = holding(known, **known)
+
+    def check(value: Any, where: str) -> None:
+        rules(value, where)
+        for name, own in value.items():
+            text(name, where)
+            for item in own if isinstance(own, list | tuple) else [own]:
+                scalar(item, f"{where}.{name}")
+
+    return check
+
+
+def texts(value: Any, where: str) -> None:
+    """An object of texts."""
     if not isinstance(value, dict):
         raise ValueError(f"{where} is no object")
     for name, own in value.items():
         text(name, where)
-        for item in own if isinstance(own, list | tuple) else [own]:
-            scalar(item, f"{where}.{name}")
+        text(own, f"{where}.{name}")
 
 
 class Array(NamedTuple):

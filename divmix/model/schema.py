@@ -19,6 +19,7 @@ from divmix.merging.criteria import CRITERIA
 from divmix.model import checks
 from divmix.model.calibration import HELD_OUT, TRAINING
 from divmix.model.checks import Array, Sizes
+from divmix.settings import METHODS
 
 FAR = 1e301  # beyond the square of LARGEST: what a computation can meet and still be finite
 VARIANCES = (1e-301, 1e302)
@@ -77,6 +78,18 @@ ENCODER = checks.by_kind(
     joint=_network,
 )
 
+# Of a fit, as far as anything goes by them later.
+SETTINGS = checks.settings(
+    method=checks.word(*METHODS),
+    covariance=checks.word("auto", *STRUCTURES),
+    alpha=checks.number_or("auto", 0, FAR),
+    weights=checks.null_or(checks.word("learned", "uniform")),
+    tol=checks.number(0, FAR),
+    seed=_count,
+    truth=checks.null_or(checks.text),
+    encoding=checks.null_or(checks.text),
+    image=checks.null_or(checks.text),
+)
 DOCUMENT = checks.record(
     optional=("categories", "encoders", "merge", "calibration", "noise_joins"),
     family=checks.word(*FAMILIES),
@@ -102,7 +115,7 @@ DOCUMENT = checks.record(
             "weight",
         ),
         divmix=checks.text,
-        settings=checks.settings,
+        settings=SETTINGS,
         rows=_count,
         rows_used=_count,
         log_likelihood=checks.null_or(_any_number),

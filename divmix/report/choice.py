@@ -45,7 +45,7 @@ def page(title: str, document: dict[str, Any], command: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _charts(document: dict[str, Any]) -> str:
@@ -72,7 +72,7 @@ def _table(document: dict[str, Any]) -> str:
     rows = [
         (
             html.dot(colour(0), f"{row['clusters']}") if row["chosen"] else f"{row['clusters']}",
-            *("-" if row[name] is None else f"{row[name]:.7g}" for name in names),
+            *("-" if row.get(name) is None else f"{row[name]:.7g}" for name in names),
         )
         for row in document["rows"]
     ]

@@ -70,7 +70,7 @@ def _clusters(contents: Contents) -> str:
     if found is None or len(found) != len(weights):  # a density, or a cut
         found = [{"cluster": c, "share": float(w), "size": None} for c, w in enumerate(weights)]
     shown = pictures_of(contents.mixture, profile_of(contents.mixture))
-    rows, largest = [], max(own["share"] for own in found)
+    rows, largest = [], max(own["share"] for own in found) or 1.0
     for own in found[:MOST_CLUSTERS]:
         share, probability = own["share"], own.get("mean_probability")
         size = "-" if own["size"] is None else f"{own['size']:,}"

@@ -8,6 +8,7 @@ import numpy as np
 from divmix.families import make_family
 from divmix.families.family import Array
 from divmix.rows.protocol import Block, Features
+from divmix.rows.segments import in_runs
 from divmix.rows.summary import summarize
 
 MOST_COLUMNS = 100  # of which covariances are estimated; of more, variances
@@ -43,12 +44,13 @@ def _by_one_normal(X: Array, row_weights: Array) -> tuple[Array, Array]:
     """Rows X (n, d) of numbers filled by their conditional means, and their covariance (d, d)."""
     summary = summarize([Block(X, row_weights)])
     usual = np.where(summary.variances > 0, summary.variances, 1.0)
+    ordered = in_runs(Block(X, row_weights))
     structure = "full" if X.shape[1] <= MOST_COLUMNS else "diag"
     family = make_family("gaussian", structure, FLOOR * usual)
     found = family.start(np.ones(1), summary.mean[None], np.diag(usual))
     last = -np.inf
     for _ in range(ITERATIONS):
-        sums = family.sums(X, row_weights, found)
+        sums = family.sums(*ordered, found)
         found = family.maximize(sums, found)
         if sums.log_likelihood - last < SETTLED * row_weights.sum():
             break

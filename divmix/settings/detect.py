@@ -24,7 +24,8 @@ class DetectTableSettings(TableSettings):
         "error",
         section="Columns",
         choices=("error", "drop", "mean", "median"),
-        help="Empty cells: refuse the table, drop the row, or put the column's mean or median there.",
+        help="Empty cells, where a score needs a value in each: refuse the table, drop the row, or put "
+        "the column's mean or median there.",
     )
     log: tuple[str, ...] = option(
         ("auto",),

@@ -10,6 +10,7 @@ from divmix.settings import (
     DetectSettings,
     DetectTableSettings,
     TableSettings,
+    UpdateSettings,
     flag,
 )
 
@@ -19,19 +20,18 @@ def command_of(document: dict[str, Any]) -> str:
     command, settings = document["command"], document["settings"]
     if command == "cut":
         return f"divmix cut {quote(document['model'])} -k {document['n_clusters']} -o DIR"
-    names = document.get("input", {}).get("names", ["TABLE"])
-    if command == "update":
-        words = ["divmix", command, document["model"], *names, "--decay", str(settings["decay"])]
-        return " ".join(quote(word) for word in words)
-    owners: tuple[Any, ...] = (DetectSettings, DetectTableSettings)
-    if command != "detect":
-        owners = (METHODS[settings.get("method", DEFAULT_METHOD)], TableSettings)
-    words = ["divmix", command, *names]
+    method = settings.get("method", DEFAULT_METHOD)
+    of_commands: dict[str, tuple[Any, ...]] = {
+        "detect": (DetectSettings, DetectTableSettings),
+        "update": (UpdateSettings,),
+    }
+    owners = of_commands.get(command, (METHODS[method], TableSettings))
+    words = ["divmix", command, *([document["model"]] if command == "update" else [])]
+    words += document.get("input", {}).get("names", ["TABLE"])
     for name in document.get("scored", {}).get("names", []):
         words += ["--score", name]
     words += ["--match", document["match"]["model"]] if document.get("match") else []
-    if settings.get("method", DEFAULT_METHOD) != DEFAULT_METHOD:
-        words += ["--method", settings["method"]]
+    words += ["--method", method] if method != DEFAULT_METHOD and command != "update" else []
     for setting in (one for owner in owners for one in fields(owner)):
         value = settings.get(setting.name)
         default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
@@ -39,5 +39,5 @@ def command_of(document: dict[str, Any]) -> str:
             continue
         words.append(flag(setting))
         if not isinstance(value, bool):
-            words.append(",".join(value) if isinstance(value, list) else str(value))
+            words.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
     return " ".join(quote(word) for word in words)

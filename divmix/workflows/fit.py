@@ -15,6 +15,7 @@ from divmix.core import Interrupted, bootstrap, fit_rows
 from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.roles import notes_on_roles
+from divmix.design.rounding import notes_on_rounding
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.checkpoint import Journal
@@ -43,7 +44,6 @@ from divmix.workflows.fitted import (
     mixture_of,
     notes_on_gaps,
     notes_on_left_out,
-    notes_on_rounding,
     pool_size,
 )
 from divmix.workflows.match import Former, numbered_like, told
@@ -290,7 +290,7 @@ def fit_table(
         joint = joint_training(settings)
         design, matrix = prepare(table, tables, generator, progress, locate, joint)
         said += notes_on(design, matrix, tables) + notes_on_roles(matrix.roles, tables)
-        said += notes_on_rounding(table, design)
+        said += notes_on_rounding(table, design.preprocessing.columns)
         matched = table if former is not None else None
         del table  # a caller that has left it to the fit needs its memory no longer
         pa.default_memory_pool().release_unused()

@@ -3,12 +3,10 @@
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import pyarrow as pa
 
 from divmix.choosing.restarts import Spread
 from divmix.core import Fitted
 from divmix.design.design import Design
-from divmix.design.numeric_column import NumericColumn
 from divmix.design.roles import Role
 from divmix.families import AnyFamily
 from divmix.model.mixture import Mixture
@@ -19,10 +17,7 @@ from divmix.rows import Features
 from divmix.sampling import pool_rows
 from divmix.search.phases import sample_rows
 from divmix.settings import FitSettings, TableSettings
-from divmix.tables import arrays
 from divmix.workflows import summary
-
-EXACT = 2**53  # up to here a float64 holds every whole number
 
 
 class Fit(NamedTuple):
@@ -123,20 +118,3 @@ def notes_on_gaps(cells: float, rows: float) -> list[str]:
 def gaps_of(X: np.ndarray, design: Design) -> np.ndarray:
     """Which cells (n, columns) of the table are missing in rows X (n, d) of the design matrix."""
     return np.isnan(X[:, [features[0] for features in design.blocks]])
-
-
-def notes_on_rounding(table: pa.Table, design: Design) -> list[str]:
-    """Which columns hold whole numbers that a float64 rounds, as identifiers are, in sentences."""
-    notes = []
-    for column in design.preprocessing.columns:
-        if not isinstance(column, NumericColumn):
-            continue
-        largest = max(abs(column.minimum), abs(column.maximum))
-        if EXACT < largest < 2.0**64:
-            values = arrays.to_floats(table.column(column.name))
-            if (values[~np.isnan(values)] % 1 == 0).all():
-                notes.append(
-                    f"column '{column.name}' has whole numbers beyond {EXACT:,}, which are "
-                    f"rounded: --exclude {column.name} if it is an identifier"
-                )
-    return notes

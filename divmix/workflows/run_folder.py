@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
+from os.path import isfile  # of a name that no system takes too
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.folders import ClaimedFolder, claimed_folder
 from divmix.tables.writing import TableWriter, write_json
+from divmix.workflows import run_document
 
 if TYPE_CHECKING:
     from divmix.workflows.fitted import Fit
@@ -70,12 +72,11 @@ def write(
 
 
 def read_document(folder: Path) -> dict[str, Any]:
-    """The run.json of a run folder. Raises ModelFileError where there is none."""
+    """The run.json of a run folder. Raises ModelFileError where there is none, or a damaged one."""
     try:
-        document = json.loads((folder / "run.json").read_bytes())
-        if not isinstance(document, dict) or "command" not in document:
-            raise ValueError("it tells no command")
-    except (OSError, ValueError) as error:
+        document: dict[str, Any] = json.loads((folder / "run.json").read_bytes())
+        run_document.check(document)
+    except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ModelFileError(
             f"{folder} is no run folder, or its run.json is damaged: {why}",
@@ -110,7 +111,7 @@ def labels_of(folder: str | Path, data: str | None) -> tuple[str, str]:
             f"{folder} holds no assignments", hint="name the folder of a fit, or a table of labels"
         )
     names = read_document(Path(folder)).get("input", {}).get("names", [])
-    if data is None and (len(names) != 1 or not Path(names[0]).is_file()):
+    if data is None and (len(names) != 1 or not isfile(names[0])):
         raise InputError(
             f"the table that {folder} was fitted to is not there",
             hint="--data FILE names it",
@@ -195,7 +196,12 @@ def component_table(mixture: Mixture) -> pa.RecordBatch:
 
 def trace_table(trace: list[TraceRow]) -> pa.RecordBatch:
     """One line for each iteration."""
-    schema = pa.schema(
+    return pa.RecordBatch.from_pylist([row._asdict() for row in trace], schema=trace_schema())
+
+
+def trace_schema() -> pa.Schema:
+    """The columns of trace.csv."""
+    return pa.schema(
         [
             ("iteration", pa.int64()),
             ("phase", pa.string()),
@@ -206,5 +212,3 @@ def trace_table(trace: list[TraceRow]) -> pa.RecordBatch:
             ),
         ]
     )
-    rows = [row._asdict() for row in trace]
-    return pa.RecordBatch.from_pylist(rows, schema=schema)

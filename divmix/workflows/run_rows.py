@@ -1,6 +1,7 @@
 """What a run folder keeps of its rows, and the rows themselves from the table of the run."""
 
 from collections.abc import Sequence
+from os.path import isfile  # of a name that no system takes too
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from divmix.progress import Progress, TraceRow
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader, open_table
+from divmix.workflows.run_folder import trace_schema
 
 FEW_ROWS = BATCH_ROWS // 8  # read at a time: of most batches only some rows are kept
 
@@ -43,7 +45,7 @@ def names_of_input(source: dict[str, Any], folder: Path) -> tuple[str, ...]:
     """
     names = source.get("names", ())
     beside = [folder.resolve().parent / name for name in names]
-    if not all(Path(name).is_file() for name in names) and all(path.is_file() for path in beside):
+    if not all(map(isfile, names)) and all(map(isfile, beside)):
         return tuple(map(str, beside))
     return tuple(names)
 
@@ -52,7 +54,7 @@ def why_lacking(source: dict[str, Any], names: Sequence[str]) -> str | None:
     """Why the rows of a run cannot be shown; None where they can."""
     if not names:
         return "The run does not tell its rows."
-    if not all(Path(name).is_file() for name in names):
+    if not all(map(isfile, names)):
         return f"{names[0]} is not there any more: --data FILE says where the rows are."
     if sum(Path(name).stat().st_size for name in names) != source["bytes"]:
         return f"{names[0]} has changed since the run, so its rows are not shown."
@@ -106,11 +108,18 @@ def scored_of(folder: Path) -> Scored | None:
 
 
 def trace_of(folder: Path) -> list[TraceRow]:
-    """The trace in a run folder, empty where there is none."""
+    """The trace in a run folder, empty where there is none. Raises ModelFileError."""
     path = folder / "trace.csv"
     if not path.is_file():
         return []
-    return [TraceRow(**row) for row in csv.read_csv(path).to_pylist()]
+    options = csv.ConvertOptions(include_columns=TraceRow._fields, column_types=trace_schema())
+    try:
+        rows = csv.read_csv(path, convert_options=options).to_pylist()
+    except (pa.ArrowException, KeyError) as error:
+        raise ModelFileError(
+            f"{path} cannot be read: {error}", hint="remove it: only pictures of the climb need it"
+        ) from error
+    return [TraceRow(**row) for row in rows]
 
 
 def open_rows(

@@ -1,25 +1,42 @@
 """How a table is read, what each column is, and the command that fits it: a look before a fit."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from shlex import quote
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from divmix.design.learning import Batches, sampled_batches
 from divmix.design.missing import empty_cells
 from divmix.design.preprocessing import Preprocessing
 from divmix.design.roles import Role, assign_roles, notes_on_roles
+from divmix.design.rounding import notes_on_rounding
 from divmix.errors import InputError
 from divmix.progress import Progress
+from divmix.sampling import pool_rows
 from divmix.settings import TableSettings, flag
-from divmix.tables.reading import TableReader, open_table, reading_options
+from divmix.tables.batches import BATCH_ROWS
+from divmix.tables.reading import TableReader, open_table, reading_options, rechunk
 from divmix.tables.schema import is_number, is_text
 
 MOST_PROBLEMS = 100  # each costs a reading of the table
 EXAMPLES = 3  # values shown of a column
+
+
+class Table(NamedTuple):
+    """A table that goes by as often as it is looked at, and is never held but where it came by a pipe.
+
+    rows : how many; sample : those that stand for all, as in a fit; empty : cells of each column.
+    """
+
+    batches: Batches
+    rows: int
+    sample: pa.Table
+    empty: Counter[str]
 
 
 def run_sniff(
@@ -36,18 +53,22 @@ def run_sniff(
     progress = progress or Progress()
     problems: list[dict[str, str]] = []
     reader: TableReader | None = None
-    table: pa.Table | None = None
+    table: Table | None = None
     roles: tuple[Role, ...] = ()
+    rounded: list[str] = []
     settled: TableSettings | None = tables
     while settled is not None and len(problems) < MOST_PROBLEMS:
         try:
             if reader is None or table is None:
                 progress.stage("reading " + ", ".join(map(str, sources)))
                 reader = open_table(sources, **reading_options(settled))
-                table = reader.read()
+                table = _table_of(reader)
             progress.stage("looking at columns")
-            roles = assign_roles(table, settled)
-            Preprocessing.learn(table, settled, locate=reader.locate, roles=roles)
+            roles = assign_roles(table.sample, settled)
+            learned, _ = Preprocessing.learn_with_roles(
+                table.batches, table.sample, settled, locate=reader.locate, roles=roles
+            )
+            rounded = notes_on_rounding(table.sample, learned.columns)
             break
         except InputError as error:
             if not error.fix and not problems and table is None:
@@ -62,9 +83,9 @@ def run_sniff(
     return {
         "names": [str(source) for source in sources],
         "format": reader.describe_format() if reader else {},
-        "rows": None if table is None else table.num_rows,
+        "rows": None if table is None else table.rows,
         "columns": [] if table is None else _columns(table, roles),
-        "notes": _notes(reader, roles, settled or tables),
+        "notes": [*_notes(reader, roles, settled or tables), *rounded],
         "problems": problems,
         "command": None if settled is None else _command(sources, settled, roles),
     }
@@ -79,23 +100,35 @@ def _with(settings: TableSettings, fix: dict[str, Any]) -> TableSettings:
     return replace(settings, **merged)
 
 
-def _columns(table: pa.Table, roles: Sequence[Role]) -> list[dict[str, Any]]:
-    found = []
-    for role in roles:
-        column = table.column(role.name).combine_chunks()
-        empty = empty_cells(column)
-        found.append(
-            {
-                "column": role.name,
-                "type": _type(column.type),
-                "role": role.role,
-                "empty": 0.0 if empty is None else float(np.mean(empty)),
-                "fit": _use(role),
-                "why": role.why,
-                "for_example": [_short(v) for v in _examples(column)],
-            }
-        )
-    return found
+def _table_of(reader: TableReader) -> Table:
+    """The table behind a reader, looked through once. Raises InputError for a broken file."""
+    batches, empty = partial(reader.batches, BATCH_ROWS), Counter[str]()
+    if reader.pipe:
+        batches = partial(rechunk, reader.read().to_batches(), BATCH_ROWS)
+
+    def counted() -> Iterator[pa.RecordBatch]:
+        for batch in batches():
+            for name, column in zip(batch.schema.names, batch.columns):
+                cells = empty_cells(column)
+                empty[name] += 0 if cells is None else int(cells.sum())
+            yield batch
+
+    return Table(batches, *sampled_batches(counted, pool_rows(len(reader.names))), empty)
+
+
+def _columns(table: Table, roles: Sequence[Role]) -> list[dict[str, Any]]:
+    return [
+        {
+            "column": role.name,
+            "type": _type(table.sample.schema.field(role.name).type),
+            "role": role.role,
+            "empty": table.empty[role.name] / table.rows,
+            "fit": _use(role),
+            "why": role.why,
+            "for_example": [_short(v) for v in _examples(table.sample.column(role.name))],
+        }
+        for role in roles
+    ]
 
 
 def _type(kind: pa.DataType) -> str:
@@ -118,7 +151,7 @@ def _use(role: Role) -> str:
     }[str(role.kind)]
 
 
-def _examples(column: pa.Array) -> list[Any]:
+def _examples(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_nested(column.type):
         return []
     values = pc.unique(column.slice(0, 1_000).drop_null()).slice(0, EXAMPLES)

@@ -13,6 +13,7 @@ from divmix.design.learning import sampled_batches
 from divmix.design.prepare import PreparedBatch, prepared
 from divmix.design.preprocessing import Preprocessing
 from divmix.design.roles import notes_on_roles
+from divmix.design.rounding import notes_on_rounding
 from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError, UsageError
@@ -38,7 +39,6 @@ from divmix.workflows.fitted import (
     mixture_of,
     notes_on_gaps,
     notes_on_left_out,
-    notes_on_rounding,
     pool_size,
 )
 from divmix.workflows.match import Former, numbered_like, told
@@ -94,7 +94,7 @@ class StreamedTable:
         said += [
             *told_of_rows,
             *notes_on_roles(roles, self._tables),
-            *notes_on_rounding(sample, design),
+            *notes_on_rounding(sample, preprocessing.columns),
         ]
         for note in said:
             progress.note(note)

@@ -326,14 +326,14 @@ MUTANTS = {
     ),
     "missing cells without a spread": (
         "kernels/gaps.py",
-        "second[missing[a], missing[b]] += mass * value",
-        "second[missing[a], missing[b]] += 0.0",
+        "_add(mass, product, second[missing[a], missing[b]])",
+        "pass",
         f"{GAPS}::test_em_climbs_the_likelihood_and_its_end_is_a_peak_of_it",
     ),
     "missing cells take means": (
         "kernels/gaps.py",
-        "total += slopes[u, a] * square[b, a]",
-        "total += 0.0 * square[b, a]",
+        "_add(slopes[u, a], square[b, a], by_slopes[b])",
+        "pass",
         f"{GAPS}::test_em_climbs_the_likelihood_and_its_end_is_a_peak_of_it",
     ),
     "a missing yes or no is a no": (
@@ -347,6 +347,12 @@ MUTANTS = {
         "return logs + _by_number(_excess, seen.columns, dof) - _excess(d, dof)",
         "return logs",
         f"{GAPS}::test_sums_are_those_of_the_complete_rows_that_are_expected",
+    ),
+    "run.json is believed": (
+        "workflows/run_folder.py",
+        "run_document.check(document)",
+        "pass",
+        "tests/ugly/test_runs.py::test_changed_runs_work_or_are_refused_in_two_lines",
     ),
     "empty cells have a unit": (
         "design/preprocessing.py",

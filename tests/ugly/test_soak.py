@@ -71,6 +71,7 @@ def test_memory_files_and_threads_stay_flat(tmp_path):
         ("detect", table, "-o", "-", "--threshold", 0.9, "--components", 2, "--threads", 1),
         ("cut", run, "-k", 2, "-o", tmp_path / "cut", "--force"),
         ("sample", run, "-n", 50),
+        ("update", run, table, "-o", tmp_path / "updated", "--force", "--threads", 1),
     )
     started, rounds, before = time.monotonic(), 0, None
     while time.monotonic() - started < 60 * (MINUTES + 1):
@@ -84,4 +85,4 @@ def test_memory_files_and_threads_stay_flat(tmp_path):
     print(f"{rounds} rounds; bytes, files, threads {before[:3]} after a minute, {after} at the end")
     assert after[1:] == before[1:3]
     assert after[0] - before[0] < 4e6
-    assert sorted(os.listdir(tmp_path)) == ["cut", "run", "table.csv"]
+    assert sorted(os.listdir(tmp_path)) == ["cut", "run", "table.csv", "updated"]
