@@ -40,6 +40,7 @@ from divmix.workflows.fitted import (
     about,
     features_of,
     gaps_of,
+    labelled,
     mixture_of,
     notes_on_gaps,
     notes_on_left_out,
@@ -279,7 +280,7 @@ def fit_table(
     """Fit a mixture to a table in memory.
 
     `notes` are what reading the table had to say, `locate` names a row in an error. `start` makes
-    the components to go on from, without a search. `former` is a model whose numbers of clusters are
+    the components to go on from, without a search; they keep their order. `former` is a model whose numbers of clusters are
     kept, `journal` what an interrupted fit to the same table has done already. Raises InputError,
     UsageError, FitError, CheckpointError, and Interrupted when `should_stop` ended the fit.
     """
@@ -300,7 +301,9 @@ def fit_table(
         given = None if start is None else partial(start, design)
         fitted = fit_rows(rows_of(design, matrix, settings), settings, monitor, start=given)
         progress.stage("labelling rows")
-        mixture, scores = mixture_of(fitted, design).labelled(matrix.X, matrix.row_weights)
+        mixture, scores = labelled(
+            mixture_of(fitted, design), matrix.X, matrix.row_weights, in_order=start is None
+        )
         match = None
         if former is not None:
             weighted = matrix.X, matrix.row_weights

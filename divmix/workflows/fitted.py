@@ -11,8 +11,9 @@ from divmix.design.design import Design
 from divmix.design.numeric_column import NumericColumn
 from divmix.design.roles import Role
 from divmix.families import AnyFamily
+from divmix.kernels.compile import threads
 from divmix.model.mixture import Mixture
-from divmix.model.scores import Scores
+from divmix.model.scores import NOISE, Scores
 from divmix.model.tally import Tally
 from divmix.progress import TraceRow
 from divmix.rows import Features
@@ -20,8 +21,11 @@ from divmix.sampling import pool_rows
 from divmix.search.phases import sample_rows
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables import arrays
+from divmix.tables.batches import BLOCK_ROWS
 from divmix.workflows import summary
+from divmix.workflows.in_order import mapped
 
+SCORED_ROWS = 2 * BLOCK_ROWS  # of a table in memory, on one of several threads
 EXACT = 2**53  # up to here a float64 holds every whole number
 
 
@@ -92,6 +96,42 @@ def mixture_of(fitted: Fitted, design: Design) -> Mixture:
         noise=fitted.noise,
         noise_joins=fitted.noise_joins,
     )
+
+
+def labelled(
+    mixture: Mixture, X: np.ndarray, row_weights: np.ndarray, *, in_order: bool = True
+) -> tuple[Mixture, Scores]:
+    """The mixture with clusters numbered by the rows assigned to them, and their scores.
+
+    X (n, d) are rows of the design matrix and row_weights (n,) their weights; densities are in
+    the units of X. The scores are those that the returned mixture gives, bit for bit. Mixing
+    weights nearly always give the order already, and then rows are scored once. `in_order` False
+    leaves the numbers as they are.
+    """
+    if not in_order:
+        return mixture, _scored(mixture, X)
+    mixture = mixture.ordered(mixture.cluster_weights)
+    scores = _scored(mixture, X)
+    own = scores.cluster != NOISE
+    sizes = np.bincount(scores.cluster[own], weights=row_weights[own], minlength=mixture.n_clusters)
+    if (np.diff(sizes) <= 0).all():
+        return mixture, scores
+    mixture = mixture.ordered(sizes)
+    return mixture, _scored(mixture, X)
+
+
+def _scored(mixture: Mixture, X: np.ndarray) -> Scores:
+    """Scores of rows X (n, d), on all threads."""
+    n = len(X)
+    scores = Scores(np.empty(n, np.int64), np.empty(n), np.empty(n))
+    parts = [slice(start, start + SCORED_ROWS) for start in range(0, n, SCORED_ROWS)]
+
+    def score(part: slice) -> None:
+        scores.part(part).take_over(mixture.score(X[part]))
+
+    for _ in mapped(score, lambda: parts, min(threads(), len(parts))):
+        pass
+    return scores
 
 
 def features_of(design: Design) -> Features:
