@@ -199,6 +199,18 @@ def test_a_fit_goes_on_from_given_components(shape):
     assert model.n_iter_ < searched.n_iter_ and {row.phase for row in model.trace_} == {"refine"}
 
 
+def test_given_components_keep_their_order():
+    X, _ = three_clusters()
+    X = np.r_[X, X[2::3]]  # the last cluster is the largest
+    given = np.array([[0.0, 100.0], [6.0, 140.0], [-6.0, 180.0]])
+    model = DiversifiedMixture(3, covariance_type="full", means_init=given, random_state=0).fit(X)
+    assert np.argmax(model.weights_) == 2
+    np.testing.assert_allclose(model.means_, given, atol=3)
+    np.testing.assert_array_equal(model.predict(given), [0, 1, 2])
+    warm = DiversifiedMixture(3, warm_start=True, means_init=given).fit(X).fit(X[::-1])
+    np.testing.assert_allclose(warm.means_, given, atol=3)
+
+
 def test_a_bad_start_stays_where_no_search_mends_it():
     X, truth = three_clusters()
     means = [[0.0, 100.0], [0.1, 101.0], [0.0, 160.0]]  # two in one group
