@@ -192,7 +192,7 @@ def _write_labels(
     """
     while True:
         tally = Tally.of(fit.mixture)
-        agreement = None if tables.truth is None else Agreement(fit.mixture.n_clusters + 1)
+        agreement = None if tables.truth is None else Agreement()
         batches = (
             beside.joined(results, written, names)
             for results, written in table.labels(fit, names, tally, agreement)
@@ -252,16 +252,17 @@ class HeldTable:
         for start in range(0, self.rows, BATCH_ROWS):
             part = slice(start, start + BATCH_ROWS)
             scores = fit.scores.part(part)
+            results = run_folder.score_batch(scores, start)
             tally.update(scores, fit.row_weights[part])
             if agreement is not None:
                 truth = self._table.column(self._tables.truth)[start : part.stop]
-                agreement.update(truth.combine_chunks(), scores.cluster)
+                agreement.update(truth.combine_chunks(), results.column("cluster"))
             written = None
             if names:
                 columns = [AS_WRITTEN + name for name in names]
                 rows = self._written.select(columns).slice(start, BATCH_ROWS)
                 written = rows.combine_chunks().to_batches()[0]
-            yield run_folder.score_batch(scores, start), written
+            yield results, written
 
 
 def fit_table(
