@@ -139,7 +139,7 @@ def command(
     each row), components.csv, trace.csv and run.json. Rows count from 0 in what is written, from 1
     in errors. divmix sniff DATA shows beforehand how DATA is read.
     """
-    from divmix.cli import show, terminal
+    from divmix.cli import show, summary, terminal
     from divmix.workflows.fit import run_fit
     from divmix.workflows.unfinished import Checkpoints, Unfinished
 
@@ -184,7 +184,7 @@ def command(
     if as_json:
         show.print_json(run)
     if options.looked_at(quiet, verbose):
-        show.print_summary(run, output, progress.told)
+        summary.print_summary(run, output, progress.told)
 
 
 def resuming(arguments: Sequence[str]) -> str:

@@ -67,7 +67,7 @@ def command(
     divmix fit --match MODEL finds new ones. MODEL itself stays, unless it is named by -o and
     --force.
     """
-    from divmix.cli import show, terminal
+    from divmix.cli import show, summary, terminal
     from divmix.workflows.update import run_update
 
     output = output or default_output(new)
@@ -94,6 +94,6 @@ def command(
     if as_json:
         show.print_json(run)
     if options.looked_at(quiet, verbose):
-        show.print_update(run, output, progress.told)
+        summary.print_update(run, output, progress.told)
     if fail_on_drift and run["drift"]["drifted"]:
         ctx.exit(exits.FINDINGS)
