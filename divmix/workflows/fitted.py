@@ -11,7 +11,6 @@ from divmix.design.design import Design
 from divmix.design.numeric_column import NumericColumn
 from divmix.design.roles import Role
 from divmix.families import AnyFamily
-from divmix.kernels.compile import threads
 from divmix.model.mixture import Mixture
 from divmix.model.scores import NOISE, Scores
 from divmix.model.tally import Tally
@@ -21,11 +20,8 @@ from divmix.sampling import pool_rows
 from divmix.search.phases import sample_rows
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables import arrays
-from divmix.tables.batches import BLOCK_ROWS
 from divmix.workflows import summary
-from divmix.workflows.in_order import mapped
 
-SCORED_ROWS = 2 * BLOCK_ROWS  # of a table in memory, on one of several threads
 EXACT = 2**53  # up to here a float64 holds every whole number
 
 
@@ -109,29 +105,15 @@ def labelled(
     leaves the numbers as they are.
     """
     if not in_order:
-        return mixture, _scored(mixture, X)
+        return mixture, mixture.score(X)
     mixture = mixture.ordered(mixture.cluster_weights)
-    scores = _scored(mixture, X)
+    scores = mixture.score(X)
     own = scores.cluster != NOISE
     sizes = np.bincount(scores.cluster[own], weights=row_weights[own], minlength=mixture.n_clusters)
     if (np.diff(sizes) <= 0).all():
         return mixture, scores
     mixture = mixture.ordered(sizes)
-    return mixture, _scored(mixture, X)
-
-
-def _scored(mixture: Mixture, X: np.ndarray) -> Scores:
-    """Scores of rows X (n, d), on all threads."""
-    n = len(X)
-    scores = Scores(np.empty(n, np.int64), np.empty(n), np.empty(n))
-    parts = [slice(start, start + SCORED_ROWS) for start in range(0, n, SCORED_ROWS)]
-
-    def score(part: slice) -> None:
-        scores.part(part).take_over(mixture.score(X[part]))
-
-    for _ in mapped(score, lambda: parts, min(threads(), len(parts))):
-        pass
-    return scores
+    return mixture, mixture.score(X)
 
 
 def features_of(design: Design) -> Features:
