@@ -5,6 +5,7 @@ temporary folder and removed. Times are ratios of what runs next to each other.
 """
 
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -12,12 +13,13 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from divmix.benchmarks.cluster import Costs, mean_visit
 from divmix.design.design import Design
 from divmix.design.learning import sampled_batches
 from divmix.design.prepare import prepared
@@ -34,9 +36,17 @@ from divmix.tables.reading import open_table
 from divmix.workflows.dask_table import TablePart, cluster
 from divmix.workflows.fitted import features_of
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 COLUMNS, CLUSTERS, COMPONENTS = 8, 5, 16
 GROUP = 1_000_000  # rows made and written at a time
 MILLISECONDS = 1e3
+WORKERS = (1, 2, 3)
+MANY = 65  # tasks of a round
+TERABYTE_ROWS = 10**12 // (4 * COLUMNS)
+MACHINES = (1, 10, 30, 100, 300)
+STRAGGLING = 0.3  # as if two of three tasks took from .74 to 1.35 of their time
 
 
 def run(
@@ -122,26 +132,81 @@ def _with_dask(path: Path, passes: int, progress: Progress) -> Iterator[dict[str
     held = MemoryRows(np.concatenate([block.X for block in table.rows.blocks()]))
     own = _sums_of(held, "diag")
     own()
-    in_process = np.median([_seconds(own) for _ in range(passes)])
-    workers = compiling.threads()
-    with cluster(f"local:{workers}", progress) as client:
-        rows = DaskRows(client, table.part, table.rows)
-        visit = _sums_of(rows, "diag")
-        first = _seconds(visit)
-        later = np.median([_seconds(visit) for _ in range(passes)])
+    in_process = _times(own, passes)
+    row = _row_cost(held, passes)
+    small = path.with_name("small.parquet")
+    make(small, 2)
+    few = opened(small)
+    measured, rounds = {}, []
+    for workers in WORKERS:
+        progress.stage(f"passes with {workers} workers")
+        with cluster(f"local:{workers}", progress) as client:
+            visit = _sums_of(DaskRows(client, table.part, table.rows), "diag")
+            first = _seconds(visit)
+            measured[workers] = first, _times(visit, passes)
+            rounds.append(_round_costs(client, few, passes))
+    round_trip, task = np.min(rounds, axis=0)
+    costs, cores = Costs(row, task, round_trip), compiling.threads()
+    for workers, (first, times) in measured.items():
         yield {
-            "name": f"a pass, diag, {workers} workers over as many threads in process",
-            "seconds": float(later),
+            "name": f"a pass, diag, workers: {workers}, rows kept",
+            "seconds": float(np.median(times)),
+            "least_seconds": float(times.min()),
+            "simulated_seconds": mean_visit(held.visited, COLUMNS, workers, costs, cores),
             "first_seconds": first,
-            "ratio": float(later / in_process),
+            "ratio": float(np.median(times) / np.median(in_process)),
         }
-        small = path.with_name("small.parquet")
-        make(small, 2)
-        few = opened(small)
-        round_trip = _sums_of(DaskRows(client, few.part, few.rows), "diag", components=2)
-        round_trip()
-        fixed = np.median([_seconds(round_trip) for _ in range(5 * passes)])
-        yield {"name": "a round of two rows", "milliseconds": float(MILLISECONDS * fixed)}
+    yield {
+        "name": "a pass, diag, all threads in process",
+        "seconds": float(np.median(in_process)),
+        "least_seconds": float(in_process.min()),
+    }
+    yield {"name": "a round of two rows", "milliseconds": float(MILLISECONDS * round_trip)}
+    yield {"name": "each further task of a round", "milliseconds": float(MILLISECONDS * task)}
+    yield {"name": "a row", "nanoseconds": 1e9 * row}
+    yield {"name": "what travels for a task", **_bytes_of_a_task(held)}
+    for machines in MACHINES:
+        yield {
+            "name": f"1 TB, diag, rows kept, machines of two cores: {machines}",
+            "simulated_seconds": mean_visit(TERABYTE_ROWS, COLUMNS, 2 * machines, costs),
+            "with_stragglers": mean_visit(
+                TERABYTE_ROWS, COLUMNS, 2 * machines, costs._replace(straggling=STRAGGLING)
+            ),
+        }
+
+
+def _row_cost(held: MemoryRows, passes: int) -> float:
+    """Seconds of a core for a row, the least of several times: what else the machine did is no cost
+    of a row."""
+    segment = held.take(np.arange(min(segment_rows(COLUMNS), held.visited)))
+    visit = _sums_of(segment, "diag")
+    compiling.set_threads(1)
+    try:
+        visit()
+        return float(_times(visit, 3 * passes).min()) / segment.visited
+    finally:
+        compiling.set_threads(None)
+
+
+def _round_costs(client: "Client", few: Table, passes: int) -> tuple[float, float]:
+    """Seconds of a round of one small task, and of each one more; the least of several."""
+    visit = _sums_of(DaskRows(client, few.part, few.rows), "diag", components=2)
+    visit()
+    one = float(_times(visit, 5 * passes).min())
+    family, components = visit.args
+    sums = partial(few.part.visit, range(1), family, components, False)
+
+    def round_of_many() -> None:
+        client.gather([client.submit(sums, pure=False) for _ in range(MANY)])
+
+    many = float(_times(partial(round_of_many), passes).min())
+    return one, max(many - one, 0.0) / (MANY - 1)
+
+
+def _bytes_of_a_task(held: MemoryRows) -> dict[str, int]:
+    """Of the components that go out and the sums that come back, full ones."""
+    visit = _sums_of(held.take(np.arange(100)), "full")
+    return {"bytes_out": len(pickle.dumps(visit.args)), "bytes_back": len(pickle.dumps(visit()))}
 
 
 def _sums_of(
@@ -170,3 +235,8 @@ def _seconds(call: partial) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
+
+
+def _times(call: partial, count: int) -> np.ndarray:
+    """Seconds of so many calls, (count,)."""
+    return np.array([_seconds(call) for _ in range(count)])

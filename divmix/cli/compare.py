@@ -41,7 +41,7 @@ def command(
     the data's own units and in standard deviations; of rows that were drawn also how far the
     densities lie apart, by the symmetric Kullback-Leibler divergence.
     """
-    from divmix.cli import show, terminal
+    from divmix.cli import show, terminal, views
     from divmix.workflows.compare import run_compare
 
     with terminal.progress(quiet, verbose) as progress:
@@ -51,4 +51,4 @@ def command(
     if as_json:
         show.print_json(found)
     else:
-        show.print_comparison(found)
+        views.print_comparison(found)

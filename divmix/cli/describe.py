@@ -19,11 +19,11 @@ def command(model: str, as_json: bool) -> None:
 
     MODEL is a model.divmix or a run folder.
     """
-    from divmix.cli import show
+    from divmix.cli import show, views
     from divmix.workflows.describe import describe_model
 
     document = describe_model(model)
     if as_json:
         show.print_json(document)
     else:
-        show.print_model(document)
+        views.print_model(document)

@@ -81,7 +81,7 @@ def command(
     of its scores, each by a density that has not seen the row. because names the columns to blame, of flagged rows and of the ten highest.
     Columns are prepared by range, and by logarithm where they have a heavy tail.
     """
-    from divmix.cli import show, terminal
+    from divmix.cli import show, summary, terminal
     from divmix.workflows.detect import run_detect
 
     written = None if output == "-" and as_json else output
@@ -111,7 +111,7 @@ def command(
     if as_json:
         show.print_json(found)
     if options.looked_at(quiet, verbose):
-        show.print_detection(found, progress.told)
+        summary.print_detection(found, progress.told)
         if written is not None:
             show.print_written(written, found["flagged" if only_flagged else "rows"])
         if run is not None:

@@ -40,13 +40,7 @@ from divmix.settings import TableSettings
     ),
 )
 @click.argument("data", nargs=-1, required=True, type=FILE)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The run folder. Default: the name of DATA with .divmix, where you stand.",
-)
+@options.run_output("DATA")
 @options.force
 @options.csv_safe
 @options.assignments_format
@@ -139,11 +133,11 @@ def command(
     each row), components.csv, trace.csv and run.json. Rows count from 0 in what is written, from 1
     in errors. divmix sniff DATA shows beforehand how DATA is read.
     """
-    from divmix.cli import show, terminal
+    from divmix.cli import show, summary, terminal
     from divmix.workflows.fit import run_fit
     from divmix.workflows.unfinished import Checkpoints, Unfinished
 
-    output = output or default_output(data)
+    output = output or options.default_output(data)
     if labels == "-" and as_json:
         raise UsageError("--labels - and --json both write to stdout", hint="--labels FILE")
     settings, origins = method_options.collect(ctx)
@@ -184,18 +178,10 @@ def command(
     if as_json:
         show.print_json(run)
     if options.looked_at(quiet, verbose):
-        show.print_summary(run, output, progress.told)
+        summary.print_summary(run, output, progress.told)
 
 
 def resuming(arguments: Sequence[str]) -> str:
     """The command line that goes on where these arguments were interrupted."""
     again = [] if "--resume" in arguments else ["--resume"]
     return shlex.join(["divmix", *arguments, *again])
-
-
-def default_output(data: tuple[str, ...]) -> Path:
-    """`path/to/table.csv.gz` gives `table.divmix`, standard input `stdin.divmix`."""
-    name = Path(data[0]).resolve().name
-    if data[0] == "-" or name.startswith("pipe:["):  # <(...) has no name of its own
-        name = "stdin"
-    return Path(Path(name.removesuffix(".gz").removesuffix(".zst")).stem + ".divmix")

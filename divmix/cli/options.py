@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -338,6 +339,25 @@ def beside_of(keep: str, id_column: str | None, digits: int | None) -> "Beside":
 
     names = next(csv.reader([keep], skipinitialspace=True), []) if keep else []
     return Beside(tuple(names), id_column, digits)
+
+
+def run_output(table: str) -> Callable:
+    """-o of the commands that write a run folder of `table`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help=f"The run folder. Default: the name of {table} with .divmix, where you stand.",
+    )
+
+
+def default_output(data: tuple[str, ...]) -> Path:
+    """`path/to/table.csv.gz` gives `table.divmix`, standard input `stdin.divmix`."""
+    name = Path(data[0]).resolve().name
+    if data[0] == "-" or name.startswith("pipe:["):  # <(...) has no name of its own
+        name = "stdin"
+    return Path(Path(name.removesuffix(".gz").removesuffix(".zst")).stem + ".divmix")
 
 
 def table_output(default: str | None) -> Callable:

@@ -32,7 +32,7 @@ def command(
     DATA as for fit. Columns are left out of a fit unasked where they are ids, codes, dates, free
     text or empty; --columns names those that are used whatever they are.
     """
-    from divmix.cli import show, terminal
+    from divmix.cli import show, terminal, views
     from divmix.workflows.sniff import run_sniff
 
     with terminal.progress(quiet, verbose=False) as progress:
@@ -40,4 +40,4 @@ def command(
     if as_json:
         show.print_json(found)
     else:
-        show.print_sniffed(found)
+        views.print_sniffed(found)

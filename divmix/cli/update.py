@@ -6,7 +6,6 @@ import click
 
 from divmix.cli import exits, options
 from divmix.cli.completion import FILE
-from divmix.cli.fit import default_output
 from divmix.cli.signals import GracefulStop
 from divmix.settings import UpdateSettings
 
@@ -21,13 +20,7 @@ from divmix.settings import UpdateSettings
 )
 @click.argument("model", type=FILE)
 @click.argument("new", nargs=-1, required=True, type=FILE)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The run folder. Default: the name of NEW with .divmix, where you stand.",
-)
+@options.run_output("NEW")
 @options.force
 @options.csv_safe
 @options.assignments_format
@@ -67,10 +60,10 @@ def command(
     divmix fit --match MODEL finds new ones. MODEL itself stays, unless it is named by -o and
     --force.
     """
-    from divmix.cli import show, terminal
+    from divmix.cli import show, summary, terminal
     from divmix.workflows.update import run_update
 
-    output = output or default_output(new)
+    output = output or options.default_output(new)
     with (
         terminal.progress(quiet, verbose) as progress,
         GracefulStop(progress.stopping) as should_stop,
@@ -94,6 +87,6 @@ def command(
     if as_json:
         show.print_json(run)
     if options.looked_at(quiet, verbose):
-        show.print_update(run, output, progress.told)
+        summary.print_update(run, output, progress.told)
     if fail_on_drift and run["drift"]["drifted"]:
         ctx.exit(exits.FINDINGS)

@@ -1,7 +1,8 @@
 """What a column of numbers tells before it is scaled, gathered batch by batch.
 
 Batches are summed one by one and merged in their order, so that a table in memory and one that is read
-in batches have the same bits.
+in batches have the same bits. Sums are NumPy's pairwise ones, so no result depends on the number of
+threads.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-
-from divmix.design import statistics
 
 RESOLVED = 10_000  # values that tell how finely a column is written
 
@@ -34,14 +33,19 @@ class Moments(NamedTuple):
     @classmethod
     def of(cls, values: np.ndarray, weights: np.ndarray) -> Moments:
         """Of values (n,), n >= 1, and weights (n,) above 0."""
-        average = statistics.mean(values, weights)
-        residuals = values - average
-        unit = float(max(residuals.max(), -residuals.min()))
+        low, high, weight = values.min(), values.max(), weights.sum()
+        middle = low / 2 + high / 2  # about which no digits are lost
+        work = np.subtract(values, middle)
+        average = middle + np.multiply(work, weights, out=work).sum() / weight
+        residuals = np.subtract(values, average, out=work)
+        unit = float(max(high - average, average - low))
         if unit > 0:
             residuals /= unit
-        squares = weights * residuals**2
-        third = (squares * residuals).sum()
-        return cls(float(weights.sum()), average, unit, float(squares.sum()), float(third))
+        squares = np.square(residuals)
+        squares *= weights
+        second = float(squares.sum())
+        third = float(np.multiply(squares, residuals, out=squares).sum())
+        return cls(float(weight), float(average), unit, second, third)
 
     def merged(self, other: Moments) -> Moments:
         """Of the values of both."""

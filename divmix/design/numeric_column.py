@@ -186,16 +186,23 @@ class NumberLearner:
     def update(self, column: pa.Array, weights: np.ndarray, row_name: Locate) -> None:
         """The rows that come next, of weights (n,) from 0. Raises InputError."""
         everything = numbers(self._name, column, row_name)
-        _refuse_infinite(self._name, everything, row_name)
-        if self._log is True:
-            _refuse_no_logarithm(self._name, everything, row_name)
-        if not self._far:
-            self._far = _found_far(self._name, everything, row_name)
-        present = (weights > 0) & ~np.isnan(everything)
+        present = weights > 0
+        if not self._is_usual(everything):
+            _refuse_infinite(self._name, everything, row_name)
+            if self._log is True:
+                _refuse_no_logarithm(self._name, everything, row_name)
+            if not self._far:
+                self._far = _found_far(self._name, everything, row_name)
+            present &= ~np.isnan(everything)
         if present.all():
             self._summary.update(everything, weights)
         else:
             self._summary.update(everything[present], weights[present])
+
+    def _is_usual(self, values: np.ndarray) -> bool:
+        """Whether every value (n,) is there and within all bounds, by its ends alone."""
+        least = -1.0 if self._log is True else -LARGEST
+        return not len(values) or bool(values.min() > least and values.max() <= LARGEST)
 
     def learned(self, sample: pa.Array, weights: np.ndarray) -> NumericColumn:
         """The column; `sample` has its values in rows that stand for all, of weights (n,), for

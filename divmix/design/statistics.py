@@ -1,16 +1,10 @@
-"""Weighted statistics of one column, stable far from the origin and for huge values.
+"""Weighted quantiles of one column.
 
 `values` and `weights` are (n,) float64, n >= 1, finite, weights > 0. A weight of 3 counts like
-three equal rows. Sums are NumPy's pairwise ones, so no result depends on the number of threads.
+three equal rows.
 """
 
 import numpy as np
-
-
-def mean(values: np.ndarray, weights: np.ndarray) -> float:
-    """Weighted mean, summed about the middle of the range so that no digits are lost."""
-    middle = values.min() / 2 + values.max() / 2
-    return float(middle + (weights * (values - middle)).sum() / weights.sum())
 
 
 def quantiles(values: np.ndarray, weights: np.ndarray, shares: tuple[float, ...]) -> list[float]:

@@ -7,7 +7,9 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
+from divmix import memory
 from divmix.errors import InputError
+from divmix.workflows.streamed import AT_ONCE
 
 
 def is_frame(X: Any) -> bool:
@@ -19,10 +21,13 @@ def is_frame(X: Any) -> bool:
 def to_arrow(X: Any) -> pa.Table:
     """The columns of a frame; an index is left out, a lazy frame (polars, Dask) is computed.
 
-    Raises InputError for a column that holds values of several kinds.
+    Raises InputError for a column that holds values of several kinds, and for a frame of Dask that
+    memory cannot hold.
     """
     frame = nw.from_native(X, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
+        if frame.implementation.is_dask():
+            _check_room(frame.to_native())
         frame = frame.collect("pyarrow")
     try:
         if not isinstance(frame, nw.DataFrame):
@@ -40,6 +45,19 @@ def to_arrow(X: Any) -> pa.Table:
             hint="give each column values of one kind, or drop it",
         ) from error
     return _codes_as_text(table)
+
+
+def _check_room(frame: Any) -> None:
+    """Raises InputError for a frame of Dask that does not fit into memory, by its first partition."""
+    rows = frame.npartitions * len(frame.partitions[0])
+    needed, free = AT_ONCE * 8 * rows * len(frame.columns), memory.available()
+    if free is not None and needed > free:
+        raise InputError(
+            f"about {rows:,} rows of the Dask frame need {needed / 1e9:.3g} GB of memory, "
+            f"{free / 1e9:.3g} GB are free",
+            hint="frame.to_parquet(FOLDER), and divmix fit FOLDER --dask ADDRESS has the workers sum "
+            "up the rows",
+        )
 
 
 def _codes_as_text(table: pa.Table) -> pa.Table:

@@ -73,8 +73,9 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
     weights_init, means_init, precisions_init : array-likes or None, default None
         Weights (m,), means (m, f) and inverse covariances, in the shape of `covariance_type`, to go
         on from in place of a search; in the units of X. What is None is from `init_params`.
+        Components, and the clusters that they are, keep this order.
     warm_start : bool, default False
-        Go on from the components of the last fit, in place of a search.
+        Go on from the components of the last fit, in place of a search. They keep their order.
     scale : {"standard", "robust", "minmax", "none"}, default "standard"
         How columns are brought to one scale before the fit; results are in their own units.
     log, categorical : sequences of str, default ()
@@ -102,7 +103,8 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         spherical (m,). Spherical components of columns that were scaled apart are diag.
     component_features_ : names of the f features: columns, and `column=category`.
     clusters_ : (m,) the cluster of each component; n_clusters_ : their number.
-    labels_ : (n,) clusters of the training rows, the largest first; -1 noise, -2 incomplete.
+    labels_ : (n,) clusters of the training rows, the largest first where they were searched for;
+        -1 noise, -2 incomplete.
     converged_, n_iter_ : whether the fit converged, and its iterations over all phases.
     lower_bound_ : J at the end, nats per row; lower_bounds_ : J over the last phase.
     trace_ : the iterations, `divmix.progress.TraceRow` each; notes_ : what was chosen, in sentences.

@@ -36,7 +36,7 @@ EVERY_ROW, SCORES_ALONE = ("contamination", 1.0), ("threshold", 1.0)
 class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     """Rows that a mixture finds improbable, with p-values and the columns that make them so.
 
-    Same table, settings and seed: the scores of `divmix detect`. Source: docs/method.md; p-values of
+    Same table, settings and seed: the scores of `divmix detect`. Source: docs/method-anomalies.md; p-values of
     clean rows are split conformal (Vovk, Gammerman and Shafer 2005), those of mixed rows a model of
     the tail of the scores (Renyi 1953).
 

@@ -15,18 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.families.axis_aligned import AxisAligned
 from divmix.families.categories import SMALLEST_PROBABILITY, Categories
 from divmix.families.components import Components
 from divmix.families.family import Array, Moments, Prior
-from divmix.families.gaps import expected_sums, one_each
+from divmix.families.gaps import one_each
 from divmix.families.gaussian import Gaussian
+from divmix.families.mixed_overlap import overlap_of
+from divmix.families.mixed_sums import sums_of
 from divmix.families.moments import moment_match
 from divmix.families.posterior import log_weights, posterior
 from divmix.families.structure import LEAST_LEFT
 from divmix.families.student import Student
-from divmix.kernels.components import NEGLIGIBLE, TINY, Gradient, Overlap, overlap
-from divmix.kernels.gaps import has_gaps
+from divmix.kernels.components import Gradient, Overlap
 from divmix.kernels.sums import Sums
 
 PRIOR_ROWS = 1.0  # of the Dirichlet prior, for each column of a component
@@ -37,8 +37,6 @@ LEAST_MIXED = 0.1
 # of a number. By trials without the test of relevance (four tables, one and five random text columns):
 # .25 and .5 cost .02 of mean ARI at most, 1 cost .05 and .11.
 CATEGORY_SCALE = 0.5
-BLOCK_ROWS = 4096  # rows x components at a time, whatever the number of threads
-PACKED_COLUMNS = 24  # up to so many, products of pairs of columns are made once for all components
 
 
 @dataclass(frozen=True)
@@ -155,9 +153,10 @@ class Mixed:
         """log p(x|theta_j) of rows X (n, d), (n, m), nats; of categories, of probability."""
         numbers = self.of_numbers(components)
         own = self.numbers.log_densities(X[:, self.categories.numeric], numbers)
-        return own + self._log_categories(X, self.probabilities(components))
+        return own + self.log_categories(X, self.probabilities(components))
 
-    def _log_categories(self, X: Array, probabilities: Array) -> Array:
+    def log_categories(self, X: Array, probabilities: Array) -> Array:
+        """log-probability (n, m) of the categories of rows X (n, d) by probabilities (m, L)."""
         varying, common = self.categories.varying, self.categories.common
         found = varying.log_densities(X[:, varying.features], probabilities)
         if common.count:
@@ -185,72 +184,7 @@ class Mixed:
 
         `second` is that of the numbers alone, in the shape of their structure.
         """
-        numbers, probabilities = self.of_numbers(components), self.probabilities(components)
-        total: Sums | None = None
-        for start in range(0, max(len(X), 1), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            block = np.asarray(X[rows], np.float64)
-            part = self._block_sums(block, row_weights[rows], numbers, probabilities)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
-
-    def _block_sums(
-        self, X: Array, row_weights: Array, numbers: Components, probabilities: Array
-    ) -> Sums:
-        numeric, levels = self.categories.numeric, self.categories.varying
-        N = np.ascontiguousarray(X[:, numeric])
-        if has_gaps(X):
-            return self._expected_sums(X, N, row_weights, numbers, probabilities)
-        seen = self.numbers.structure.seen(N, numbers)
-        joint = self.numbers.log_densities_at(seen, numbers)
-        joint += self._log_categories(X, probabilities) + log_weights(numbers.weights)
-        log_density, shares = posterior(joint)
-        shares *= row_weights[:, None]
-        mass = shares.sum(axis=0)
-        first = np.zeros((numbers.count, X.shape[1]))
-        first[:, levels.features] = shares.T @ X[:, levels.features]
-        scales = self.numbers.row_scales(seen, numbers)
-        if scales is None:
-            scaled, log_scale = shares, -mass
-        else:
-            scaled = shares * scales
-            logs = self.numbers.log_row_scales(scales, seen, numbers)
-            log_scale = (shares * logs).sum(axis=0) - scaled.sum(axis=0)
-        first[:, numeric] = scaled.T @ N
-        second = self._second(N, row_weights, scaled)
-        log_likelihood = float(row_weights @ log_density)
-        return Sums(log_likelihood, mass, scaled.sum(axis=0), first, second, log_scale)
-
-    def _expected_sums(
-        self, X: Array, N: Array, row_weights: Array, numbers: Components, probabilities: Array
-    ) -> Sums:
-        """`_block_sums` of rows with missing cells: a category that is not there counts by its
-        probabilities in each component."""
-        numeric, levels = self.categories.numeric, self.categories.varying
-        log_categories = self._log_categories(X, probabilities)
-        sums, shares = expected_sums(self.numbers, N, row_weights, numbers, log_categories)
-        first = np.zeros((numbers.count, X.shape[1]))
-        first[:, numeric] = sums.first
-        own = X[:, levels.features]
-        missing = np.isnan(own)
-        first[:, levels.features] = shares.T @ np.where(missing, 0.0, own)
-        first[:, levels.features] += (shares.T @ missing) * levels.means(probabilities)
-        return sums._replace(first=first)
-
-    def _second(self, N: Array, row_weights: Array, scaled: Array) -> Array:
-        """Second moments of numbers N (n, c) by shares (n, m), in the shape of the structure."""
-        structure, columns = self.numbers.structure, N.shape[1]
-        if structure.shared:
-            return (N * row_weights[:, None]).T @ N
-        if isinstance(structure, AxisAligned):
-            return scaled.T @ N**2
-        if columns > PACKED_COLUMNS:
-            return np.stack([(N * own[:, None]).T @ N for own in scaled.T])
-        a, b = np.tril_indices(columns)
-        second = np.empty((scaled.shape[1], columns, columns))
-        second[:, a, b] = second[:, b, a] = scaled.T @ (N[:, a] * N[:, b])
-        return second
+        return sums_of(self, X, row_weights, components)
 
     def expected(self, components: Components, weight: float) -> Sums:
         """What rows of this total weight leave on average that the mixture itself has drawn, less
@@ -341,42 +275,7 @@ class Mixed:
         """Entropy H of the components by k = k_numbers prod_columns sum_c sqrt(P_ic P_jc), the
         overlap of independent columns, and its exact gradient: by means of the categories'
         features it is that by their probabilities, as if these were free."""
-        m, levels = components.count, self.categories.varying
-        weights = components.weights / components.weights.sum()
-        probabilities = self.probabilities(components)
-        by_column = levels.similarities(probabilities)
-        factor = np.ones((m, m))
-        for own in by_column:
-            factor *= np.minimum(own, 1.0)
-        numbers = self.of_numbers(components)
-        if not len(self.categories.numeric):  # one column, in which all are the same
-            numbers = numbers._replace(means=np.zeros((m, 1)), covariances=np.ones((m, 1)))
-        wanted = np.zeros((m, 0)) if values is None else values
-        asked = np.hstack([wanted, np.eye(m)]) if gradient else wanted
-        found = overlap(numbers.means, numbers.covariances, weights, asked, gradient, factor)
-        found, k = (
-            found._replace(shared=found.shared[:, : wanted.shape[1]]),
-            found.shared[:, wanted.shape[1] :],
-        )
-        if found.gradient is None:
-            return found
-        ratio = weights / np.maximum(found.weighted, TINY)
-        pairs = -(np.outer(ratio, weights) + np.outer(weights, ratio)) * k
-        pairs[k < NEGLIGIBLE] = 0.0
-        np.fill_diagonal(pairs, 0.0)
-        roots, by_levels = np.sqrt(probabilities), np.empty_like(probabilities)
-        for own, part in zip(by_column, levels.parts):
-            by_levels[:, part] = 0.5 * (pairs / own) @ roots[:, part] / roots[:, part]
-        means = np.zeros_like(components.means)
-        if len(self.categories.numeric):
-            means[:, self.categories.numeric] = found.gradient.means
-        by_features = by_levels.copy()
-        by_features[:, levels.no + 1] -= by_levels[:, levels.no]
-        means[:, levels.features] = by_features[:, levels.own]
-        covariances = found.gradient.covariances
-        if not len(self.categories.numeric):
-            covariances = np.zeros_like(components.covariances)
-        return found._replace(gradient=Gradient(found.gradient.weights, means, covariances))
+        return overlap_of(self, components, values, gradient)
 
     def diversified(
         self,
@@ -448,7 +347,7 @@ class Mixed:
         N, probabilities = np.ascontiguousarray(X[:, numeric]), self.probabilities(components)
         seen = self.numbers.structure.seen(N, numbers)
         joint = self.numbers.log_densities_at(seen, numbers) + log_weights(components.weights)
-        shares = posterior(joint + self._log_categories(X, probabilities)).responsibilities
+        shares = posterior(joint + self.log_categories(X, probabilities)).responsibilities
         values = np.zeros(X.shape)
         if generator is None:
             values[:, varying.features] = shares @ varying.means(probabilities)

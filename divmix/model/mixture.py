@@ -153,24 +153,6 @@ class Mixture:
             hierarchy=self.hierarchy and self.hierarchy.reordered(order),
         )
 
-    def labelled(self, X: np.ndarray, row_weights: np.ndarray) -> tuple["Mixture", Scores]:
-        """The mixture with clusters numbered by the rows assigned to them, and their scores.
-
-        X (n, d) are rows of the design matrix and row_weights (n,) their weights; densities are in
-        the units of X. The scores are those that the returned mixture gives, bit for bit. Mixing
-        weights nearly always give the order already, and then rows are scored once.
-        """
-        mixture = self.ordered(self.cluster_weights)
-        scores = mixture.score(X)
-        own = scores.cluster != NOISE
-        sizes = np.bincount(
-            scores.cluster[own], weights=row_weights[own], minlength=mixture.n_clusters
-        )
-        if (np.diff(sizes) <= 0).all():
-            return mixture, scores
-        mixture = mixture.ordered(sizes)
-        return mixture, mixture.score(X)
-
     def cut(self, k: int) -> "Mixture":
         """The mixture at k clusters, by its merge tree; clusters are numbered by weight.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Schedule:
-    """How far each phase goes; chosen on generated tables (docs/method.md tells the trials)."""
+    """How far each phase goes; chosen on generated tables (docs/method-parts.md tells the trials)."""
 
     # Rows that the search sees: enough for 80 of each cluster.
     sample_rows: int = 4_000

@@ -73,10 +73,7 @@ class TablePart:
     def _check(self) -> None:
         """Raises InputError where a file is another one now, and where divmix is."""
         if divmix.__version__ != self.version:
-            raise UsageError(
-                f"a worker has divmix {divmix.__version__}, this machine {self.version}",
-                hint="install the same version everywhere",
-            )
+            raise _other_version("a worker", divmix.__version__, self.version)
         for path, *known in self.files:
             if list(_state(path)) != known:
                 raise InputError(
@@ -213,10 +210,14 @@ def _check_workers(client: "Client", address: str) -> None:
         raise UsageError(f"--dask {address} has no workers", hint="start some: dask worker ADDRESS")
     for worker, version in found.items():
         if version != divmix.__version__:
-            raise UsageError(
-                f"the worker {worker} has divmix {version}, this machine {divmix.__version__}",
-                hint="install the same version everywhere",
-            )
+            raise _other_version(f"the worker {worker}", version, divmix.__version__)
+
+
+def _other_version(worker: str, version: str, own: str) -> UsageError:
+    return UsageError(
+        f"{worker} has divmix {version}, this machine {own}",
+        hint="install the same version everywhere",
+    )
 
 
 def _version() -> str:

@@ -1,5 +1,8 @@
 """Compare clusters with known classes, and scores with known anomalies."""
 
+from collections import Counter
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -8,10 +11,9 @@ import pyarrow.compute as pc
 
 from divmix.design.columns import as_text
 from divmix.errors import InputError
-from divmix.metrics import agreement, anomaly_metrics, clustering_metrics
-from divmix.model.scores import NOISE
+from divmix.metrics import agreement, anomaly_metrics
 from divmix.tables import arrays
-from divmix.tables.reading import open_table
+from divmix.tables.reading import TableReader, open_table
 from divmix.tables.schema import unknown_column
 from divmix.workflows import run_folder
 
@@ -31,57 +33,80 @@ def run_evaluate(
     `anomaly` is the value of the truth that stands for an anomaly, by default 1 or true.
     `source` may be a run folder: its assignments, and the truth in the table that was fitted.
     The truth is looked for in `data` where that is given (the table the labels were made for, row
-    by row), else in the same table; `encoding` is that of the one with the truth. Raises InputError.
+    by row), else in the same table; `encoding` is that of the one with the truth. Tables are read in
+    batches: of clusters nothing is held, of scores the columns that count. Raises InputError.
     """
     if run_folder.is_run(source):
         source, data = run_folder.labels_of(source, data)
-    table = open_table([source], encoding=encoding if data is None else None).read()
-    known = table if data is None else open_table([data], encoding=encoding).read()
-    if known.num_rows != table.num_rows:
+    labels = open_table([source], encoding=encoding if data is None else None)
+    known = labels if data is None else open_table([data], encoding=encoding)
+    scored = prediction not in labels.names and {"score", "flagged"} <= set(labels.names)
+    for reader, name in ((known, truth), *([] if scored else [(labels, prediction)])):
+        if name not in reader.names:
+            raise unknown_column(name, reader.names, reader.told)
+    if scored:
+        parts = [
+            (batch.select(["score", "flagged"]), classes.select([truth]))
+            for batch, classes in _side_by_side(labels, known)
+        ]
+        table, classes = (pa.Table.from_batches(batches) for batches in zip(*parts))
+        is_anomaly = anomalies(classes, truth, known.told, anomaly)
+        return anomaly_metrics(
+            is_anomaly, _numbers(table, "score"), _numbers(table, "flagged") == 1
+        )
+    agreement = Agreement()
+    for batch, classes in _side_by_side(labels, known):
+        agreement.update(classes.column(truth), batch.column(prediction))
+    return agreement.metrics()
+
+
+def _side_by_side(
+    labels: TableReader, known: TableReader
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """The batches of both, of the same rows. Raises InputError where one has more."""
+    if known is labels:
+        yield from ((batch, batch) for batch in labels.batches())
+        return
+    rows = np.zeros(2, np.int64)
+    for pair in zip_longest(labels.batches(), known.batches()):
+        rows += [0 if batch is None else batch.num_rows for batch in pair]
+        if rows[0] == rows[1]:
+            yield pair
+    if rows[0] != rows[1]:
         raise InputError(
-            f"{source} has {table.num_rows:,} rows, {data} has {known.num_rows:,}",
+            f"{labels.told} has {rows[0]:,} rows, {known.told} has {rows[1]:,}",
             hint="evaluate compares row by row: give the table that the labels were made for",
         )
-    if prediction not in table.schema.names and {"score", "flagged"} <= set(table.schema.names):
-        return anomaly_metrics(
-            anomalies(known, truth, data or source, anomaly),
-            _numbers(table, "score"),
-            _numbers(table, "flagged") == 1,
-        )
-    return clustering_metrics(
-        _codes(known, truth, data or source), _codes(table, prediction, source)
-    )
 
 
 class Agreement:
-    """Rows of each class and cluster, counted batch by batch: k - 1 clusters, and noise as one more."""
+    """Rows of each class and cluster, counted batch by batch."""
 
-    def __init__(self, k: int) -> None:
-        self._k = k
-        self._counts: dict[Any, np.ndarray] = {}
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[Any, Any]] = Counter()
 
-    def update(self, truth: pa.Array, cluster: np.ndarray) -> None:
-        """The rows that come next: their classes, and their clusters (n,)."""
-        codes, values = _encoded(truth)
-        cluster = np.where(cluster == NOISE, self._k - 1, cluster)
-        known = (codes >= 0) & (cluster >= 0)
-        counts = np.zeros((len(values), self._k), np.int64)
-        np.add.at(counts, (codes[known], cluster[known]), 1)
-        for value, own in zip(values, counts):
-            self._counts[value] = self._counts.get(value, 0) + own
+    def update(self, truth: pa.Array, cluster: pa.Array) -> None:
+        """The rows that come next: their classes and their clusters. Where one is empty, the row does
+        not count."""
+        (codes, classes), (found, clusters) = _encoded(truth), _encoded(cluster)
+        known = (codes >= 0) & (found >= 0)
+        pairs, counts = np.unique(codes[known] * len(clusters) + found[known], return_counts=True)
+        for pair, count in zip(pairs.tolist(), counts.tolist()):
+            row, column = divmod(pair, len(clusters))
+            self._counts[classes[row], clusters[column]] += count
 
     def metrics(self) -> dict[str, Any]:
         """As `clustering_metrics` of all rows."""
-        table = np.array(list(self._counts.values())).reshape(-1, self._k)
-        table = table[table.any(axis=1)][:, table.any(axis=0)]
-        return agreement(table) if table.size else {"rows": 0}
-
-
-def _codes(table: pa.Table, name: str, where: str) -> np.ndarray:
-    """Values of a column as int codes (n,), -1 where a cell is empty."""
-    if name not in table.schema.names:
-        raise unknown_column(name, table.schema.names, where)
-    return _encoded(table.column(name).combine_chunks())[0]
+        if not self._counts:
+            return {"rows": 0}
+        places = [
+            {value: place for place, value in enumerate(dict.fromkeys(values))}
+            for values in zip(*self._counts)
+        ]
+        table = np.zeros([len(values) for values in places], np.int64)
+        for pair, count in self._counts.items():
+            table[tuple(own[value] for own, value in zip(places, pair))] = count
+        return agreement(table)
 
 
 def _encoded(column: pa.Array) -> tuple[np.ndarray, list[Any]]:

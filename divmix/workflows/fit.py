@@ -41,6 +41,7 @@ from divmix.workflows.fitted import (
     about,
     features_of,
     gaps_of,
+    labelled,
     mixture_of,
     notes_on_gaps,
     notes_on_left_out,
@@ -191,7 +192,7 @@ def _write_labels(
     """
     while True:
         tally = Tally.of(fit.mixture)
-        agreement = None if tables.truth is None else Agreement(fit.mixture.n_clusters + 1)
+        agreement = None if tables.truth is None else Agreement()
         batches = (
             beside.joined(results, written, names)
             for results, written in table.labels(fit, names, tally, agreement)
@@ -251,16 +252,17 @@ class HeldTable:
         for start in range(0, self.rows, BATCH_ROWS):
             part = slice(start, start + BATCH_ROWS)
             scores = fit.scores.part(part)
+            results = run_folder.score_batch(scores, start)
             tally.update(scores, fit.row_weights[part])
             if agreement is not None:
                 truth = self._table.column(self._tables.truth)[start : part.stop]
-                agreement.update(truth.combine_chunks(), scores.cluster)
+                agreement.update(truth.combine_chunks(), results.column("cluster"))
             written = None
             if names:
                 columns = [AS_WRITTEN + name for name in names]
                 rows = self._written.select(columns).slice(start, BATCH_ROWS)
                 written = rows.combine_chunks().to_batches()[0]
-            yield run_folder.score_batch(scores, start), written
+            yield results, written
 
 
 def fit_table(
@@ -279,7 +281,7 @@ def fit_table(
     """Fit a mixture to a table in memory.
 
     `notes` are what reading the table had to say, `locate` names a row in an error. `start` makes
-    the components to go on from, without a search. `former` is a model whose numbers of clusters are
+    the components to go on from, without a search; they keep their order. `former` is a model whose numbers of clusters are
     kept, `journal` what an interrupted fit to the same table has done already. Raises InputError,
     UsageError, FitError, CheckpointError, and Interrupted when `should_stop` ended the fit.
     """
@@ -300,7 +302,9 @@ def fit_table(
         given = None if start is None else partial(start, design)
         fitted = fit_rows(rows_of(design, matrix, settings), settings, monitor, start=given)
         progress.stage("labelling rows")
-        mixture, scores = mixture_of(fitted, design).labelled(matrix.X, matrix.row_weights)
+        mixture, scores = labelled(
+            mixture_of(fitted, design), matrix.X, matrix.row_weights, in_order=start is None
+        )
         match = None
         if former is not None:
             weighted = matrix.X, matrix.row_weights

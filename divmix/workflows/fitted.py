@@ -10,7 +10,7 @@ from divmix.design.design import Design
 from divmix.design.roles import Role
 from divmix.families import AnyFamily
 from divmix.model.mixture import Mixture
-from divmix.model.scores import Scores
+from divmix.model.scores import NOISE, Scores
 from divmix.model.tally import Tally
 from divmix.progress import TraceRow
 from divmix.rows import Features
@@ -87,6 +87,28 @@ def mixture_of(fitted: Fitted, design: Design) -> Mixture:
         noise=fitted.noise,
         noise_joins=fitted.noise_joins,
     )
+
+
+def labelled(
+    mixture: Mixture, X: np.ndarray, row_weights: np.ndarray, *, in_order: bool = True
+) -> tuple[Mixture, Scores]:
+    """The mixture with clusters numbered by the rows assigned to them, and their scores.
+
+    X (n, d) are rows of the design matrix and row_weights (n,) their weights; densities are in
+    the units of X. The scores are those that the returned mixture gives, bit for bit. Mixing
+    weights nearly always give the order already, and then rows are scored once. `in_order` False
+    leaves the numbers as they are.
+    """
+    if not in_order:
+        return mixture, mixture.score(X)
+    mixture = mixture.ordered(mixture.cluster_weights)
+    scores = mixture.score(X)
+    own = scores.cluster != NOISE
+    sizes = np.bincount(scores.cluster[own], weights=row_weights[own], minlength=mixture.n_clusters)
+    if (np.diff(sizes) <= 0).all():
+        return mixture, scores
+    mixture = mixture.ordered(sizes)
+    return mixture, mixture.score(X)
 
 
 def features_of(design: Design) -> Features:

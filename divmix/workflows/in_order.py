@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
-
 from divmix.rows.ahead import ahead
+from divmix.workflows.resources import single_blas_thread
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -38,7 +37,7 @@ def mapped(
         return
     waiting: deque[Future[Result]] = deque()
     # Some builds of BLAS count their threads for each thread that calls them.
-    pool = ThreadPoolExecutor(threads, "rows", initializer=threadpool_limits, initargs=(1, "blas"))
+    pool = ThreadPoolExecutor(threads, "rows", initializer=single_blas_thread)
     try:
         for batch in ahead(batches):
             waiting.append(pool.submit(work, batch))

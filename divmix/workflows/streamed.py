@@ -133,9 +133,10 @@ class StreamedTable:
             scores = blank(scores, ~done.complete)
             tally.update(scores, done.row_weights)
             batch, written = parted(done.batch, len(self._reader.names))
+            results = score_batch(scores, start)
             if agreement is not None:
-                agreement.update(batch.column(self._tables.truth), scores.cluster)
-            yield score_batch(scores, start), written
+                agreement.update(batch.column(self._tables.truth), results.column("cluster"))
+            yield results, written
             start += len(done.X)
             self._progress.rows(start, self.rows)
 

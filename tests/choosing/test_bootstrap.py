@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from divmix.choosing.bootstrap import Resamples, interval, matched, resampled, similarities
-from divmix.cli.show import _resamples
+from divmix.cli.summary import _resamples
 from divmix.core import Interrupted
 from divmix.rows import MemoryRows
 from divmix.settings import fit_settings

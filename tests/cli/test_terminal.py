@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import Progress as Display
 from rich.progress import TextColumn
 
-from divmix.cli import show, terminal
+from divmix.cli import summary, terminal
 from divmix.progress import TraceRow
 
 
@@ -68,13 +68,13 @@ def test_a_note_told_while_the_fit_ran_is_not_told_again(bar, capsys):
     bar, _ = bar
     run = run_document()
     bar.note(run["notes"][0])
-    show.print_summary(run, "table.divmix", bar.told)
+    summary.print_summary(run, "table.divmix", bar.told)
     assert "note" not in capsys.readouterr().err
 
 
 def test_the_summary_tells_what_went_in_and_what_was_left_out(capsys):
     columns = {"used": ["age", "income (log)"], "left_out": ["id (all different)"]}
-    show.print_summary(run_document() | {"columns": columns}, "table.divmix")
+    summary.print_summary(run_document() | {"columns": columns}, "table.divmix")
     told = " ".join(capsys.readouterr().err.split())
     assert "columns age, income (log) | left out: id (all different)" in told
 
@@ -153,7 +153,7 @@ def run_document(clusters=2, evaluation=None):
 
 
 def test_the_summary_tells_clusters_figures_choices_and_the_next_command(capsys):
-    show.print_summary(run_document(evaluation={"rows": 60, "ari": 0.98765}), "table.divmix")
+    summary.print_summary(run_document(evaluation={"rows": 60, "ari": 0.98765}), "table.divmix")
     printed = capsys.readouterr()
     assert printed.out == ""
     lines = [" ".join(line.split()) for line in printed.err.splitlines()]
@@ -169,7 +169,7 @@ def test_the_summary_tells_clusters_figures_choices_and_the_next_command(capsys)
 
 
 def test_the_summary_of_many_clusters_ends_in_a_count(capsys):
-    show.print_summary(run_document(clusters=50), "table.divmix")
+    summary.print_summary(run_document(clusters=50), "table.divmix")
     text = capsys.readouterr().err
     assert "... and 30 more; table.divmix/components.csv has them all" in text
     assert len(text.splitlines()) < 35
@@ -177,6 +177,6 @@ def test_the_summary_of_many_clusters_ends_in_a_count(capsys):
 
 def test_the_summary_names_the_pictures(tmp_path, capsys):
     (tmp_path / "clusters.svg").touch()
-    show.print_summary(run_document(), tmp_path)
+    summary.print_summary(run_document(), tmp_path)
     said = capsys.readouterr().err
     assert f"picture         {tmp_path}/clusters.svg" in said and "trace.svg" not in said

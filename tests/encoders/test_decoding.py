@@ -72,7 +72,8 @@ def test_the_column_that_sets_clusters_apart_is_named_with_its_deviations():
 
 
 def test_pictures_stand_in_the_summary_the_description_and_the_page(tmp_path, capsys):
-    from divmix.cli.show import print_model, print_summary
+    from divmix.cli.summary import print_summary
+    from divmix.cli.views import print_model
     from divmix.workflows.report import run_report
 
     pa.csv.write_csv(PIXELS, tmp_path / "digits.csv")

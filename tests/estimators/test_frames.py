@@ -53,6 +53,13 @@ def test_a_frame_with_text_gives_a_frame_of_its_kind(library):
         assert list(drawn.columns) == list(frame.columns)
 
 
+def test_a_frame_of_dask_that_memory_cannot_hold_names_the_command_for_it(monkeypatch):
+    frame = of("dask")
+    monkeypatch.setattr("divmix.memory.available", lambda: 1_000)
+    with pytest.raises(ValueError, match=r"about 90 rows of the Dask frame.*--dask ADDRESS"):
+        divmix.fit(frame, 2)
+
+
 def test_all_libraries_give_the_same_bits():
     scores = [
         np.asarray(divmix.fit(of(library), 2).score_samples(of(library)))

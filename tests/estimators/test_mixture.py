@@ -47,8 +47,8 @@ def test_labels_and_bits_are_those_of_the_command_line(tmp_path):
         TableSettings(),
         tmp_path / "run",
     )
-    written = pd.read_csv(tmp_path / "run" / "assignments.csv")
-    read = pd.read_csv(tmp_path / "table.csv")
+    written = pd.read_csv(tmp_path / "run" / "assignments.csv", float_precision="round_trip")
+    read = pd.read_csv(tmp_path / "table.csv", float_precision="round_trip")
     for table in (read, read.to_numpy()):
         model = divmix.fit(table, 3, seed=7)
         np.testing.assert_array_equal(model.labels_, written["cluster"])
@@ -197,6 +197,18 @@ def test_a_fit_goes_on_from_given_components(shape):
     assert adjusted_rand_score(truth, model.labels_) == 1
     assert model.score(X) == pytest.approx(searched.score(X), abs=1e-4)
     assert model.n_iter_ < searched.n_iter_ and {row.phase for row in model.trace_} == {"refine"}
+
+
+def test_given_components_keep_their_order():
+    X, _ = three_clusters()
+    X = np.r_[X, X[2::3]]  # the last cluster is the largest
+    given = np.array([[0.0, 100.0], [6.0, 140.0], [-6.0, 180.0]])
+    model = DiversifiedMixture(3, covariance_type="full", means_init=given, random_state=0).fit(X)
+    assert np.argmax(model.weights_) == 2
+    np.testing.assert_allclose(model.means_, given, atol=3)
+    np.testing.assert_array_equal(model.predict(given), [0, 1, 2])
+    warm = DiversifiedMixture(3, warm_start=True, means_init=given).fit(X).fit(X[::-1])
+    np.testing.assert_allclose(warm.means_, given, atol=3)
 
 
 def test_a_bad_start_stays_where_no_search_mends_it():

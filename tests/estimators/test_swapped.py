@@ -12,9 +12,7 @@ PRIVATE = (
 )  # fmt: skip
 EXCEPTIONS = {
     "test_check_weights": "their message calls the least weight the max value",
-    "test_warm_start": "J may settle at the first step from where the search ends, in one of three tables",
     "test_regularisation": "too few distinct rows are refused by their number, not by a covariance",
-    "test_max_iter_zero": "components are ordered by their size, not as they were given",
 }
 INITS = {"k-means++": "kmeans++", "kmeans": "kmeans++", "random_from_data": "random"}
 
@@ -69,14 +67,13 @@ NAMES = [
 for name in NAMES:
     swapped = getattr(theirs, name)
     if name in EXCEPTIONS:
-        strict = name != "test_warm_start"
-        swapped = pytest.mark.xfail(reason=EXCEPTIONS[name], strict=strict)(swapped)
+        swapped = pytest.mark.xfail(reason=EXCEPTIONS[name], strict=True)(swapped)
     globals()[name] = pytest.mark.long(swapped)
 
 
 def test_exceptions_are_few():
     assert set(EXCEPTIONS) <= set(NAMES)
-    assert len(EXCEPTIONS) <= 4 and len(NAMES) >= 29
+    assert len(EXCEPTIONS) <= 2 and len(NAMES) >= 29
 
 
 @pytest.fixture

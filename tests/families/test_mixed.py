@@ -9,7 +9,7 @@ from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
 from divmix.engine.state import State
 from divmix.families import Categories, CategoryColumn, Components, Mixed, Prior, make_family
-from divmix.families.mixed import BLOCK_ROWS
+from divmix.families.mixed_sums import BLOCK_ROWS, second_moments
 from divmix.merging.tree import cut, merge_tree
 from divmix.rows import MemoryRows
 from divmix.search.starts import from_centers
@@ -67,7 +67,7 @@ def sums_of(family, X, shares):
     from divmix.kernels.sums import Sums
 
     mass, N = shares.sum(axis=0), X[:, family.categories.numeric]
-    second = family._second(N, np.ones(len(X)), shares)
+    second = second_moments(family.structure, N, np.ones(len(X)), shares)
     return Sums(0.0, mass, mass, shares.T @ X, second, -mass)
 
 

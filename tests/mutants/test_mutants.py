@@ -150,6 +150,24 @@ MUTANTS = {
         "",
         f"{REDUCE}::test_few_rows_that_scatter_leave_ellipses_ellipses",
     ),
+    "given components lose their order": (
+        "workflows/fit.py",
+        "in_order=start is None",
+        "in_order=True",
+        "tests/estimators/test_mixture.py::test_given_components_keep_their_order",
+    ),
+    "stragglers keep nobody waiting": (
+        "benchmarks/cluster.py",
+        "costs.straggling * generator",
+        "0.0 * generator",
+        "tests/benchmarks/test_cluster.py::test_a_visit_waits_for_stragglers",
+    ),
+    "a batch of labels without its classes": (
+        "workflows/evaluate.py",
+        "self._counts[classes[row], clusters[column]] += count",
+        "self._counts[classes[row], clusters[column]] = count",
+        "tests/workflows/test_evaluate.py::test_clusters_of_many_batches_are_those_of_one",
+    ),
     "outliers of no cluster": (
         "model/mixture.py",
         "self._likeliest(joint) if self.noise_joins else share.argmax(axis=1)",

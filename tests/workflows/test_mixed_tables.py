@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from divmix.anomaly.detector import detect, fit_density, score_itself, score_rows
 from divmix.choosing.relevance import relevant_categories
-from divmix.cli.show import _apart
+from divmix.cli.clusters import apart
 from divmix.errors import UsageError
 from divmix.families import Gaussian, Mixed, make_family
 from divmix.model.mixture import Mixture
@@ -204,7 +204,7 @@ def test_the_summary_tells_the_shares_of_categories(run_dir):
         told = {column["column"]: column for one in clusters for column in one["apart"]}
         shares = told["flag"]["shares"]
         assert set(shares) <= {"true", "false"} and max(shares.values()) > 0.9
-    line = _apart({"column": "country", "shares": {"US": 0.62, "DE": 0.31}, "difference": 1.0})
+    line = apart({"column": "country", "shares": {"US": 0.62, "DE": 0.31}, "difference": 1.0})
     assert line == "country: 62% US, 31% DE"
 
 

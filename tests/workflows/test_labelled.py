@@ -9,6 +9,7 @@ from divmix.design.preprocessing import Preprocessing
 from divmix.families import Components, make_family
 from divmix.model.mixture import Mixture
 from divmix.settings import TableSettings
+from divmix.workflows.fitted import labelled
 
 CENTERS = np.array([0.0, 20.0, 40.0])
 DESIGN = Design(
@@ -49,7 +50,7 @@ def scorings(monkeypatch):
 
 def test_rows_are_scored_once_where_mixing_weights_give_the_order(scorings):
     X = rows_of([10, 50, 30])
-    mixture, scores = made_mixture([0.1, 0.55, 0.35]).labelled(X, np.ones(90))
+    mixture, scores = labelled(made_mixture([0.1, 0.55, 0.35]), X, np.ones(90))
     assert scorings == [90]
     assert np.bincount(scores.cluster).tolist() == [50, 30, 10]
     np.testing.assert_allclose(mixture.cluster_weights, [0.55, 0.35, 0.1])
@@ -58,7 +59,7 @@ def test_rows_are_scored_once_where_mixing_weights_give_the_order(scorings):
 @pytest.mark.parametrize("counts, expected", [([50, 10, 30], [0, 2, 1]), ([10, 30, 50], [2, 1, 0])])
 def test_clusters_are_numbered_by_the_weight_of_their_rows(scorings, counts, expected):
     X, row_weights = rows_of([20, 20, 20]), np.repeat(np.array(counts, float), 20)
-    mixture, scores = made_mixture([0.2, 0.5, 0.3]).labelled(X, row_weights)
+    mixture, scores = labelled(made_mixture([0.2, 0.5, 0.3]), X, row_weights)
     assert scorings == [60, 60]
     sizes = np.bincount(scores.cluster, weights=row_weights)
     assert (np.diff(sizes) < 0).all()
@@ -71,7 +72,7 @@ def test_clusters_are_numbered_by_the_weight_of_their_rows(scorings, counts, exp
 @pytest.mark.parametrize("counts", [[10, 50, 30], [30, 10, 50]])
 def test_a_stored_mixture_repeats_the_scores_bit_for_bit(tmp_path, counts):
     X = rows_of(counts)
-    mixture, scores = made_mixture([0.1, 0.55, 0.35]).labelled(X, np.ones(len(X)))
+    mixture, scores = labelled(made_mixture([0.1, 0.55, 0.35]), X, np.ones(len(X)))
     mixture.save(tmp_path / "model.divmix")
     again = Mixture.load(tmp_path / "model.divmix").score(X)
     for one, other in zip(again[:3], scores[:3], strict=True):

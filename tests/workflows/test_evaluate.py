@@ -1,0 +1,61 @@
+"""Tables are held against known classes batch by batch."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from divmix.errors import InputError
+from divmix.metrics import anomaly_metrics, clustering_metrics
+from divmix.tables.batches import BATCH_ROWS
+from divmix.tables.reading import TableReader
+from divmix.workflows.evaluate import run_evaluate
+
+N = 2 * BATCH_ROWS + 100
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """Labels and classes of three batches; a class and a cluster begin in the last one."""
+    generator = np.random.default_rng(0)
+    truth = generator.choice(["b", "a", "c"], N).astype(object)
+    truth[:BATCH_ROWS][truth[:BATCH_ROWS] == "c"] = "a"
+    cluster = np.where(generator.random(N) < 0.9, np.unique(truth, return_inverse=True)[1], -1)
+    score = generator.random(N) + (truth == "c")
+    frame = pd.DataFrame({"cluster": cluster, "score": score, "flagged": score > 1})
+    frame.to_parquet(tmp_path / "labels.parquet")
+    truth[[5, N - 5]] = None
+    pd.DataFrame({"class": truth}).to_csv(tmp_path / "truth.csv", index=False)
+
+    def whole(self, *arguments):
+        raise AssertionError("the table was read as a whole")
+
+    monkeypatch.setattr(TableReader, "read", whole)
+    return frame, truth
+
+
+def test_clusters_of_many_batches_are_those_of_one(tables, tmp_path):
+    frame, truth = tables
+    files = str(tmp_path / "labels.parquet"), str(tmp_path / "truth.csv")
+    found = run_evaluate(files[0], "class", data=files[1])
+    codes, _ = pd.factorize(truth)
+    expected = clustering_metrics(codes, pd.factorize(frame["cluster"])[0])
+    assert found == pytest.approx(expected) and found["rows"] == N - 2
+
+
+def test_scores_of_many_batches_are_those_of_one(tables, tmp_path):
+    frame, truth = tables
+    found = run_evaluate(
+        str(tmp_path / "labels.parquet"), "class", prediction="none",
+        data=str(tmp_path / "truth.csv"), anomaly="c",
+    )  # fmt: skip
+    expected = anomaly_metrics(truth == "c", frame["score"].to_numpy(), frame["flagged"].to_numpy())
+    assert found == expected and found["auroc"] > 0.95
+
+
+@pytest.mark.parametrize("rows", [BATCH_ROWS, N - 1, N + BATCH_ROWS])
+def test_tables_of_other_lengths_are_told_by_both(tables, tmp_path, rows):
+    pd.DataFrame({"class": np.arange(rows) % 2}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(InputError, match=rf"has {N:,} rows, .*other.parquet has {rows:,}"):
+        run_evaluate(
+            str(tmp_path / "labels.parquet"), "class", data=str(tmp_path / "other.parquet")
+        )
