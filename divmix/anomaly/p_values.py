@@ -8,10 +8,12 @@ a row like those has a p-value up to t with probability at most t. The known sco
 
 import numpy as np
 
-# Of a table's own scores the upper half says how the tail begins; the highest tenth, where
-# anomalies may be, is only counted there.
-BODY, ANOMALOUS = 0.5, 0.1
-FEWEST_FOR_TAIL = 50
+# Where a table's own scores show how its tail falls off: from the share of the scores with which it
+# begins to the share that anomalies may be, which is only counted there. A tenth of the rows is a bound
+# for tables that have many anomalies; where they are few, the tail is seen nearer to them.
+TAILS = ((0.5, 0.1), (0.05, 0.01))
+FEWEST_FOR_TAIL, FEWEST_SEEN = 50, 20
+ANOMALOUS = TAILS[0][1]
 # A group apart is looked for among the highest tenth: the gap below it is held against as many
 # steps that come next, of which there must be enough. In a gap of two steps one row may stand; wider
 # ones are also made by a category that is rare in a clean table.
@@ -44,23 +46,40 @@ def own_p_values(scores: np.ndarray) -> np.ndarray:
 
 
 def tail_p_values(scores: np.ndarray) -> np.ndarray:
-    """How rarely an exponential tail comes so far, (n,); ranks in the BODY of the scores.
+    """How rarely an exponential tail comes so far, (n,); ranks where no anomaly is expected.
 
-    Of the excess over the middle score the highest tenth is censored, so that anomalies do not
-    change it. With k excesses seen that sum to T, censored ones cut off, P(Y > y) of a new one is
-    (1 + y / T)^-k, which is exact for an exponential: the error of its rate is taken into account.
+    A tail that falls off faster than an exponential is below the one that any part of it tells, and
+    anomalies among the scores seen only make that higher. So beyond the scores that it was seen in
+    each of TAILS is an upper bound; the lowest counts, times their number (Bonferroni).
     """
     n, known = len(scores), np.sort(scores)
-    ranks = np.maximum(n - np.searchsorted(known, scores, side="left"), 1) / max(n, 1)
+    p_values = np.maximum(n - np.searchsorted(known, scores, side="left"), 1) / max(n, 1)
     if n < FEWEST_FOR_TAIL:
-        return ranks
-    start, censored = np.quantile(known, [BODY, 1 - ANOMALOUS])
-    excess = np.minimum(known[known > start], censored) - start
-    seen, total = int((known[known > start] <= censored).sum()), excess.sum()
-    if total <= 0:
-        return ranks
-    beyond = len(excess) / n * (1 + np.maximum(scores - start, 0.0) / total) ** -seen
-    return np.where(scores > start, beyond, ranks)
+        return p_values
+    bounds: list[np.ndarray] = []
+    for begins, anomalous in TAILS:
+        start, end = np.quantile(known, [1 - begins, 1 - anomalous])
+        bound = _beyond(scores, known[known > start], start, end)
+        far = scores > end
+        if bound is None or not far.any():
+            continue
+        bounds.append(bound * (known > start).mean())
+        lowest = len(bounds) * np.min(bounds, axis=0)[far]
+        p_values[far] = np.minimum(lowest, p_values[far].max())
+    return p_values
+
+
+def _beyond(scores: np.ndarray, above: np.ndarray, start: float, end: float) -> np.ndarray | None:
+    """P(Y > y) of the exponential tail of the scores `above` the start, (n,), for scores beyond the end.
+
+    Those above beyond the end are censored there, so that anomalies do not change it. With k seen
+    whose excesses, censored ones cut off, sum to T, P(Y > y) of a new one is (1 + y / T)^-k, which is
+    exact for an exponential: the error of its rate is taken into account. None where few are seen.
+    """
+    seen, total = int((above <= end).sum()), (np.minimum(above, end) - start).sum()
+    if seen < FEWEST_SEEN or total <= 0:
+        return None
+    return (1 + np.maximum(scores - start, 0.0) / total) ** -seen
 
 
 def apart_p_values(scores: np.ndarray) -> np.ndarray:

@@ -8,10 +8,10 @@ surprisals (an opinion pool: Genest and Zidek 1986; `surprisal.pooled`). What on
 component for is still improbable to the others; in the average of their densities it would be well
 described.
 
-Trimming makes tails too light. So in the end the degrees of freedom, and they alone, are fitted to
-all rows: then surprisals of far rows grow like the logarithm of their distance, and where columns
-fall off like a power or faster, the surprisals fall off like an exponential or faster
-(`p_values.own_p_values` rests on this).
+Trimming makes components too small and their tails too light. In the end both follow from the middle of
+all rows (`tails`): surprisals of far rows grow like the logarithm of their distance as far as the
+rows that are no anomalies ask for it, and where columns fall off like a power or faster, the
+surprisals fall off like an exponential or faster (`p_values.own_p_values` rests on this).
 """
 
 from typing import NamedTuple
@@ -19,11 +19,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.anomaly.tails import with_central_tails
 from divmix.choosing.covariance import MOST_FULL_COLUMNS, variance_floor
 from divmix.choosing.relevance import relevant_categories
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
-from divmix.families import AnyFamily, Components, Mixed, make_family
+from divmix.families import AnyFamily, Components, make_family
 from divmix.families.family import Array
 from divmix.rows import MemoryRows
 from divmix.search import starts
@@ -36,7 +37,6 @@ FLOOR = 1e-6  # smallest variance, as a share of the column's
 PRIOR = 1.0  # (d + 1) rows for each component, scattered as those within components are
 START_ITERATIONS, ROUNDS, ROUND_ITERATIONS = 30, 4, 8
 FOLDS, FOLD_ROUNDS, FOLD_ITERATIONS = 5, 2, 5  # from the components of all rows
-TAIL_ITERATIONS = 10
 
 
 class Pool(NamedTuple):
@@ -73,7 +73,7 @@ def fit_members(
             begun = starts.start(family, rows, m, "kmeans++", generator)
             begun = _climb(rows, family, begun, START_ITERATIONS, monitor)
             trimmed = _trimmed(rows, family, begun, ROUNDS, ROUND_ITERATIONS, monitor)
-            members.append(Member(family, with_own_tails(rows, family, trimmed)))
+            members.append(Member(family, with_central_tails(rows, family, trimmed)))
     return members
 
 
@@ -125,18 +125,9 @@ def held_out_surprisals(
             own = _trimmed(
                 others, family, components, FOLD_ROUNDS, FOLD_ITERATIONS, monitor, drop=False
             )
-            own = with_own_tails(others, family, own)
+            own = with_central_tails(others, family, own)
             surprisals[inside, j] = -Objective(family).posterior(X[inside], own).log_density
     return surprisals
-
-
-def with_own_tails(rows: MemoryRows, family: AnyFamily, components: Components) -> Components:
-    """The components with the degrees of freedom that all rows ask for."""
-    if isinstance(family, Mixed) and not len(family.categories.numeric):
-        return components
-    for _ in range(TAIL_ITERATIONS):
-        components = family.update_shared(rows.sums(family, components), components)
-    return components
 
 
 def _trimmed(

@@ -37,7 +37,7 @@ PEERS = {
 }
 NEEDS = {"ECOD": "pyod", "COPOD": "pyod"}
 MEASURES = ("auroc", "average_precision", "precision_at_n")
-RULE = ("fdr", 0.05)  # the default one
+RULE = DetectSettings().rule()  # the default one
 
 
 def run(

@@ -7,6 +7,10 @@ from divmix.errors import UsageError
 from divmix.settings.option import Settings, option
 from divmix.settings.table import TableSettings
 
+# Of 25 made tables, those with up to a tenth of anomalies (19): .60 of these are found at 0.05, .66 at 0.1,
+# .68 at 0.2; the share of false flags is .001, .010 and .021.
+DEFAULT_RULE = ("fdr", 0.1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectTableSettings(TableSettings):
@@ -46,7 +50,7 @@ class DetectSettings(Settings):
         at_most=1,
         metavar="Q",
         help="Flag so that at most this share of the flags is expected to be wrong "
-        "(Benjamini-Hochberg). The default rule, with 0.05.",
+        "(Benjamini-Hochberg). The default rule, with 0.1.",
     )
     storey: bool = option(
         False,
@@ -137,4 +141,4 @@ class DetectSettings(Settings):
                 "--storey is about one table, --online about many",
                 hint="--online saffron has the same share of normal rows in it",
             )
-        return given[0] if given else ("fdr", 0.05)
+        return given[0] if given else DEFAULT_RULE

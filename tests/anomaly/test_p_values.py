@@ -49,7 +49,31 @@ def test_the_tail_follows_an_exponential_beyond_the_highest_scores():
     known = -np.log(1 - (np.arange(100_000) + 0.5) / 100_000)  # quantiles of the exponential
     known[-2:] = [8.0, 11.0]
     found = rules.tail_p_values(known)[-2:]
-    np.testing.assert_allclose(found, np.exp([-8.0, -11.0]), rtol=0.03)
+    # The lower of two tails, of so many scores alike, times their number.
+    np.testing.assert_allclose(found, 2 * np.exp([-8.0, -11.0]), rtol=0.03)
+
+
+def test_few_anomalies_are_held_against_the_tail_that_is_seen_near_them(monkeypatch):
+    """Scores of which the last twentieth falls off thrice as fast as the upper half."""
+    scores = -np.log(1 - (np.arange(10_000) + 0.5) / 10_000)
+    begins = -np.log(0.05)
+    scores = np.where(scores > begins, begins + (scores - begins) / 3, scores)
+    scores[-5:] = begins + 5.0
+    near = rules.tail_p_values(scores)[-1]
+    assert near == pytest.approx(2 * 0.05 * np.exp(-15), rel=0.5)  # 400 scores tell the rate
+    monkeypatch.setattr(rules, "TAILS", rules.TAILS[:1])
+    assert rules.tail_p_values(scores)[-1] > 1_000 * near
+    # Where anomalies are many they are a part of that tail, and the other one finds them.
+    monkeypatch.undo()
+    scores[-300:] = 20.0
+    assert rules.tail_p_values(scores)[-1] == pytest.approx(2 * np.exp(-20.0), rel=0.5)
+
+
+@pytest.mark.parametrize("n", [300, 5_000])
+def test_higher_scores_have_no_higher_p_values(n):
+    for seed in SEEDS:
+        scores = np.sort(np.random.default_rng(seed).exponential(size=n) ** 1.2)
+        assert (np.diff(rules.own_p_values(scores)) <= 0).all()
 
 
 def test_anomalies_do_not_change_the_tail():

@@ -45,7 +45,7 @@ def test_findings_have_an_exit_code_where_it_is_asked_for():
 def test_json_tells_what_was_found(tmp_path):
     done = divmix("detect", WINE, "--exclude", "class", "--json", "--run", str(tmp_path / "run"))
     told = json.loads(done.stdout)
-    assert told["rows"] == 178 and told["rule"] == {"name": "fdr", "level": 0.05}
+    assert told["rows"] == 178 and told["rule"] == {"name": "fdr", "level": 0.1}
     assert (tmp_path / "run" / "model.divmix").is_file()
     described = divmix("describe", str(tmp_path / "run"), "--json")
     assert described.returncode == 0, described.stderr

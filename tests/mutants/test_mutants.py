@@ -211,11 +211,17 @@ MUTANTS = {
         "likely[order] = True",
         "tests/anomaly/test_pool.py::test_the_least_likely_rows_have_no_say",
     ),
-    "tails as trimmed": (
-        "anomaly/pool.py",
-        "    for _ in range(TAIL_ITERATIONS):\n",
-        "    for _ in range(0):\n",
-        "tests/anomaly/test_pool.py::test_tails_are_those_of_all_rows",
+    "tails of all rows": (
+        "anomaly/tails.py",
+        "CENTRAL = (0.5, 0.95)",
+        "CENTRAL = (0.5, 0.999)",
+        "tests/anomaly/test_tails.py::test_anomalies_do_not_make_their_own_tail",
+    ),
+    "scales as trimmed": (
+        "anomaly/tails.py",
+        "scale[j], dof[j] = tail_of(quantiles, X.shape[1])",
+        "dof[j] = tail_of(quantiles, X.shape[1])[1]",
+        "tests/anomaly/test_tails.py::test_heavy_and_light_tails_are_told_and_the_scale_of_both",
     ),
     "members averaged": (
         "anomaly/surprisal.py",
@@ -251,9 +257,16 @@ MUTANTS = {
     ),
     "tail uncensored": (
         "anomaly/p_values.py",
-        "np.quantile(known, [BODY, 1 - ANOMALOUS])",
-        "np.quantile(known, [BODY, 1])",
+        "_beyond(scores, known[known > start], start, end)",
+        "_beyond(scores, known[known > start], start, known[-1])",
         "tests/anomaly/test_p_values.py::test_anomalies_do_not_change_the_tail",
+    ),
+    "one tail for many and few anomalies": (
+        "anomaly/p_values.py",
+        "for begins, anomalous in TAILS:",
+        "for begins, anomalous in TAILS[:1]:",
+        "tests/anomaly/test_p_values.py::"
+        "test_few_anomalies_are_held_against_the_tail_that_is_seen_near_them",
     ),
     "no groups apart": (
         "anomaly/p_values.py",
