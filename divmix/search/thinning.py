@@ -1,7 +1,6 @@
 """From many components to k, level by level: the pairs whose merging costs least become one."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -9,34 +8,25 @@ from divmix.families import Components, LocationScale, Mixed
 from divmix.families.noise import broad_component, densest, leaving_room
 from divmix.families.posterior import posterior
 from divmix.merging.criteria import heights_of, shared_mass
-from divmix.merging.tree import MergeTree, cut, merge_tree
+from divmix.merging.hierarchy import Level
+from divmix.merging.tree import MergeTree, joined, merge_tree
 from divmix.search.run import Searching
 from divmix.search.shape import shape_joint
 
 
-class Level(NamedTuple):
-    """A mixture on the way from many components to k, and its BIC (per row, halved, nats)."""
-
-    components: Components
-    bic: float
-
-
-def thin_out(searching: Searching, components: Components, tree: MergeTree) -> list[Level]:
-    """Levels from the components of `tree` to k, each refitted; the richest first."""
+def thin_out(searching: Searching, components: Components) -> list[Level]:
+    """Levels from these components to k, each refitted; the richest first."""
     first = level(searching, components)
-    return [first, *(level(searching, own) for own in thinned(searching, components, tree))]
+    return [first, *(level(searching, own) for own in thinned(searching, components))]
 
 
-def thinned(
-    searching: Searching, components: Components, tree: MergeTree | None = None
-) -> Iterator[Components]:
-    """Fewer and fewer components, down to k, each time refitted; `tree` is that of the first."""
+def thinned(searching: Searching, components: Components) -> Iterator[Components]:
+    """Fewer and fewer components, down to k, each time refitted."""
     family, k, schedule = searching.family, searching.k, searching.schedule
     while components.count > k:
         m = components.count
         kept = max(k, int(m * (schedule.kept if m > 2 * k else schedule.kept_near_k)))
-        tree = tree or merge_tree(family.moments(components))
-        merged, tree = family.joined(components, cut(tree, kept)), None
+        merged = family.joined(components, joined(family.moments(components), kept))
         iterations = schedule.level_iterations if kept > k else schedule.last_iterations
         prior = searching.pooled(merged, schedule.relaxed_prior)
         components = searching.climb("reduce", merged, prior, iterations)
