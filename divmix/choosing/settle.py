@@ -33,7 +33,6 @@ from divmix.rows import Rows, Summary
 from divmix.search.phases import sample_rows
 from divmix.search.run import Model, Searching
 from divmix.settings import DiversifiedSettings, EmSettings, FitSettings, NsvgdSettings
-from divmix.settings.schedule import SCHEDULE
 
 SHAPES, OUTLIERS = 1, 2  # mark the random numbers that choose a shape, and look for outliers
 OUTLIERS_TOLD = (
@@ -100,8 +99,10 @@ def settle(
         else:
             made_noise = None
     settled, model = _settle_shape(rows, summary, settings, monitor, notes, categories, made_noise)
-    if model.noise is not None or settled.covariance != richest.structure.name:
+    if model.noise is not None:
         way = None
+    elif way is not None and settled.covariance != richest.structure.name:
+        way = way.reshaped(richest, model.family)
     return settled, model, way
 
 
@@ -130,8 +131,7 @@ def _first_look(
     monitor.progress.stage("looking for outliers")
     k, alpha = cast(int, settings.clusters), cast(float, settings.alpha)
     sample = rows.sample(sample_rows(k), np.random.default_rng(settings.seed))
-    tol = max(settings.tol, SCHEDULE.settled)
-    searching = Searching(sample, family, None, monitor, k, alpha, tol=tol)
+    searching = Searching(sample, family, None, monitor, k, alpha, tol=settings.tol)
     generator = np.random.default_rng([settings.seed, OUTLIERS])
     return look_for_outliers(searching, noise and noise(family), generator)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divmix.families import Components
+from divmix.families import Components, Family
 from divmix.merging.tree import MergeTree
 from divmix.progress import TraceRow
 
@@ -19,11 +19,19 @@ class Level(NamedTuple):
 
 class Way(NamedTuple):
     """A way from many components to k that is gone: the relaxed and diversified mixture, the levels
-    from it to k components, the richest first, and the trace of all."""
+    from it to k components, the richest first, and the trace of all.
+
+    Without levels it was gone so far alone.
+    """
 
     relaxed: Components
     levels: tuple[Level, ...]
     trace: tuple[TraceRow, ...] = ()
+
+    def reshaped(self, own: Family, other: Family) -> "Way":
+        """The relaxed mixture of one family as one of another."""
+        trace = tuple(row for row in self.trace if row.phase in ("relax", "diversify"))
+        return Way(other.from_moments(own.moments(self.relaxed)), (), trace)
 
 
 class Hierarchy(NamedTuple):

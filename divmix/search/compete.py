@@ -46,7 +46,7 @@ def compete(
             break
         fitted.append(climbed(path[-1]))
         votes.append(1)
-        if fitted[-1].objective <= best[0].objective + searching.tol:
+        if fitted[-1].objective <= best[0].objective + searching.settled:
             break
     components = [end.moved for end in fitted]
     values = np.array([end.objective for end in fitted])

@@ -65,7 +65,7 @@ def searching_of(problem: Problem, sample: MemoryRows) -> Searching:
         problem.alpha,
         problem.merge,
         problem.init,
-        max(problem.tol, problem.schedule.settled),
+        problem.tol,
         problem.schedule,
     )
 
@@ -116,7 +116,7 @@ def reduced(problem: Problem, state: State) -> State:
     carried: Carried = state.carried
     searching = searching_of(problem, carried.sample)
     way = problem.way
-    levels = thin_out(searching, state.moved) if way is None else way.levels
+    levels = way.levels if way and way.levels else thin_out(searching, state.moved)
     kept = reduce(searching, state.moved, levels, state.generator)
     return state._replace(components=kept.components, carried=carried._replace(kept=kept))
 
