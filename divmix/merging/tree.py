@@ -56,10 +56,11 @@ def merge_tree(
     return _merged(CRITERIA[criterion], _as_clusters(moments, shared, heights), 1, smallest)
 
 
-def joined(moments: Moments, k: int) -> NDArray[np.int64]:
-    """Cluster 0 .. k - 1 of each component by `kl`, (m,): those of `cut`, without the merges below k."""
+def joined(moments: Moments, k: int) -> tuple[NDArray[np.int64], Array]:
+    """Cluster 0 .. k - 1 of each component by `kl`, (m,), and what the merges cost, (m - k,): as by
+    `cut`, without the merges below k."""
     merges = _merged(CRITERIA["kl"], _as_clusters(moments, None, None), k)
-    return _united(merges.pairs, len(moments.weights))
+    return _united(merges.pairs, len(moments.weights)), merges.costs
 
 
 def _merged(cost: Cost, clusters: Clusters, left: int, smallest: float = 0.0) -> MergeTree:

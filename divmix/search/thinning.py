@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from divmix.families import Components, LocationScale, Mixed
-from divmix.families.noise import broad_component, densest, leaving_room
+from divmix.families.noise import broad_component, leaving_room, log_density_ratios
 from divmix.families.posterior import posterior
 from divmix.merging.criteria import heights_of, shared_mass
 from divmix.merging.hierarchy import Level
@@ -22,17 +22,29 @@ def thin_out(searching: Searching, components: Components) -> list[Level]:
 
 def thinned(searching: Searching, components: Components) -> Iterator[Components]:
     """Fewer and fewer components, down to k, each time refitted."""
-    family, k, schedule = searching.family, searching.k, searching.schedule
+    k, schedule = searching.k, searching.schedule
     while components.count > k:
         m = components.count
         kept = max(k, int(m * (schedule.kept if m > 2 * k else schedule.kept_near_k)))
-        merged = family.joined(components, joined(family.moments(components), kept))
+        merged = fewer(searching, components, kept)
         iterations = schedule.level_iterations if kept > k else schedule.last_iterations
         prior = searching.pooled(merged, schedule.relaxed_prior)
         components = searching.climb("reduce", merged, prior, iterations)
-        if searching.noise is not None:  # it is to win the rows of those that outliers hold
-            components = densest(family, components, searching.noise, k)
         yield components
+
+
+def fewer(searching: Searching, components: Components, kept: int) -> Components:
+    """So many of the components: the pairs whose merging costs least are one, and beside noise
+    those are left out whose rows it takes at less cost, all that are no denser than it could be."""
+    family, noise, m = searching.family, searching.noise, components.count
+    labels, merges = joined(family.moments(components), kept)
+    if noise is None:
+        return family.joined(components, labels)
+    lost = components.weights * log_density_ratios(family, components, noise)
+    count = min(max(m - kept, int((lost < 0).sum())), m - searching.k)
+    cheapest = np.argsort(np.concatenate([lost, merges]), kind="stable")[:count]
+    left = components.take(np.setdiff1d(np.arange(m), cheapest))
+    return family.joined(left, joined(family.moments(left), min(kept, left.count))[0])
 
 
 def level(searching: Searching, components: Components) -> Level:
