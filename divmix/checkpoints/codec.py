@@ -195,6 +195,8 @@ def _is(value: Any, hint: Any) -> bool:
     if hint is MemoryRows:
         hint = NoneType
     kind = get_origin(hint) or hint
+    if kind is tuple and get_args(hint):  # of any number of one type
+        return isinstance(value, tuple) and all(_is(one, get_args(hint)[0]) for one in value)
     if kind is float:
         return type(value) in (float, int)
     return type(value) is kind if kind in (int, bool, str) else isinstance(value, kind)

@@ -28,6 +28,7 @@ from divmix.errors import UsageError
 from divmix.families import Categories, Components, Family, LocationScale, Mixed, make_family
 from divmix.families.noise import broad_component
 from divmix.merging.hierarchy import Way
+from divmix.methods import check
 from divmix.problem import Merge
 from divmix.rows import Rows, Summary
 from divmix.search.phases import sample_rows
@@ -92,6 +93,8 @@ def settle(
         made_noise = scattered(rows, summary, settings)
         look = partial(_first_look, rows, richest, made_noise, settings, monitor)
         outliers, rich, way = monitor.once("outliers", look)
+        for own in (way.relaxed, *(level.components for level in way.levels)):
+            check(richest, rows, own)
         if rich and settings.merge != "kl":  # shapes are those of k components
             settings = replace(settings, covariance=richest.structure.name)
         if outliers:
