@@ -43,7 +43,7 @@ from divmix.families import (
 )
 from divmix.families.family import Array
 from divmix.families.noise import with_noise
-from divmix.merging.hierarchy import Hierarchy
+from divmix.merging.hierarchy import Hierarchy, Way
 from divmix.methods import method_of
 from divmix.problem import Merge, Problem
 from divmix.rows import MemoryRows, Rows
@@ -134,11 +134,11 @@ def fit_rows(
             "--gap is not available with --missing model",
             hint="the bound is one for complete rows: leave --gap out, or use --missing drop",
         )
-    settings, model = settle(rows, settings, monitor, notes, family)
+    settings, model, way = settle(rows, settings, monitor, notes, family)
     if callable(start):
         start = start(model.family, rows)
-    problem = _problem(rows, settings, model, monitor, start, schedule)
-    monitor.trace.clear()  # the trace is that of the fit
+    problem = _problem(rows, settings, model, monitor, start, way, schedule)
+    monitor.trace[:] = () if problem.way is None else problem.way.trace  # that of the fit
     for note in notes:
         monitor.progress.note(note)
     monitor.progress.stage("fitting")
@@ -303,6 +303,7 @@ def _problem(
     model: Model,
     monitor: Monitor,
     start: Components | None,
+    way: Way | None,
     schedule: Schedule,
 ) -> Problem:
     k, m = cast(int, settings.clusters), settings.components
@@ -316,6 +317,8 @@ def _problem(
         merge, prior = settings.merge, cast(float, settings.prior)
     assert isinstance(settings, DiversifiedSettings | NsvgdSettings | EmSettings)
     alpha = 0.0 if isinstance(settings, EmSettings) else settings.alpha
+    # The way that was gone for the choices is that of a usual search.
+    usual = m is None and settings.init == "kmeans++" and schedule is SCHEDULE
     return Problem(
         rows,
         model.family,
@@ -332,6 +335,7 @@ def _problem(
         settings.tol,
         settings.precision,
         start,
+        way if usual else None,
         schedule,
     )
 

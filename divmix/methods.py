@@ -11,7 +11,7 @@ from divmix.engine.objective import Objective
 from divmix.engine.state import Phase, State, run_phases
 from divmix.engine.steps import Published, annealed, em_step, published_step
 from divmix.errors import CheckpointError
-from divmix.families import Components, DifferentiableFamily
+from divmix.families import Components, DifferentiableFamily, Family
 from divmix.families.noise import leaving_room
 from divmix.merging.hierarchy import Hierarchy
 from divmix.merging.tree import cut, merge_tree
@@ -62,14 +62,17 @@ def run(
     state = start if name is None else monitor.watch(name, start)
     if state is not start:
         if state.components is not None:
-            _check(problem, state.components)
+            check(problem.family, problem.rows, state.components)
         state = method.renewed(problem, state, generator)
     return method.outcome(problem, run_phases(method.phases(problem), state, monitor.passed))
 
 
-def _check(problem: Problem, components: Components) -> None:
-    """Kernels trust the shapes of parameters, and a checkpoint may come from anywhere."""
-    family, m, d = problem.family, components.count, len(problem.rows.features.indicator)
+def check(family: Family, rows: Rows, components: Components) -> None:
+    """Raise CheckpointError where remembered components are none of this family of these rows.
+
+    Kernels trust the shapes of parameters, and a checkpoint may come from anywhere.
+    """
+    m, d = components.count, len(rows.features.indicator)
     spread = np.ones(d) if family.diagonal_only else np.eye(d)
     usual = family.start(np.full(m, 1 / m), np.zeros((m, d)), spread)
     if components.shapes != usual.shapes:

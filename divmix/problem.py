@@ -12,6 +12,7 @@ from divmix.engine.loop import Limits
 from divmix.engine.monitor import Monitor
 from divmix.engine.state import Phase, State
 from divmix.families import Components, Family
+from divmix.merging.hierarchy import Way
 from divmix.rows import Rows
 from divmix.settings.schedule import SCHEDULE, Schedule
 
@@ -40,6 +41,7 @@ class Problem:
     prior         rows of a prior on covariances, in units of d + 1
     init          where components start: kmeans++, random or centre
     start         components to start from instead of a search or the method's own start, or None
+    way           from many components to k on the rows of the search, where it is gone already, or None
     schedule      numbers of the default method
     """
 
@@ -58,6 +60,7 @@ class Problem:
     tol: float = 1e-5
     precision: str = "auto"
     start: Components | None = None
+    way: Way | None = None
     schedule: Schedule = SCHEDULE
 
     def phase(self, of: PhaseOf) -> Phase:

@@ -256,7 +256,7 @@ def test_a_family_that_the_certificate_does_not_cover_has_no_gap():
 def problem_of(settings):
     X, row_weights, _ = blobs()
     rows, monitor = MemoryRows(X, row_weights), Monitor()
-    settings, model = settle(rows, settings, monitor, [])
+    settings, model, _ = settle(rows, settings, monitor, [])
     alpha = getattr(settings, "alpha", 0.0)
     problem = Problem(rows, model.family, monitor, 3, alpha, max_iter=settings.max_iter)
     return replace(problem, merge=getattr(settings, "merge", "auto"))

@@ -199,7 +199,7 @@ def k_auto(Z: np.ndarray, family: str, seed: int) -> int:
     """The number of clusters that `-k auto` finds in the embedding (n, e) of a graph."""
     settings = DiversifiedSettings(clusters="auto", seed=seed, family=family)
     rows = MemoryRows(Z, features=Features(np.zeros(Z.shape[1], bool), far_rows=True))
-    settled, _ = settle(rows, settings, Monitor(), [])
+    settled, *_ = settle(rows, settings, Monitor(), [])
     return int(settled.clusters)
 
 

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from divmix.choosing.outliers import FirstLook
 from divmix.engine.checkpoint import Standing
 from divmix.engine.loop import Climb, Walk
 from divmix.engine.state import State
 from divmix.families import Components
-from divmix.merging.hierarchy import Hierarchy
+from divmix.merging.hierarchy import Hierarchy, Level, Way
 from divmix.merging.tree import MergeTree
 from divmix.particles.optimizers import Memory
 from divmix.progress import TraceRow
@@ -28,6 +29,7 @@ RECORDS: dict[str, type] = {
     record.__name__: record
     for record in (
         Standing, State, Climb, Walk, Components, Memory, Carried, Reduced, Hierarchy, MergeTree,
+        FirstLook, Way, Level,
     )
 }  # fmt: skip
 KINDS = ("float64", "int64", "bool")  # of arrays
@@ -193,6 +195,8 @@ def _is(value: Any, hint: Any) -> bool:
     if hint is MemoryRows:
         hint = NoneType
     kind = get_origin(hint) or hint
+    if kind is tuple and get_args(hint):  # of any number of one type
+        return isinstance(value, tuple) and all(_is(one, get_args(hint)[0]) for one in value)
     if kind is float:
         return type(value) in (float, int)
     return type(value) is kind if kind in (int, bool, str) else isinstance(value, kind)

@@ -15,6 +15,7 @@ from divmix.search.phases import final_prior, sample_rows
 from divmix.search.reduce import reduce
 from divmix.search.relax import choose_components, diversify, relax
 from divmix.search.run import Model, Searching
+from divmix.search.thinning import thin_out
 from divmix.settings import DEFAULT_ALPHA
 
 ALPHAS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -79,7 +80,7 @@ def held_out_by_alpha(
         own = searching._replace(sample=training)
         m = components or choose_components(own)
         relaxed = diversify(own, relax(own, max(m, own.k), generator))
-        start = reduce(own, relaxed, generator)
+        start = reduce(own, relaxed, thin_out(own, relaxed), generator)
         for i, alpha in enumerate(ALPHAS):
             prior = final_prior(own, start.components, 0.0, training.total_weight, start.ellipses)
             objective = Objective(own.family, alpha, prior, own.noise)

@@ -68,7 +68,7 @@ def resample(
     def fit_and_match(number: int, monitor: Monitor) -> tuple[Array, Array, Array]:
         generator = np.random.default_rng([seed, RESAMPLES, number])
         drawn = resampled(rows, generator)
-        own = replace(problem, rows=drawn, monitor=monitor)
+        own = replace(problem, rows=drawn, monitor=monitor, way=None)
         outcome = run(method, own, generator)
         objective = Objective(problem.family, noise=problem.noise)
         posterior = objective.posterior(rows.matrix.X, outcome.components)

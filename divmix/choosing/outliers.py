@@ -7,8 +7,8 @@ import numpy as np
 
 from divmix.families import Components
 from divmix.families.noise import denser_than_noise, leaving_room
-from divmix.merging.tree import merge_tree
-from divmix.search.relax import choose_components, relax
+from divmix.merging.hierarchy import Way
+from divmix.search.relax import choose_components, diversify, relax
 from divmix.search.run import Searching
 from divmix.search.thinning import level, thin_out
 
@@ -16,11 +16,12 @@ from divmix.search.thinning import level, thin_out
 class FirstLook(NamedTuple):
     """outliers: whether a mixture beside a broad component has clearly the lowest BIC.
 
-    rich: whether it is one of more than k components.
+    rich: whether it is one of more than k components. way: the one that was gone.
     """
 
     outliers: bool
     rich: bool
+    way: Way
 
 
 def look_for_outliers(
@@ -30,20 +31,24 @@ def look_for_outliers(
 
     Beside it stand only components that are denser than it could be. Raises FitError.
     """
-    relaxed = relax(searching, choose_components(searching), generator)
-    levels = thin_out(searching, relaxed, merge_tree(searching.family.moments(relaxed)))
+    monitor = searching.monitor
+    begun = len(monitor.trace)
+    relaxed = diversify(searching, relax(searching, choose_components(searching), generator))
+    levels = thin_out(searching, relaxed)
+    trace = (row._replace(iteration=i) for i, row in enumerate(monitor.trace[begun:]))
+    way = Way(relaxed, tuple(levels), tuple(trace))
     best = min(levels, key=lambda own: own.bic)
     n = searching.rows
     clearly = searching.schedule.strong / (2 * n)
     rich = best.bic < levels[-1].bic - clearly
     if noise is None:
-        return FirstLook(False, rich)
+        return FirstLook(False, rich, way)
     dense = denser_than_noise(searching.family, best.components, noise)
     if dense.all() or not dense.any():
-        return FirstLook(False, rich)
+        return FirstLook(False, rich, way)
     beside = searching._replace(noise=noise, k=1)
     start = leaving_room(best.components.take(np.flatnonzero(dense)), noise)
     apart = level(beside, start)
     if apart.bic + np.log(n) / (2 * n) < best.bic - clearly:  # the weight is a parameter more
-        return FirstLook(True, apart.components.count > searching.k)
-    return FirstLook(False, rich)
+        return FirstLook(True, apart.components.count > searching.k, way)
+    return FirstLook(False, rich, way)

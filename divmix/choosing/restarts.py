@@ -49,7 +49,10 @@ def best_of(
 
     def start(number: int, own: Monitor) -> Start:
         generator = np.random.default_rng([seed, number] if number else seed)
-        outcome = run(method, replace(problem, monitor=own), generator, f"start {number}")
+        way = None if number else problem.way
+        own.trace[:] = () if way is None else way.trace
+        mine = replace(problem, monitor=own, way=way)
+        outcome = run(method, mine, generator, f"start {number}")
         return _judged(outcome, own, problem)
 
     monitor = problem.monitor

@@ -21,12 +21,14 @@ from divmix.choosing.covariance import (
     choose_shape,
     variance_floor,
 )
-from divmix.choosing.outliers import look_for_outliers
+from divmix.choosing.outliers import FirstLook, look_for_outliers
 from divmix.choosing.relevance import relevant_categories, told
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.families import Categories, Components, Family, LocationScale, Mixed, make_family
 from divmix.families.noise import broad_component
+from divmix.merging.hierarchy import Way
+from divmix.methods import check
 from divmix.problem import Merge
 from divmix.rows import Rows, Summary
 from divmix.search.phases import sample_rows
@@ -46,8 +48,9 @@ def settle(
     monitor: Monitor,
     notes: list[str],
     family: Family | None = None,
-) -> tuple[FitSettings, Model]:
-    """The settings without any "auto", and the model they lead to; `notes` says what was chosen.
+) -> tuple[FitSettings, Model, Way | None]:
+    """The settings without any "auto", the model they lead to, and the way from many components to
+    k where it was gone for the choice and is that of this model; `notes` says what was chosen.
 
     Raises UsageError for settings that do not go together, FitError.
     """
@@ -82,21 +85,28 @@ def settle(
         notes.extend(reasons)
         settings = replace(settings, alpha=alpha, covariance=covariance, merge=merge)
     if family is not None:
-        return settings, models[0]
-    made_noise = None
+        return settings, models[0], None
+    made_noise = way = None
+    richest = models[0].family
+    assert isinstance(richest, LocationScale | Mixed)
     if _looks_first(settings):
         made_noise = scattered(rows, summary, settings)
-        richest = models[0].family
-        assert isinstance(richest, LocationScale | Mixed)
         look = partial(_first_look, rows, richest, made_noise, settings, monitor)
-        outliers, rich = monitor.once("outliers", look)
+        outliers, rich, way = monitor.once("outliers", look)
+        for own in (way.relaxed, *(level.components for level in way.levels)):
+            check(richest, rows, own)
         if rich and settings.merge != "kl":  # shapes are those of k components
             settings = replace(settings, covariance=richest.structure.name)
         if outliers:
             notes.append(OUTLIERS_TOLD)
         else:
             made_noise = None
-    return _settle_shape(rows, summary, settings, monitor, notes, categories, made_noise)
+    settled, model = _settle_shape(rows, summary, settings, monitor, notes, categories, made_noise)
+    if model.noise is not None:
+        way = None
+    elif way is not None and settled.covariance != richest.structure.name:
+        way = way.reshaped(richest, model.family)
+    return settled, model, way
 
 
 def _looks_first(settings: FitSettings) -> TypeGuard[DiversifiedSettings]:
@@ -116,14 +126,17 @@ def _first_look(
     noise: MadeNoise | None,
     settings: DiversifiedSettings,
     monitor: Monitor,
-) -> tuple[bool, bool]:
-    """Whether there are outliers, and whether the rows are richer than k components."""
+) -> FirstLook:
+    """Whether there are outliers, and whether the rows are richer than k components.
+
+    It sees the rows that the search will see, those that its first start draws.
+    """
     monitor.progress.stage("looking for outliers")
-    k = cast(int, settings.clusters)
+    k, alpha = cast(int, settings.clusters), cast(float, settings.alpha)
+    sample = rows.sample(sample_rows(k), np.random.default_rng(settings.seed))
+    searching = Searching(sample, family, None, monitor, k, alpha, tol=settings.tol)
     generator = np.random.default_rng([settings.seed, OUTLIERS])
-    searching = Searching(rows.sample(sample_rows(k), generator), family, None, monitor, k)
-    found = look_for_outliers(searching, noise and noise(family), generator)
-    return found.outliers, found.rich
+    return look_for_outliers(searching, noise and noise(family), generator)
 
 
 def _choose_clusters(

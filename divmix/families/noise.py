@@ -84,11 +84,3 @@ def log_density_ratios(family: Family, components: Components, noise: Components
     """log of how many times denser than the noise could be each component is, (m,)."""
     own, broad = entropies(family.moments(components)), entropies(family.moments(noise))
     return np.log(components.weights) - own - np.log(DENSE * START_WEIGHT) + broad
-
-
-def densest(family: Family, components: Components, noise: Components, least: int) -> Components:
-    """The components that are denser than the noise could be, the densest `least` of them at least."""
-    ratios = log_density_ratios(family, components, noise)
-    kept = ratios > 0
-    kept[np.argsort(-ratios, kind="stable")[:least]] = True
-    return components if kept.all() else components.take(np.flatnonzero(kept))

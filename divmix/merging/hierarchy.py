@@ -1,11 +1,37 @@
-"""The merge tree of a fit, from which any number of clusters can be read without a fit."""
+"""The way from many components to few: its levels, and the merge tree of a fit, from which any number
+of clusters can be read without a fit."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from divmix.families import Components
+from divmix.families import Components, Family
 from divmix.merging.tree import MergeTree
+from divmix.progress import TraceRow
+
+
+class Level(NamedTuple):
+    """A mixture on the way from many components to k, and its BIC (per row, halved, nats)."""
+
+    components: Components
+    bic: float
+
+
+class Way(NamedTuple):
+    """A way from many components to k that is gone: the relaxed and diversified mixture, the levels
+    from it to k components, the richest first, and the trace of all.
+
+    Without levels it was gone so far alone.
+    """
+
+    relaxed: Components
+    levels: tuple[Level, ...]
+    trace: tuple[TraceRow, ...] = ()
+
+    def reshaped(self, own: Family, other: Family) -> "Way":
+        """The relaxed mixture of one family as one of another."""
+        trace = tuple(row for row in self.trace if row.phase in ("relax", "diversify"))
+        return Way(other.from_moments(own.moments(self.relaxed)), (), trace)
 
 
 class Hierarchy(NamedTuple):

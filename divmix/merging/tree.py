@@ -53,14 +53,24 @@ def merge_tree(
         raise ValueError("criterion overlap needs the shared mass of the components")
     if criterion == "saddle" and heights is None:
         raise ValueError("criterion saddle needs the heights of the components")
-    m = len(moments.weights)
-    cost = CRITERIA[criterion]
-    clusters = _as_clusters(moments, shared, heights)
+    return _merged(CRITERIA[criterion], _as_clusters(moments, shared, heights), 1, smallest)
+
+
+def joined(moments: Moments, k: int) -> tuple[NDArray[np.int64], Array]:
+    """Cluster 0 .. k - 1 of each component by `kl`, (m,), and what the merges cost, (m - k,): as by
+    `cut`, without the merges below k."""
+    merges = _merged(CRITERIA["kl"], _as_clusters(moments, None, None), k)
+    return _united(merges.pairs, len(moments.weights)), merges.costs
+
+
+def _merged(cost: Cost, clusters: Clusters, left: int, smallest: float = 0.0) -> MergeTree:
+    """The merges down to so many clusters."""
+    m = len(clusters.weights)
     costs = _all_costs(cost, clusters)
     alive = np.ones(m, bool)
     numbers = np.arange(m)  # in the tree, of the cluster that each slot holds
-    tree = MergeTree(np.empty((m - 1, 2), np.int64), np.empty(m - 1))
-    for step in range(m - 1):
+    tree = MergeTree(np.empty((m - left, 2), np.int64), np.empty(m - left))
+    for step in range(m - left):
         a, b = _next_pair(costs, clusters.weights, alive, smallest)
         tree.pairs[step] = sorted(numbers[[a, b]])
         tree.costs[step] = costs[a, b]
@@ -81,9 +91,13 @@ def cut(tree: MergeTree, k: int) -> NDArray[np.int64]:
     m = len(tree.pairs) + 1
     if not 1 <= k <= m:
         raise UsageError(f"-k {k}: the model has {m} components", hint=f"choose 1 to {m}")
+    return _united(tree.pairs[: m - k], m)
+
+
+def _united(pairs: NDArray[np.int64], m: int) -> NDArray[np.int64]:
+    """The cluster of each of m components after these merges, (m,)."""
     cluster = np.arange(m)
-    for step in range(m - k):
-        one, other = tree.pairs[step]
+    for step, (one, other) in enumerate(pairs):
         cluster[(cluster == one) | (cluster == other)] = m + step
     return in_order(cluster)
 

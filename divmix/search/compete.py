@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from divmix.engine.state import State
 from divmix.families import Components, Family, Moments
 from divmix.families.noise import leaving_room
+from divmix.merging.hierarchy import Level
 from divmix.merging.tree import cut, medoid_partition
 from divmix.search.run import Searching
 from divmix.search.starts import from_clusters, k_means
-from divmix.search.thinning import Level, overlaps, thinned
+from divmix.search.thinning import overlaps, thinned
 
 Votes = dict[bytes, tuple[NDArray[np.int64], int]]
 
@@ -45,7 +46,7 @@ def compete(
             break
         fitted.append(climbed(path[-1]))
         votes.append(1)
-        if fitted[-1].objective <= best[0].objective + searching.tol:
+        if fitted[-1].objective <= best[0].objective + searching.settled:
             break
     components = [end.moved for end in fitted]
     values = np.array([end.objective for end in fitted])

@@ -24,6 +24,7 @@ from divmix.rows import MemoryRows
 from divmix.search import relax as relaxing
 from divmix.search.reduce import Reduced, reduce
 from divmix.search.run import Searching
+from divmix.search.thinning import thin_out
 from divmix.settings.schedule import SCHEDULE, Schedule
 
 
@@ -45,9 +46,12 @@ def sample_rows(k: int, schedule: Schedule = SCHEDULE) -> int:
 
 def phases(problem: Problem) -> list[Phase]:
     """Draw a sample; relax, diversify and reduce on it; refine on all rows. Where components to
-    start from are given there is nothing to search, and they are refined."""
-    searched = (relax, diversify, reduced) if problem.start is None else (given,)
-    return [problem.phase(phase) for phase in (draw, *searched, refine)]
+    start from are given there is nothing to search, and they are refined; where the way from many of
+    them to k is gone already it is not gone again."""
+    if problem.start is not None:
+        return [problem.phase(phase) for phase in (draw, given, refine)]
+    first = (relax, diversify) if problem.way is None else (gone,)
+    return [problem.phase(phase) for phase in (draw, *first, reduced, refine)]
 
 
 def searching_of(problem: Problem, sample: MemoryRows) -> Searching:
@@ -61,7 +65,7 @@ def searching_of(problem: Problem, sample: MemoryRows) -> Searching:
         problem.alpha,
         problem.merge,
         problem.init,
-        max(problem.tol, problem.schedule.settled),
+        problem.tol,
         problem.schedule,
     )
 
@@ -99,11 +103,21 @@ def diversify(problem: Problem, state: State) -> State:
     return state._replace(components=relaxing.diversify(searching, state.moved))
 
 
+def gone(problem: Problem, state: State) -> State:
+    """The relaxed and diversified mixture of a way that is gone already."""
+    assert problem.way is not None
+    carried: Carried = state.carried
+    m = relaxing.choose_components(searching_of(problem, carried.sample))
+    return state._replace(components=problem.way.relaxed, carried=carried._replace(relaxed=m))
+
+
 def reduced(problem: Problem, state: State) -> State:
     """k clusters from the components."""
     carried: Carried = state.carried
     searching = searching_of(problem, carried.sample)
-    kept = reduce(searching, state.moved, state.generator)
+    way = problem.way
+    levels = way.levels if way and way.levels else thin_out(searching, state.moved)
+    kept = reduce(searching, state.moved, levels, state.generator)
     return state._replace(components=kept.components, carried=carried._replace(kept=kept))
 
 

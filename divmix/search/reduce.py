@@ -1,16 +1,17 @@
 """From many components to k clusters: ellipses, or unions of components that no valley parts."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families import Components
-from divmix.merging.hierarchy import Hierarchy
+from divmix.merging.hierarchy import Hierarchy, Level
 from divmix.merging.tree import cut, merge_tree
 from divmix.search.compete import compete
 from divmix.search.run import Searching
-from divmix.search.thinning import Level, beside_scattered, level, saddles, thin_out
+from divmix.search.thinning import beside_scattered, level, saddles
 
 
 class Reduced(NamedTuple):
@@ -26,16 +27,22 @@ class Reduced(NamedTuple):
         return self.hierarchy.criterion == "kl"
 
 
-def reduce(searching: Searching, relaxed: Components, generator: np.random.Generator) -> Reduced:
-    """k clusters from the components of the relaxed and diversified mixture.
+def reduce(
+    searching: Searching,
+    relaxed: Components,
+    gone: Sequence[Level],
+    generator: np.random.Generator,
+) -> Reduced:
+    """k clusters from the components of the relaxed and diversified mixture, and from the levels
+    that thinning it out has `gone` through.
 
     Clusters are ellipses where k components, alone or beside scattered rows, describe the rows as
     well as any richer mixture on the way, by BIC; else unions of components.
     """
-    tree = merge_tree(searching.family.moments(relaxed))
-    levels = thin_out(searching, relaxed, tree)
+    levels = list(gone)
     ellipses = compete(searching, levels, generator)
     levels[-1] = level(searching, ellipses)
+    tree = merge_tree(searching.family.moments(relaxed))
     if searching.merge == "kl" or (searching.merge == "auto" and enough(searching, levels)):
         return Reduced(ellipses, np.arange(ellipses.count), Hierarchy("kl", tree, relaxed))
     least = min(levels, key=lambda level: level.bic).components.count

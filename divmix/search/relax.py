@@ -1,5 +1,7 @@
 """Many components that know nothing of k, and the steps that keep them diverse."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from divmix.families import Components, Mixed, make_family
@@ -33,7 +35,10 @@ def parted(searching: Searching, components: Components) -> Components:
     categories = family.categories if isinstance(family, Mixed) else None
     tied = make_family("gaussian", "tied", family.floor, categories)
     iterations = searching.schedule.centre_iterations
-    together = searching._replace(family=tied, tol=0.0, noise=None, k=components.count)
+    unsettled = replace(searching.schedule, settled=0.0)
+    together = searching._replace(
+        family=tied, tol=0.0, schedule=unsettled, noise=None, k=components.count
+    )
     moved = together.climb("relax", tied.from_moments(family.moments(components)), None, iterations)
     return family.from_moments(tied.moments(moved))
 

@@ -26,7 +26,8 @@ class Model(NamedTuple):
 class Searching(NamedTuple):
     """A search for k clusters among sample rows; everything in it stays as it is.
 
-    merge: "kl" for clusters that are ellipses, "overlap" for unions, "auto" by BIC.
+    merge: "kl" for clusters that are ellipses, "overlap" for unions, "auto" by BIC. tol: a
+    climb ends where an iteration brings less, nats per row, or less of all rows than `settled`.
     """
 
     sample: MemoryRows
@@ -37,7 +38,7 @@ class Searching(NamedTuple):
     alpha: float = 0.0
     merge: str = "auto"
     init: str = "kmeans++"
-    tol: float = SCHEDULE.settled
+    tol: float = 1e-5
     schedule: Schedule = SCHEDULE
 
     @property
@@ -51,6 +52,11 @@ class Searching(NamedTuple):
         if isinstance(self.family, Mixed):
             return max(1, len(self.family.categories.numeric))
         return self.sample.matrix.X.shape[1]
+
+    @property
+    def settled(self) -> float:
+        """The gain of J, nats per row, below which a climb ends."""
+        return max(self.tol, self.schedule.settled / self.rows)
 
     def objective(self, prior: Prior | None = None) -> Objective:
         """J of components on the sample."""
@@ -79,7 +85,7 @@ class Searching(NamedTuple):
     ) -> State:
         """Where the climb of J on the sample ends, with all components."""
         start = State(np.random.default_rng(0), components)  # a climb draws nothing
-        limits = Limits(max_iter, self.tol)
+        limits = Limits(max_iter, self.settled)
         objective = self.objective(prior)
         return ascend(objective, self.sample, start, self.monitor, phase, limits, share=share)
 

@@ -1,48 +1,50 @@
 """From many components to k, level by level: the pairs whose merging costs least become one."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from divmix.families import Components, LocationScale, Mixed
-from divmix.families.noise import broad_component, densest, leaving_room
+from divmix.families.noise import broad_component, leaving_room, log_density_ratios
 from divmix.families.posterior import posterior
 from divmix.merging.criteria import heights_of, shared_mass
-from divmix.merging.tree import MergeTree, cut, merge_tree
+from divmix.merging.hierarchy import Level
+from divmix.merging.tree import MergeTree, joined, merge_tree
 from divmix.search.run import Searching
 from divmix.search.shape import shape_joint
 
 
-class Level(NamedTuple):
-    """A mixture on the way from many components to k, and its BIC (per row, halved, nats)."""
-
-    components: Components
-    bic: float
-
-
-def thin_out(searching: Searching, components: Components, tree: MergeTree) -> list[Level]:
-    """Levels from the components of `tree` to k, each refitted; the richest first."""
+def thin_out(searching: Searching, components: Components) -> list[Level]:
+    """Levels from these components to k, each refitted; the richest first."""
     first = level(searching, components)
-    return [first, *(level(searching, own) for own in thinned(searching, components, tree))]
+    return [first, *(level(searching, own) for own in thinned(searching, components))]
 
 
-def thinned(
-    searching: Searching, components: Components, tree: MergeTree | None = None
-) -> Iterator[Components]:
-    """Fewer and fewer components, down to k, each time refitted; `tree` is that of the first."""
-    family, k, schedule = searching.family, searching.k, searching.schedule
+def thinned(searching: Searching, components: Components) -> Iterator[Components]:
+    """Fewer and fewer components, down to k, each time refitted."""
+    k, schedule = searching.k, searching.schedule
     while components.count > k:
         m = components.count
         kept = max(k, int(m * (schedule.kept if m > 2 * k else schedule.kept_near_k)))
-        tree = tree or merge_tree(family.moments(components))
-        merged, tree = family.joined(components, cut(tree, kept)), None
+        merged = fewer(searching, components, kept)
         iterations = schedule.level_iterations if kept > k else schedule.last_iterations
         prior = searching.pooled(merged, schedule.relaxed_prior)
         components = searching.climb("reduce", merged, prior, iterations)
-        if searching.noise is not None:  # it is to win the rows of those that outliers hold
-            components = densest(family, components, searching.noise, k)
         yield components
+
+
+def fewer(searching: Searching, components: Components, kept: int) -> Components:
+    """So many of the components: the pairs whose merging costs least are one, and beside noise
+    those are left out whose rows it takes at less cost, all that are no denser than it could be."""
+    family, noise, m = searching.family, searching.noise, components.count
+    labels, merges = joined(family.moments(components), kept)
+    if noise is None:
+        return family.joined(components, labels)
+    lost = components.weights * log_density_ratios(family, components, noise)
+    count = min(max(m - kept, int((lost < 0).sum())), m - searching.k)
+    cheapest = np.argsort(np.concatenate([lost, merges]), kind="stable")[:count]
+    left = components.take(np.setdiff1d(np.arange(m), cheapest))
+    return family.joined(left, joined(family.moments(left), min(kept, left.count))[0])
 
 
 def level(searching: Searching, components: Components) -> Level:

@@ -48,7 +48,8 @@ class Schedule:
     # What counts as a cluster of its own: this share of 1 / k, and rows for each parameter.
     least_share: float = 0.03
     least_rows: int = 3
-    settled: float = 1e-5  # nats per row
+    # Nats of all rows together that an iteration brings: with less no comparison turns.
+    settled: float = 0.04
 
 
 SCHEDULE = Schedule()

@@ -24,7 +24,7 @@ from divmix.errors import CheckpointError
 from divmix.families import Components
 from divmix.particles.optimizers import Memory
 from divmix.progress import TraceRow
-from divmix.settings import EmSettings
+from divmix.settings import DiversifiedSettings, EmSettings
 from divmix.tables.archive import write_archive
 
 PAGE = Path(__file__).parents[2] / "docs" / "checkpoint-format.md"
@@ -141,6 +141,15 @@ def test_components_of_other_columns_do_not_reach_a_kernel():
     with pytest.raises(CheckpointError, match="other columns"):
         other = Monitor(journal=Journal(journal.entries))
         fit_rows(np.random.default_rng(0).normal(size=(50, 4)), own, other)
+    own, journal = DiversifiedSettings(clusters=2, covariance="full"), Journal()
+    fit_rows(np.random.default_rng(0).normal(size=(50, 3)), own, Monitor(journal=journal))
+    looked = {"outliers": journal.entries["outliers"]}
+    with pytest.raises(CheckpointError, match="other columns"):
+        other = Monitor(journal=Journal(looked))
+        fit_rows(np.random.default_rng(0).normal(size=(50, 4)), own, other)
+    way = looked["outliers"].way
+    with pytest.raises(ValueError, match="another type"):
+        unpack(pack(way._replace(levels=(*way.levels, 1.0))))
     standing = entries()["start 0"]
     climb = entries()["start 1"].state.climb
     small = climb._replace(components=climb.components._replace(covariances=np.ones((2, 3))))

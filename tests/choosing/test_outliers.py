@@ -1,18 +1,27 @@
 """What a first way from many components to k tells: outliers, and clusters that are no ellipses."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.datasets import make_moons
 
 from divmix.choosing.outliers import look_for_outliers
+from divmix.choosing.settle import settle
+from divmix.core import fit_rows
 from divmix.engine.monitor import Monitor
+from divmix.engine.state import State
 from divmix.families import Components, make_family
 from divmix.families.noise import broad_component
 from divmix.metrics import clustering_metrics
 from divmix.model.mixture import Mixture
+from divmix.problem import Problem
+from divmix.progress import Progress
 from divmix.rows import MemoryRows
+from divmix.search.phases import draw
 from divmix.search.run import Searching
+from divmix.search.thinning import bic
 from divmix.settings import DiversifiedSettings
 from divmix.workflows.fit import fit_table
 
@@ -56,6 +65,40 @@ def test_a_wide_cluster_is_no_cloud_of_outliers():
 def test_curves_are_rich_and_blobs_are_not():
     assert look(make_moons(1000, noise=0.05, random_state=0)[0], 2).rich
     assert not look(blobs(0)[0], 4).rich
+
+
+class Counted(Progress):
+    """How many iterations there were of each phase."""
+
+    def __init__(self):
+        self.phases = Counter()
+
+    def iteration(self, row, limit):
+        self.phases[row.phase] += 1
+
+
+@pytest.mark.parametrize("covariance", ["full", "spherical"])
+def test_the_way_that_is_looked_at_is_the_first_of_the_search(covariance):
+    X, _ = blobs(0)
+    counted = Counted()
+    monitor = Monitor(progress=counted)
+    fit_rows(X, DiversifiedSettings(clusters=4, covariance=covariance), monitor)
+    traced = Counter(row.phase for row in monitor.trace)
+    assert traced["relax"] == counted.phases["relax"] > 0
+    assert traced["diversify"] >= counted.phases["diversify"] / 2 > 0
+    assert [row.iteration for row in monitor.trace] == list(range(len(monitor.trace)))
+
+
+def test_the_way_that_is_looked_at_is_one_of_the_rows_that_are_searched():
+    X = np.random.default_rng(0).normal(size=(6_000, 2)) + np.repeat(
+        [[0, 0], [9, 9]], 3_000, axis=0
+    )
+    rows, settings = MemoryRows(X), DiversifiedSettings(clusters=2, covariance="full", seed=3)
+    settings, model, way = settle(rows, settings, Monitor(), [])
+    sample = draw(Problem(rows, model.family, Monitor(), 2), State(np.random.default_rng(3)))
+    searching = Searching(sample.carried.sample, model.family, None, Monitor(), 2)
+    for level in way.levels:
+        assert level.bic == pytest.approx(bic(searching, level.components), rel=1e-12)
 
 
 def test_outliers_widen_no_cluster_and_count_to_the_likeliest(among_outliers):

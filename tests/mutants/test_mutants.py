@@ -139,8 +139,8 @@ MUTANTS = {
     ),
     "outliers are not looked for": (
         "choosing/outliers.py",
-        "return FirstLook(True, apart.components.count > searching.k)",
-        "return FirstLook(False, rich)",
+        "return FirstLook(True, apart.components.count > searching.k, way)",
+        "return FirstLook(False, rich, way)",
         f"{REDUCE}::test_outliers_are_no_reason_to_take_crossing_ellipses_for_unions "
         f"{OUTLIERS}::test_outliers_widen_no_cluster_and_count_to_the_likeliest",
     ),
@@ -167,6 +167,24 @@ MUTANTS = {
         "self._counts[classes[row], clusters[column]] += count",
         "self._counts[classes[row], clusters[column]] = count",
         "tests/workflows/test_evaluate.py::test_clusters_of_many_batches_are_those_of_one",
+    ),
+    "clusters join for outliers": (
+        "search/thinning.py",
+        "    if noise is None:\n        return family.joined(components, labels)\n",
+        "    if True:\n        return family.joined(components, labels)\n",
+        f"{REDUCE}::test_a_handful_of_outliers_is_left_to_the_noise_and_no_clusters_join_for_it",
+    ),
+    "the first way is gone twice": (
+        "core.py",
+        "way if usual else None,",
+        "None,",
+        f"{OUTLIERS}::test_the_way_that_is_looked_at_is_the_first_of_the_search",
+    ),
+    "a way of other rows": (
+        "choosing/settle.py",
+        "rows.sample(sample_rows(k), np.random.default_rng(settings.seed))",
+        "rows.sample(sample_rows(k), np.random.default_rng(settings.seed + 1))",
+        f"{OUTLIERS}::test_the_way_that_is_looked_at_is_one_of_the_rows_that_are_searched",
     ),
     "outliers of no cluster": (
         "model/mixture.py",

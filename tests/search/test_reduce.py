@@ -9,10 +9,12 @@ from sklearn.preprocessing import StandardScaler
 from divmix.core import fit_rows
 from divmix.engine.monitor import Monitor
 from divmix.families import make_family
+from divmix.families.noise import broad_component
 from divmix.rows import MemoryRows
 from divmix.search.reduce import unions
 from divmix.search.relax import relax
 from divmix.search.run import Searching, partition
+from divmix.search.thinning import fewer
 from divmix.settings import DiversifiedSettings
 
 
@@ -49,6 +51,22 @@ def test_outliers_are_no_reason_to_take_crossing_ellipses_for_unions():
     X = scattered(bars, 100, generator)
     fitted = fit_rows(X, DiversifiedSettings(clusters=2))
     assert fitted.hierarchy.criterion == "kl"
+
+
+def test_a_handful_of_outliers_is_left_to_the_noise_and_no_clusters_join_for_it():
+    generator = np.random.default_rng(0)
+    centers = np.array([[0.0, 0], [6, 0], [40, 40]])
+    X = np.vstack([center + generator.normal(size=(200, 2)) for center in centers[:2]])
+    X = np.vstack([X, generator.uniform(-50, 50, (40, 2))])
+    family = make_family("gaussian", "full", np.full(2, 1e-6))
+    noise = broad_component(family, X.min(axis=0), X.max(axis=0))
+    searching = Searching(MemoryRows(X), family, noise, Monitor(), 2)
+    weights = np.array([0.45, 0.45, 0.02])
+    found = fewer(searching, family.start(weights, centers, np.eye(2)), 2)
+    np.testing.assert_allclose(found.means, centers[:2])
+    # Alone the two clusters that are near each other are the cheapest pair.
+    alone = fewer(searching._replace(noise=None), family.start(weights, centers, np.eye(2)), 2)
+    np.testing.assert_allclose(alone.means, [[3, 0], [40, 40]])
 
 
 def test_spirals_among_outliers_are_unions():
