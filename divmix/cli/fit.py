@@ -130,8 +130,8 @@ def command(
     DATA is a CSV file (.csv, .tsv, .txt, also .gz and .zst), JSON Lines, Parquet, Arrow, several
     files, a pattern in quotes, a folder of them, or - for standard input. The run folder holds
     model.divmix (all that predict needs), assignments.csv (cluster, probability and log-density of
-    each row), components.csv, trace.csv and run.json. Rows count from 0 in what is written, from 1
-    in errors. divmix sniff DATA shows beforehand how DATA is read.
+    each row), components.csv, trace.csv and run.json. Rows count from 0 in what is written; errors
+    name the line of a CSV file, its header included, and else count rows from 1. divmix sniff DATA shows beforehand how DATA is read.
     """
     from divmix.cli import show, summary, terminal
     from divmix.workflows.fit import run_fit

@@ -37,6 +37,10 @@ class ParquetFile:
             self.rows = self._file.metadata.num_rows
             self.schema = _plain_schema(self.name, self._file.schema_arrow)
 
+    def place(self, row: int) -> str:
+        """Name a row, counted from 0, in an error, where it counts from 1."""
+        return f"{self.name} row {row + 1:,}"
+
     def describe(self) -> dict[str, Any]:
         """The format, for the eye."""
         return {"format": self.format}
@@ -92,6 +96,10 @@ class ArrowFile:
             else:
                 self._file = pa.ipc.open_stream(source.open())
             self.schema = _plain_schema(self.name, self._file.schema)
+
+    def place(self, row: int) -> str:
+        """Name a row, counted from 0, in an error, where it counts from 1."""
+        return f"{self.name} row {row + 1:,}"
 
     def describe(self) -> dict[str, Any]:
         """The format, for the eye."""

@@ -106,6 +106,16 @@ class CsvFile:
             "lines_before": dialect.skipped_lines,
         }
 
+    def place(self, row: int) -> str:
+        """Name a row, counted from 0: 'line 3 of a.csv', where it starts as an editor counts lines;
+        'standard input row 2', counted from 1, of what can be read once only."""
+        line = None
+        if not self.source.is_stream:
+            with self._open() as stream:
+                above = row + self._dialect.header
+                line = self._cutter.line_of_row(stream, above, self._dialect.skipped_lines)
+        return f"{self.name} row {row + 1:,}" if line is None else f"line {line:,} of {self.name}"
+
     def settle(self) -> None:
         """Look further into the file for the kinds of columns whose first block has no value."""
         unknown = {field.name for field in self.schema if pa.types.is_null(field.type)}
@@ -146,7 +156,7 @@ class CsvFile:
                         piece = next(pieces, None)
                 except RowTooLong as error:
                     raise InputError(
-                        f"{self.name} row {done + 1:,} is longer than {LONGEST_ROW:,} bytes",
+                        f"{self.place(done)} is longer than {LONGEST_ROW:,} bytes",
                         hint="look for a quote that is opened and never closed",
                     ) from error
                 if piece is None:
@@ -164,10 +174,11 @@ class CsvFile:
         as_written: Collection[str],
     ) -> pa.Table:
         header = int(is_start and self._dialect.header)
-        open_quote = self._cutter.row_of_open_quote(piece)
+        skipped = self._dialect.skipped_lines if is_start else 0
+        open_quote = self._cutter.row_of_open_quote(piece, skipped)
         if open_quote is not None:
             raise InputError(
-                f"{self.name} row {first_row + open_quote - header + 1:,}: "
+                f"{self.place(first_row + open_quote - header)}: "
                 "a quote is opened and never closed",
                 hint="close the quote, or double it where it is meant",
             )
@@ -186,9 +197,8 @@ class CsvFile:
         except pa.ArrowInvalid:
             # A row may be longer than a block, a number written as none was before, or there is
             # an error: every cell as bytes tells which.
-            lines_before = header + (self._dialect.skipped_lines if is_start else 0)
             table = self._as_bytes(
-                piece, list(types), is_start, first_row - lines_before, nulls=not as_written
+                piece, list(types), is_start, first_row - header - skipped, nulls=not as_written
             )
         return self._converted(table, schema, first_row, as_written)
 
@@ -222,7 +232,7 @@ class CsvFile:
                 hint = f"take comments out: grep -v '^#' {self.name} | divmix fit -"
             cells = "1 cell" if row.actual_columns == 1 else f"{row.actual_columns} cells"
             raise InputError(
-                f"{self.name} row {first_line + row.number:,}: {cells} where the table has "
+                f"{self.place(first_line + row.number - 1)}: {cells} where the table has "
                 f"{row.expected_columns} columns",
                 hint=hint,
             ) from error
@@ -260,7 +270,7 @@ class CsvFile:
             row = pc.index(bad, True).as_py()
             told = f"is '{texts[row]}', {wrong}" if wrong else f"is text ('{texts[row]}')"
             raise InputError(
-                f"{self.name} row {first_row + row + 1:,}: column '{field.name}' {told}",
+                f"{self.place(first_row + row)}: column '{field.name}' {told}",
                 hint=f"correct it, use --exclude {field.name}, or --categorical {field.name} if "
                 "the column holds categories",
                 fix={"exclude": (field.name,)},
@@ -287,7 +297,7 @@ class CsvFile:
             row, cell = next((row, cell) for row, cell in values if not _is_utf8(cell))
             guess = guessed_encoding(cell)
             raise InputError(
-                f"{self.name} row {first_row + row + 1:,}: column '{name}' is not UTF-8",
+                f"{self.place(first_row + row)}: column '{name}' is not UTF-8",
                 hint=f"use --encoding {guess}, with which the cell reads "
                 f"'{cell.decode(guess, errors='replace')}'",
                 fix={"encoding": guess},
@@ -338,7 +348,7 @@ class CsvFile:
         # A header alone, without a line end, is more than Arrow can read.
         piece = head + self._newline
         piece = _in_utf8(piece)
-        open_row = self._cutter.row_of_open_quote(piece)
+        open_row = self._cutter.row_of_open_quote(piece, self._dialect.skipped_lines)
         if open_row == 0 and self._dialect.header:
             raise InputError(
                 f"{self.name}: a quote in its first line is opened and never closed",

@@ -4,6 +4,9 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import BinaryIO
 
 LONGEST_ROW = 1 << 26  # bytes; a row of MNIST has 3,000
 
@@ -40,17 +43,38 @@ class RowCutter:
         if rest:
             yield rest
 
-    def row_of_open_quote(self, piece: bytes) -> int | None:
-        """Which row of the piece, from 0, has a quote that never closes; None if none has."""
+    def row_of_open_quote(self, piece: bytes, before: int) -> int | None:
+        """Which row of the piece, from 0, has a quote that never closes; None if none has. Its
+        first `before` lines are no rows."""
         if piece.count(b'"') % 2 == 0:
             return None
         for cell in self._quoted.finditer(piece):
             if not cell["close"]:
-                before = io.StringIO(piece[: cell.start()].decode(errors="replace"), newline="")
-                rows = sum(bool(cells) for cells in csv.reader(before, delimiter=self._delimiter))
+                text = io.StringIO(piece[: cell.start()].decode(errors="replace"), newline="")
+                above = csv.reader(islice(text, before, None), delimiter=self._delimiter)
+                rows = sum(bool(cells) for cells in above)
                 ends_a_row = piece[: cell.start()].endswith((b"\n", b"\r")) or not cell.start()
                 return rows if ends_a_row else rows - 1
         return None
+
+    def line_of_row(self, stream: BinaryIO, row: int, before: int) -> int | None:
+        """The line, from 1, on which a row, from 0, of the stream starts, `before` lines of which
+        stand above its rows and header; None where it has no such row.
+
+        A header counts as a row; blank lines count as lines alone.
+        """
+        text = io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
+        rows = csv.reader(islice(text, before, None), delimiter=self._delimiter)
+        line, left = before + 1, row
+        with suppress(csv.Error):  # a cell too long for this module: where its row starts is known
+            for cells in rows:
+                if cells and not left:
+                    break
+                left -= bool(cells)
+                line = before + rows.line_num + 1
+            else:
+                return None
+        return None if left else line
 
     def _last_row_end(self, piece: bytes) -> int:
         """Where the last complete row ends, 0 if none does."""

@@ -57,6 +57,10 @@ class JsonLinesFile:
         found |= {name: kind for name, kind in forced.items() if name in found}
         self.schema = pa.schema(list(found.items()))
 
+    def place(self, row: int) -> str:
+        """Name a row, counted from 0, in an error, where it counts from 1."""
+        return f"{self.name} row {row + 1:,}"
+
     def describe(self) -> dict[str, Any]:
         """The format, for the eye."""
         return {"format": "JSON Lines"}

@@ -52,6 +52,10 @@ class PartitionedFile:
     def spellings(self) -> Mapping[str, Spelling]:
         return self._file.spellings
 
+    def place(self, row: int) -> str:
+        """Name a row, counted from 0, in an error."""
+        return self._file.place(row)
+
     def describe(self) -> dict[str, Any]:
         """The format, for the eye."""
         return self._file.describe() | {"columns_from_folders": list(self._values)}

@@ -224,10 +224,11 @@ class TableReader:
             yield batch
 
     def locate(self, row: int) -> str:
-        """Name a row of the table, counted from 0, in its file: 'b.csv row 12', counted from 1."""
+        """Name a row of the table, counted from 0, in its file: 'line 13 of b.csv', or, of a file
+        without lines, 'b.parquet row 12', counted from 1."""
         place = max(bisect_right(self._starts, row) - 1, 0)
         start = self._starts[place] if self._starts else 0
-        return f"{self._files[place].name} row {row - start + 1:,}"
+        return self._files[place].place(row - start)
 
     def describe(self) -> dict[str, Any]:
         """Names, size in bytes and SHA-256 of the files as stored.

@@ -18,7 +18,7 @@ TABLES = {
     "empty file": ("", ["-k", "2"], 3, "table.csv"),
     "header only": ("a,b\n", ["-k", "2"], 3, "table.csv"),
     "one row": ("a,b\n1,2\n", ["-k", "1"], 3, "few rows: 1"),
-    "ragged row": ("a,b\n1,2\n3\n", ["-k", "1"], 3, "row 2"),
+    "ragged row": ("a,b\n1,2\n3\n", ["-k", "1"], 3, "line 3 of table.csv"),
     "no numeric column": (
         "a\n" + "".join(f"text{i}\n" for i in range(200)),
         ["-k", "2"],
@@ -26,7 +26,12 @@ TABLES = {
         "a (all different)",
     ),
     "all columns constant": ("a,b\n1,2\n1,2\n1,2\n", ["-k", "2"], 3, "constant"),
-    "text where numbers were": ("a,b\n" + "1,2\n3,5\n" * 150 + "n/a?,4\n", ["-k", "2"], 3, "301"),
+    "text where numbers were": (
+        "a,b\n" + "1,2\n3,5\n" * 150 + "n/a?,4\n",
+        ["-k", "2"],
+        3,
+        "line 302 of",
+    ),
     "NaN": ("a,b\n1,2\nNaN,4\n5,7\n", ["-k", "2"], 3, "'a'"),
     "empty cell": ("a,b\n1,2\n,4\n5,7\n", ["-k", "2"], 3, "'a'"),
     "Inf": ("a,b\n1,2\ninf,4\n5,7\n", ["-k", "2"], 3, "'a'"),

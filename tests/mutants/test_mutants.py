@@ -18,6 +18,7 @@ REDUCE, OUTLIERS = "tests/search/test_reduce.py", "tests/choosing/test_outliers.
 RESUME = "tests/checkpoints/test_resume.py"
 ONLINE = "tests/anomaly/test_online.py"
 GAPS = "tests/families/test_gaps.py"
+UGLY = "tests/tables/test_ugly_files.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
@@ -408,6 +409,18 @@ MUTANTS = {
         "of_column = np.where(missing, 0.0, of_column)",
         "of_column = np.where(missing, 1.0, of_column)",
         "tests/workflows/test_missing.py::test_a_density_has_the_units_of_the_cells_that_are_there",
+    ),
+    "rows are lines": (
+        "tables/csv_rows.py",
+        "line = before + rows.line_num + 1",
+        "line += bool(cells)",
+        f"{UGLY}::test_an_error_names_the_line_on_which_its_row_starts",
+    ),
+    "comments have quotes": (
+        "tables/csv_rows.py",
+        "rows = csv.reader(islice(text, before, None)",
+        "rows = csv.reader(islice(text, 0, None)",
+        f"{UGLY}::test_an_error_names_the_line_on_which_its_row_starts",
     ),
 }
 

@@ -19,38 +19,38 @@ UGLY = {
     "blank lines only": (b"\n\n", "ugly.csv is empty"),
     "header only": (b"a,b\n", "ugly.csv has columns but no rows"),
     "header without line end": (b"a,b", "ugly.csv has columns but no rows"),
-    "short row": (b"a,b\n1,2\n3\n", "ugly.csv row 2: 1 cell where the table has 2 columns"),
-    "long row": (b"a,b\n1,2\n3,4,5\n", "ugly.csv row 2: 3 cells where the table has 2 columns"),
+    "short row": (b"a,b\n1,2\n3\n", "line 3 of ugly.csv: 1 cell where the table has 2 columns"),
+    "long row": (b"a,b\n1,2\n3,4,5\n", "line 3 of ugly.csv: 3 cells where the table has 2 columns"),
     "short row, late": (
         f"a,b\n{NUMBERS * 4}1\n".encode(),
-        "ugly.csv row 120,001: 1 cell where the table has 2 columns",
+        "line 120,002 of ugly.csv: 1 cell where the table has 2 columns",
     ),
     "doubled name": (b"a,b,a\n1,2,3\n", "ugly.csv: two columns are called 'a'"),
     "nameless column": (b"a,,c\n1,2,3\n", "ugly.csv: column 2 of 3 has no name"),
     "no header": (b"1.5,2.5\n3.5,4.5\n", "ugly.csv has no header: its first line is 1.5, 2.5, ..."),
     "text among numbers": (
         b"a,b\n1,2\n3,x\n5,6\n7,8\n",
-        "ugly.csv row 2: column 'b' is text ('x')",
+        "line 3 of ugly.csv: column 'b' is text ('x')",
     ),
     "late text": (
         f"a,b\n{NUMBERS * 40}oops,1\n".encode(),
-        "ugly.csv row 1,200,001: column 'a' is text ('oops')",
+        "line 1,200,002 of ugly.csv: column 'a' is text ('oops')",
     ),
     "late text after blank lines": (
         b"\n\na,b\n1,2\n\n3,4\n5,6\n7,x\n",
-        "ugly.csv row 4: column 'b' is text ('x')",
+        "line 8 of ugly.csv: column 'b' is text ('x')",
     ),
     "late text without blanks, windows": (
         b"\xef\xbb\xbfa;b\r\n1;2\r\n3;4\r\n5;6\r\n7;x\r\n",
-        "ugly.csv row 4: column 'b' is text ('x')",
+        "line 5 of ugly.csv: column 'b' is text ('x')",
     ),
     "late text in truth values": (
         b"a,b\n" + b"true,1\n" * 200_000 + b"maybe,1\n",
-        "ugly.csv row 200,001: column 'a' is 'maybe', neither true nor false",
+        "line 200,002 of ugly.csv: column 'a' is 'maybe', neither true nor false",
     ),
     "latin-1": (
         "a,b\nZürich,1\nBern,2\n".encode("latin-1"),
-        "ugly.csv row 1: column 'a' is not UTF-8",
+        "line 2 of ugly.csv: column 'a' is not UTF-8",
     ),
     "utf-16 without its mark": (
         "a,b\n1,2\n".encode("utf-16-le"),
@@ -64,8 +64,11 @@ UGLY = {
     ),
     "gzip of nothing": (gzip.compress(b""), "ugly.csv is empty"),
     "bzip2": (b"BZh91AY&SY\x93", "ugly.csv is compressed by bzip2"),
-    "short rows only": (b"a,b\n1\n2\n", "ugly.csv row 1: 1 cell where the table has 2 columns"),
-    "an open quote": (b'a,b\n"1,2\n3,4\n', "ugly.csv row 1: a quote is opened and never closed"),
+    "short rows only": (b"a,b\n1\n2\n", "line 2 of ugly.csv: 1 cell where the table has 2 columns"),
+    "an open quote": (
+        b'a,b\n"1,2\n3,4\n',
+        "line 2 of ugly.csv: a quote is opened and never closed",
+    ),
     "an open quote among names": (
         b'"a,b\n1,2\n',
         "ugly.csv: a quote in its first line is opened and never closed",
@@ -100,7 +103,7 @@ def test_a_row_without_end_is_refused_by_its_number(tmp_path, monkeypatch):
     for module in (csv_rows, csv_file):
         monkeypatch.setattr(module, "LONGEST_ROW", 1 << 20)
     (tmp_path / "t.csv").write_bytes(b'a,b\n1,2\n1,"' + b"x\n" * 10_000_000)
-    with pytest.raises(InputError, match="row 2 is longer than 1,048,576 bytes"):
+    with pytest.raises(InputError, match=r"line 3 of .*t\.csv is longer than 1,048,576 bytes"):
         open_table([tmp_path / "t.csv"]).read()
 
 
@@ -111,16 +114,51 @@ def test_ugly_csv_gives_one_message_with_file_row_column_and_value(case, tmp_pat
     path.write_bytes(content)
     with pytest.raises(InputError) as failure:
         open_table([path]).read()
-    assert str(failure.value) == f"{tmp_path}/{message}"
+    assert str(failure.value) == message.replace("ugly.csv", str(path))
     assert failure.value.hint
     assert failure.value.exit_code == 3
+
+
+# What stands above the second row, and its line.
+ABOVE = {
+    "a header": ("a,b\n1,2\n", 3),
+    "line ends of Windows": ("\ufeffa,b\r\n1,2\r\n", 3),
+    "blank lines": ("\n\na,b\n\n1,2\n\n\n", 8),
+    "comments with a quote": ('# "as\n#,"in\n\n#\na,b\n1,2\n', 7),
+    "a separator told": ("sep=,\na,b\n1,2\n", 4),
+    "a quoted name over two lines": ('"a\nx",b\n1,2\n', 4),
+    "cells over several lines": ('a,b\n"p\n\nq, ""\n",2\n', 6),
+}
+
+
+@pytest.mark.parametrize("above", ABOVE)
+def test_an_error_names_the_line_on_which_its_row_starts(tmp_path, above):
+    text, line = ABOVE[above]
+    path = tmp_path / "t.csv"
+    for row in ("3\n", '3,"4\n', "Zürich,4\n"):
+        encoding = "latin-1" if "ü" in row else "utf-8"
+        path.write_bytes((text + row).encode(encoding, errors="ignore"))
+        with pytest.raises(InputError) as failure:
+            open_table([path], text_columns=["a"]).read()
+        assert str(failure.value).startswith(f"line {line} of {path}: ")
+    path.write_bytes((text + "3,4\n").encode())
+    reader = open_table([path])
+    assert reader.read().num_rows == 2 and reader.locate(1) == f"line {line} of {path}"
+
+
+def test_a_table_without_names_has_its_first_row_on_its_first_line(tmp_path):
+    (tmp_path / "t.csv").write_text("1,2\n3\n")
+    with pytest.raises(InputError, match="line 2 of "):
+        open_table([tmp_path / "t.csv"], header=False).read()
 
 
 @pytest.mark.parametrize("rows_after", [0, 3, 1_000_000])
 def test_quote_that_never_closes_is_said(tmp_path, rows_after):
     path = tmp_path / "quote.csv"
     path.write_bytes(b'a,b\n1,2\n1,"2\n' + b"1,2\n" * rows_after)
-    with pytest.raises(InputError, match=r"quote\.csv row 2: a quote is opened and never closed"):
+    with pytest.raises(
+        InputError, match=r"line 3 of .*quote\.csv: a quote is opened and never closed"
+    ):
         open_table([path]).read()
 
 
@@ -203,7 +241,7 @@ def test_files_with_different_columns_are_said(tmp_path):
 def test_text_in_a_later_file_is_said(tmp_path):
     (tmp_path / "1.csv").write_text("a,b\n1,2\n")
     (tmp_path / "2.csv").write_text("a,b\n1,2\nx,2\n")
-    with pytest.raises(InputError, match=r"2\.csv row 2: column 'a' is text \('x'\)"):
+    with pytest.raises(InputError, match=r"line 3 of .*2\.csv: column 'a' is text \('x'\)"):
         open_table([tmp_path]).read()
 
 

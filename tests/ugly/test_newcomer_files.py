@@ -59,7 +59,7 @@ READ = {
 REFUSED = {
     "latin-1": (
         "a,b\nZ\u00fcrich,1\nBern,2\nBasel,4\n".encode("latin-1"),
-        "row 1: column 'a' is not UTF-8",
+        "line 2 of ugly.csv: column 'a' is not UTF-8",
         {"encoding": "cp1252"},
     ),
     "UTF-16 without a mark": (
@@ -70,22 +70,22 @@ REFUSED = {
     "no header": (ROWS, " has no header: its first line is 1.5, 10, ...", {"header": False}),
     "a word among numbers": (
         "a,b\n1.5,1\n2.5,2\n3.5,4\nunknown,4\n",
-        "row 4: column 'a' is text ('unknown')",
+        "line 5 of ugly.csv: column 'a' is text ('unknown')",
         {"exclude": ("a",)},
     ),
     "two currencies": (
         "a,b\n$1,1\n2,2\n3,4\n4,5\n\u20ac4,4\n",
-        "row 1: column 'a' is text ('$1')",
+        "line 2 of ugly.csv: column 'a' is text ('$1')",
         {"exclude": ("a",)},
     ),
     "gaps": (
         "a,b\n1.5,1\n,2\n3.5,4\n",
-        "row 2: column 'a' is empty (1 of 3 rows have an empty cell)",
+        "line 3 of ugly.csv: column 'a' is empty (1 of 3 rows have an empty cell)",
         {"missing": "model"},
     ),
     "infinite": (
         "a,b\n1.5,1\ninf,2\n3.5,4\n",
-        "row 2: column 'a' is infinite",
+        "line 3 of ugly.csv: column 'a' is infinite",
         {"exclude": ("a",)},
     ),
 }
@@ -98,7 +98,7 @@ NO_TABLE = {
     "a JSON array": (b'[{"a": 1}, {"a": 2}]', " is a JSON array", "jq -c .[]"),
     "comments between rows": (
         f"a,b\n{ROWS}# the rest\n5,6\n".encode(),
-        " row 4: 1 cell where the table has 2 columns",
+        "line 5 of ugly.csv: 1 cell where the table has 2 columns",
         "grep -v '^#'",
     ),
 }  # fmt: skip
@@ -127,7 +127,7 @@ def test_one_error_with_a_command_that_then_works(tmp_path, case):
     with pytest.raises(InputError) as failure:
         reader = open_table([path])
         Preprocessing.learn(reader.read(), TableSettings(), locate=reader.locate)
-    assert message in str(failure.value)
+    assert message.replace("ugly.csv", str(path)) in str(failure.value)
     sniffed = run_sniff([str(path)], TableSettings())
     assert sniffed["problems"][0] == {"problem": str(failure.value), "hint": failure.value.hint}
     mended = TableSettings(**settings)
@@ -144,7 +144,8 @@ def test_what_is_no_table_is_refused_by_name_with_the_way_out(tmp_path, case):
     path = path_of(tmp_path, content)
     with pytest.raises(InputError) as failure:
         open_table([path]).read()
-    assert message in str(failure.value) and way_out in failure.value.hint
+    assert message.replace("ugly.csv", str(path)) in str(failure.value)
+    assert way_out in failure.value.hint
     with pytest.raises(InputError, match=re.escape(str(failure.value))):
         run_sniff([str(path)], TableSettings())
 
@@ -172,8 +173,8 @@ def test_sniff_finds_every_problem_and_its_command_works(run, tmp_path):
     done = run("sniff", "ugly.csv", "--json")
     found = json.loads(done.stdout)
     assert [p["problem"] for p in found["problems"]] == [
-        "ugly.csv row 8: column 'price' is text ('offer')",
-        "ugly.csv row 10: column 'flag' is empty (1 of 40 rows have an empty cell)",
+        "line 9 of ugly.csv: column 'price' is text ('offer')",
+        "line 11 of ugly.csv: column 'flag' is empty (1 of 40 rows have an empty cell)",
     ]
     told = run("sniff", "ugly.csv").stdout
     assert told.splitlines()[-1] == f"  next     {found['command']}"
