@@ -223,6 +223,13 @@ MUTANTS = {
         "        pass\n",
         f"{SEARCH}::test_from_the_centre_repulsion_parts_components_in_half_the_steps",
     ),
+    "numbers without a logarithm are usual": (
+        "design/numeric_column.py",
+        "return encoded[:, 0] * self.scale + self.center < NO_LOGARITHM",
+        "pass",
+        "tests/workflows/test_detect.py::"
+        "test_a_number_that_has_no_logarithm_is_flagged_in_the_units_of_its_column",
+    ),
     "no trimming": (
         "anomaly/pool.py",
         "likely[order] = below > TRIMMED * below[-1]",
