@@ -293,6 +293,12 @@ MUTANTS = {
         "tests/anomaly/test_p_values.py::"
         "test_few_anomalies_are_held_against_the_tail_that_is_seen_near_them",
     ),
+    "one tail between the ends of both": (
+        "anomaly/p_values.py",
+        "lowest = len(bounds) * np.min(bounds, axis=0)[modelled]",
+        "lowest = np.where(bounds[-1] < p_values, len(bounds), 1)[modelled] * bounds[0][modelled]",
+        "tests/anomaly/test_p_values.py::test_both_tails_count_between_their_ends_too",
+    ),
     "no groups apart": (
         "anomaly/p_values.py",
         "np.minimum(tail_p_values(own), apart_p_values(own))",
