@@ -50,22 +50,27 @@ def tail_p_values(scores: np.ndarray) -> np.ndarray:
 
     A tail that falls off faster than an exponential is below the one that any part of it tells, and
     anomalies among the scores seen only make that higher. So beyond the scores that it was seen in
-    each of TAILS is an upper bound; the lowest counts, times their number (Bonferroni).
+    each of TAILS is an upper bound, as ranks are before; the lowest counts, times their number
+    (Bonferroni).
     """
     n, known = len(scores), np.sort(scores)
     p_values = np.maximum(n - np.searchsorted(known, scores, side="left"), 1) / max(n, 1)
     if n < FEWEST_FOR_TAIL:
         return p_values
     bounds: list[np.ndarray] = []
+    modelled = np.zeros(n, bool)
     for begins, anomalous in TAILS:
         start, end = np.quantile(known, [1 - begins, 1 - anomalous])
-        bound = _beyond(scores, known[known > start], start, end)
+        beyond = _beyond(scores, known[known > start], start, end)
         far = scores > end
-        if bound is None or not far.any():
+        if beyond is None or not far.any():
             continue
-        bounds.append(bound * (known > start).mean())
-        lowest = len(bounds) * np.min(bounds, axis=0)[far]
-        p_values[far] = np.minimum(lowest, p_values[far].max())
+        bound = np.minimum(beyond * (known > start).mean(), p_values[far].max())
+        bounds.append(np.where(far, bound, p_values))
+        modelled |= far
+    if bounds:
+        lowest = len(bounds) * np.min(bounds, axis=0)[modelled]
+        p_values[modelled] = np.minimum(lowest, p_values[modelled].max())
     return p_values
 
 

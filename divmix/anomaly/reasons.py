@@ -85,22 +85,22 @@ class Reasons:
                 (f"{name} is new" if new else f"{name} {value}, here unusual", True)
                 for new, value in zip(unseen, decoded)
             ]
-        if unseen.any():
+        if unseen.any() and self._number(j).is_constant:
             only = self._own_units(j, np.zeros(1))[0]
             return [(f"{name} is not {_number(only)}", True)] * len(X)
         values = X[:, block[0]]
         low, high = (np.full(len(X), end) for end in self._usual(j))
-        inside = (low <= values) & (values <= high)
+        inside = (low <= values) & (values <= high) & ~unseen
         low[inside], high[inside] = self._usual_here(j, X[inside])
-        outside = (values < low) | (values > high)
+        outside = (values < low) | (values > high) | unseen
         words = np.where(inside, "here usually", "usually")
         own, low, high = (self._own_units(j, part) for part in (values, low, high))
         if not self.design.is_embedding:
             column = self._number(j)
             low, high = (np.clip(end, column.minimum, column.maximum) for end in (low, high))
         texts = [
-            f"{name} {_number(value)}, {word} {_range(*ends)}"
-            for value, word, *ends in zip(own, words, low, high)
+            f"{name} {'is -1 or less' if below else _number(value)}, {word} {_range(*ends)}"
+            for value, below, word, *ends in zip(own, unseen, words, low, high)
         ]
         return list(zip(texts, outside))
 

@@ -18,8 +18,8 @@ from divmix.families.family import Array
 from divmix.families.posterior import log_sum_exp, log_weights
 from divmix.tables.batches import BLOCK_ROWS
 
-# Nats for a value that no training row had, in a column that was constant or of categories: it
-# stands for infinity, but two such values still count more than one, and tables hold numbers.
+# Nats for a value that no training row had, in a column that was constant or of categories, or that has
+# no logarithm in a logged one: it stands for infinity, but two such values still count more than one, and tables hold numbers.
 UNSEEN_VALUE = 1e6
 # Exponent of the mean over the members of a pool: at 0 it is their average, towards infinity the
 # highest. Chosen on made tables (`benchmarks.made_tables.anomalies`): what columns depend on each

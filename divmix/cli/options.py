@@ -325,8 +325,8 @@ unknown = click.option(
     "--unknown",
     type=click.Choice(["error", "ignore"]),
     default="error",
-    help="A category that the model never saw: refuse the table, or take the row as "
-    "having none.  [default: error]",
+    help="A category that the model never saw, or a number at or below -1 in a column of logarithms: "
+    "refuse the table, or take the row as having none, and the number as just above -1.  [default: error]",
 )
 encoding = click.option(
     "--encoding", metavar="NAME", help="Encoding of text tables, such as latin-1.  [default: utf-8]"

@@ -173,9 +173,9 @@ class Design:
     def unseen_values(self, X: np.ndarray) -> np.ndarray:
         """(n, blocks) bool: values of a kind that training did not have.
 
-        That is another value in a constant column, and a category that was not there. In X (n, d)
-        such a value of a constant column is put back in place, so that it counts once and the
-        same in all units. An embedding has none: what it makes of such values is its own.
+        That is another value in a constant column, one without a logarithm in a logged column, and a
+        category that was not there. In X (n, d) such a number is put in the midst of its column, so
+        that it counts once and the same in all units. An embedding has none: what it makes of such values is its own.
         """
         unseen = np.zeros((len(X), len(self.blocks)), np.bool_)
         if self.is_embedding:

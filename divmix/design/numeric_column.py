@@ -20,6 +20,11 @@ LARGEST = 1e150
 # A spread that small counts as none: what is divided by it has lost its digits.
 SMALLEST = 1e-300
 
+# What log(1 + x) is taken of in place of a value at or below -1: the least number that has one. Its
+# logarithm is -36.7, that of the next number -36.0.
+LEAST_LOGGED = float(np.nextafter(-1.0, 0.0))
+NO_LOGARITHM = math.log1p(LEAST_LOGGED) + 0.1  # logarithms below it are of no other value
+
 # The interquartile range of a normal distribution, in standard deviations.
 NORMAL_IQR = 1.3489795003921634
 
@@ -51,14 +56,24 @@ class NumericColumn:
     def is_constant(self) -> bool:
         return self.minimum == self.maximum
 
-    def encode(self, column: pa.Array, out: np.ndarray, row_name: Locate) -> np.ndarray | None:
-        """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
+    def encode(
+        self, column: pa.Array, out: np.ndarray, row_name: Locate, unknown: str = "error"
+    ) -> np.ndarray | None:
+        """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is.
+
+        In a logged column a value at or below -1 is an InputError, or with `unknown="ignore"` taken
+        as the least that has a logarithm, the end of the column.
+        """
         if self._filled(column, out):
             return None
         values = numbers(self.name, column, row_name)
         _refuse_infinite(self.name, values, row_name)
         if self.log:
-            _refuse_no_logarithm(self.name, values, row_name)
+            if unknown == "error":
+                _refuse_no_logarithm(
+                    self.name, values, row_name, "use --unknown ignore to take it as just above -1"
+                )
+            values = np.maximum(values, LEAST_LOGGED)
         elif far := _found_far(self.name, values, row_name):
             raise _too_far(self.name, far)
         missing = np.isnan(values)
@@ -91,8 +106,13 @@ class NumericColumn:
         return arrays.floats(self._to_own_units(encoded[:, 0]))
 
     def unseen(self, encoded: np.ndarray) -> np.ndarray:
-        """(n,) bool: rows of (n, 1) features that differ from a constant column's one value."""
-        return encoded[:, 0] != 0 if self.is_constant else np.zeros(len(encoded), np.bool_)
+        """(n,) bool: rows of (n, 1) features that differ from a constant column's one value, or
+        stand for what has no logarithm."""
+        if self.is_constant:
+            return encoded[:, 0] != 0
+        if self.log:
+            return encoded[:, 0] * self.scale + self.center < NO_LOGARITHM
+        return np.zeros(len(encoded), np.bool_)
 
     def log_jacobian(self, encoded: np.ndarray) -> np.ndarray | float:
         """log |dz/dx| of each row of (n, 1) features, in nats."""
@@ -126,11 +146,9 @@ def _refuse_infinite(name: str, values: np.ndarray, row_name: Locate) -> None:
         )
 
 
-def _refuse_no_logarithm(name: str, values: np.ndarray, row_name: Locate) -> None:
+def _refuse_no_logarithm(name: str, values: np.ndarray, row_name: Locate, hint: str) -> None:
     if found := _first(name, values, values <= -1, row_name):
-        raise InputError(
-            f"{found}, where log(1 + x) is not defined", hint=f"leave {name} out of --log"
-        )
+        raise InputError(f"{found}, where log(1 + x) is not defined", hint=hint)
 
 
 def _found_far(name: str, values: np.ndarray, row_name: Locate) -> str:
@@ -190,7 +208,9 @@ class NumberLearner:
         if not self._is_usual(everything):
             _refuse_infinite(self._name, everything, row_name)
             if self._log is True:
-                _refuse_no_logarithm(self._name, everything, row_name)
+                _refuse_no_logarithm(
+                    self._name, everything, row_name, f"leave {self._name} out of --log"
+                )
             if not self._far:
                 self._far = _found_far(self._name, everything, row_name)
             present &= ~np.isnan(everything)

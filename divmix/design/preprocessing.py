@@ -156,7 +156,8 @@ class Preprocessing:
         Parameters
         ----------
         batch : columns are found by name, others are ignored.
-        unknown : 'error', or 'ignore' for a category that the training table did not have.
+        unknown : 'error', or 'ignore' for a category that the training table did not have, and for
+            a value of a logged column that has no logarithm.
         first_row : where the batch starts in its table, for errors.
         locate : names a row of the table in errors.
         out : (n, d) float64 C-contiguous, filled in place instead of a new matrix.
@@ -167,7 +168,8 @@ class Preprocessing:
         start = 0
         for column in self.columns:
             stop = start + len(column.features)
-            options = {"unknown": unknown} if isinstance(column, CategoricalColumn) else {}
+            may_be_unknown = isinstance(column, (CategoricalColumn, NumericColumn))
+            options = {"unknown": unknown} if may_be_unknown else {}
             missing = column.encode(
                 cells.column_of(batch, column.name),
                 X[:, start:stop],

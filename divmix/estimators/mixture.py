@@ -85,7 +85,8 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         Empty cells: refused; the row taken by the cells that it has, under its exact likelihood; the
         row left out (its cluster is then -2); or the column's mean or median.
     handle_unknown : {"error", "ignore"}, default "error"
-        A category that the fit did not see: refused, or the row judged by its other columns.
+        A category that the fit did not see: refused, or the row judged by its other columns. A number at
+        or below -1 in a logged column: refused, or taken as just above -1.
     random_state : int, RandomState instance or None, default None
         An int is the seed of `divmix fit --seed`.
     n_jobs : int or None, default None

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -106,6 +107,9 @@ def test_what_is_usual_is_told_by_the_other_columns_where_it_depends_on_them():
 
 def test_unseen_values_count_more_than_any_density_and_alone_are_named():
     pool, design = made_pool("gaussian", "diag")
+    columns = design.preprocessing.columns
+    constant = [replace(column, minimum=0.0, maximum=0.0) for column in columns[1:]]
+    design = Design(replace(design.preprocessing, columns=(columns[0], *constant)))
     X = np.repeat(pool.components.means[1:], 3, axis=0)
     X[:, 0] += 1e3
     unseen = np.array([[0, 0, 0], [0, 1, 0], [0, 1, 1]], bool)

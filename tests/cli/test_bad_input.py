@@ -168,6 +168,19 @@ def test_predict_refuses_an_unseen_category_unless_told(run, tmp_path):
     assert done.exit_code == 0 and len((tmp_path / "out.csv").read_text().splitlines()) == 3
 
 
+def test_predict_refuses_a_number_without_a_logarithm_unless_told(run, tmp_path):
+    loads = "".join(f"{x},{2**x}\n" for x in range(12))
+    (tmp_path / "table.csv").write_text("x,load\n" + loads)
+    assert run("fit", "table.csv", "-k", "2", "--method", "em", "--log", "load").exit_code == 0
+    (tmp_path / "new.csv").write_text("x,load\n1,2\n3,-4\n")
+    predict = ("predict", "table.divmix", "new.csv", "-o", "out.csv")
+    assert_refused(run(*predict), 3, "--unknown ignore")
+    done = run(*predict, "--unknown", "ignore")
+    assert done.exit_code == 0
+    lines = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()]
+    assert float(lines[2][3]) < float(lines[1][3]) - 10
+
+
 @pytest.mark.parametrize(
     "arguments, code, words",
     [

@@ -126,3 +126,14 @@ def test_unseen_values_are_other_constants_and_new_categories():
     np.testing.assert_array_equal(X[:, 2], 0.0)  # the constant column is put back
     encoded, rows = embedding(table)
     assert not encoded.unseen_values(rows.X).any()
+
+
+def test_a_number_without_a_logarithm_is_an_unseen_value_of_a_logged_column():
+    table = pa.table({"x": [-0.9, 0.0, 1.0, 5.0, 1e9]})
+    design = plain(table, log=("x",))
+    assert not design.unseen_values(design.transform(table).X).any()
+    X = design.transform(pa.table({"x": [-0.999999, -1.0, -1e300]}), unknown="ignore").X
+    np.testing.assert_array_equal(design.unseen_values(X)[:, 0], [False, True, True])
+    np.testing.assert_array_equal(X[1:], 0.0)  # put in the midst
+    plain_table = plain(table)
+    assert not plain_table.unseen_values(np.full((1, 1), -1e9)).any()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -215,6 +216,19 @@ def test_values_whose_square_overflows_are_refused_unless_logged():
 def test_values_below_minus_one_have_no_logarithm():
     with pytest.raises(InputError, match="row 2: column 'x' is -3"):
         learn(pa.table({"x": [1.0, -3.0]}), log=("x",))
+
+
+def test_what_has_no_logarithm_is_refused_in_a_new_table_or_taken_as_just_above_minus_one():
+    known = learn(pa.table({"x": [0.0, 1.0, 5.0, 70.0]}), log=("x",))
+    new = pa.table({"x": [-0.5, -1.0, -3.0, None]})
+    with pytest.raises(InputError, match="row 2: column 'x' is -1") as caught:
+        known.transform(new)
+    assert "--unknown ignore" in caught.value.hint
+    encoded = replace(known, missing="mean").transform(new, unknown="ignore")
+    values = known.inverse(encoded.X)["x"].to_pylist()
+    assert values[0] == pytest.approx(-0.5) and values[3] > 0
+    assert values[1] == values[2] == pytest.approx(-1.0, abs=1e-15)
+    assert np.isfinite(encoded.X).all() and np.isfinite(encoded.log_jacobian).all()
 
 
 def test_log_auto_takes_heavy_tails_only():

@@ -224,6 +224,13 @@ MUTANTS = {
         "        pass\n",
         f"{SEARCH}::test_from_the_centre_repulsion_parts_components_in_half_the_steps",
     ),
+    "numbers without a logarithm are usual": (
+        "design/numeric_column.py",
+        "return encoded[:, 0] * self.scale + self.center < NO_LOGARITHM",
+        "pass",
+        "tests/workflows/test_detect.py::"
+        "test_a_number_that_has_no_logarithm_is_flagged_in_the_units_of_its_column",
+    ),
     "no trimming": (
         "anomaly/pool.py",
         "likely[order] = below > TRIMMED * below[-1]",
@@ -286,6 +293,12 @@ MUTANTS = {
         "for begins, anomalous in TAILS[:1]:",
         "tests/anomaly/test_p_values.py::"
         "test_few_anomalies_are_held_against_the_tail_that_is_seen_near_them",
+    ),
+    "one tail between the ends of both": (
+        "anomaly/p_values.py",
+        "lowest = len(bounds) * np.min(bounds, axis=0)[modelled]",
+        "lowest = np.where(bounds[-1] < p_values, len(bounds), 1)[modelled] * bounds[0][modelled]",
+        "tests/anomaly/test_p_values.py::test_both_tails_count_between_their_ends_too",
     ),
     "no groups apart": (
         "anomaly/p_values.py",

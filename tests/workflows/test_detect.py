@@ -1,6 +1,7 @@
 """Anomaly scores, p-values, flags and reasons, from a table to a table."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -254,6 +255,24 @@ def test_clean_tables_against_themselves_have_few_small_p_values_and_no_flags(ki
         flagged.append(flagged_by(fitted.mixture, scored, rule).flagged.any())
     assert (np.mean(shares, axis=0) <= 1.15).all()
     assert np.mean(flagged) <= 0.06
+
+
+def test_a_number_that_has_no_logarithm_is_flagged_in_the_units_of_its_column(tmp_path):
+    generator = np.random.default_rng(0)
+    known = pd.DataFrame({"x": generator.normal(size=400), "load": generator.lognormal(size=400)})
+    new = known.iloc[:50].copy()
+    new.loc[[7, 30], "load"] = [-1.0, -250.0]
+    new.loc[40, "load"] = -0.2  # has one
+    train, today = write(known, tmp_path / "train.csv"), write(new, tmp_path / "new.csv")
+    of_train, _ = detect(train, tmp_path / "a.csv", score=[today], run=tmp_path / "run", fdr=0.2)
+    of_model, _ = detect(today, tmp_path / "b.csv", model=tmp_path / "run", fdr=0.2)
+    pd.testing.assert_frame_equal(of_train, of_model)
+    assert of_train.flagged[[7, 30]].all() and np.isfinite(of_train.score).all()
+    assert set(of_train.score.nlargest(2).index) == {7, 30}
+    for reason in of_train.because[[7, 30]]:
+        low, high = re.fullmatch(r"load is -1 or less, usually (\S+) to (\S+)", reason).groups()
+        assert 0 < float(low) < 0.3 and 5 < float(high) < 60  # .99 of a log-normal: .076 to 13
+    assert of_train.because[40].startswith("load -0.2, usually")
 
 
 def test_a_model_without_calibration_says_how_to_get_one(folder, tmp_path):
