@@ -29,6 +29,7 @@ from divmix.model.mixture import Mixture
 from divmix.progress import Progress
 from divmix.rows import Features, MemoryRows
 from divmix.settings import DetectSettings, DetectTableSettings, TableSettings
+from divmix.tables.batches import BATCH_ROWS
 
 # Rows kept from the density of clean rows, to calibrate it: one half of a small table, since the
 # number of these rows bounds how small a p-value can be, and a fifth of a large one.
@@ -62,26 +63,24 @@ class KnownShift(NamedTuple):
 class Scored(NamedTuple):
     """What a density says of n rows: score (n,) in nats, p_value (n,); NaN for incomplete rows.
 
-    X (c, d) and unseen (c, blocks), which values no training row had, belong to the `candidates`
-    (c,), the rows that may be flagged and those with the highest scores.
+    X (h, d) belongs to the rows with the `highest` scores (h,), the highest one first.
     """
 
     score: Array
     p_value: Array
-    candidates: NDArray[np.int64]
+    highest: NDArray[np.int64]
     X: Array
-    unseen: NDArray[np.bool_]
 
 
 class Detection(NamedTuple):
-    """Scores, p-values and flags (n,), the columns that make flagged rows and the `highest` (h,)
-    ones surprising, and notes."""
+    """Scores, p-values and flags (n,), the rows with the `highest` scores (h,) and the columns that
+    make these surprising, and notes."""
 
     score: Array
     p_value: Array
     flagged: NDArray[np.bool_]
-    because: list[str | None]
     highest: NDArray[np.int64]
+    because: list[str]
     notes: list[str]
 
 
@@ -211,26 +210,24 @@ def calibration_of(mixture: Mixture, name: str = "the model") -> Calibration:
     return mixture.calibration
 
 
-def score_itself(fitted: Fitted, rule: tuple[str, float]) -> Scored:
+def score_itself(fitted: Fitted) -> Scored:
     """The rows of the table of the fit, held against each other."""
     assert fitted.scores is not None
+    highest = _highest(fitted.scores)
     p_value = p_values.own_p_values(fitted.scores)
-    known = calibration_of(fitted.mixture).scores
-    may_be = _may_be_flagged(fitted.scores, p_value, known, *rule)
-    X = fitted.X[may_be]
-    return Scored(fitted.scores, p_value, may_be, X, fitted.mixture.design.unseen_values(X))
+    return Scored(fitted.scores, p_value, highest, fitted.X[highest])
 
 
 def score_seen(fitted: Fitted) -> Scored:
     """The rows of the table of the fit, as `score_rows` would have them if they were new."""
-    X = fitted.X.copy()
-    unseen = fitted.mixture.design.unseen_values(X)
-    scores = surprisal.score(pool_of(fitted.mixture), X, unseen)
+    pool, scores = pool_of(fitted.mixture), np.empty(len(fitted.X))
+    for start in range(0, len(scores), BATCH_ROWS):
+        part = slice(start, start + BATCH_ROWS)
+        scores[part] = surprisal.score(pool, *_seen(fitted.mixture, fitted.X[part]))
     scores[~fitted.complete] = np.nan
-    known = calibration_of(fitted.mixture).scores
+    known, highest = calibration_of(fitted.mixture).scores, _highest(scores)
     p_value = p_values.conformal_p_values(scores, known)
-    none = np.zeros(0, np.int64)
-    return Scored(scores, p_value, none, X[none], unseen[none])
+    return Scored(scores, p_value, highest, fitted.X[highest])
 
 
 def learned_shift(
@@ -253,52 +250,43 @@ def learned_shift(
 def score_rows(
     mixture: Mixture,
     batches: Iterable[pa.RecordBatch],
-    rule: tuple[str, float],
     *,
     shifted: KnownShift | None = None,
     locate: Locate = row_name,
     progress: Progress | None = None,
     total: int | None = None,
 ) -> Scored:
-    """Score tables in batches; of the rows only those that may be flagged are kept.
+    """Score tables in batches: two numbers of each row are kept, and the few highest rows.
 
     shifted: how the rows differ from those that calibrate, if they may. Raises InputError.
     """
     progress, done = progress or Progress(), 0
-    parts: list[Scored] = []
+    scores, ranks = [], []
     pool, known = pool_of(mixture), calibration_of(mixture).scores
+    highest, values = np.zeros(0, np.int64), np.zeros(0)
+    rows = np.zeros((0, mixture.design.n_features))
     for batch in batches:
         transformed = mixture.design.transform(
             batch, unknown="ignore", first_row=done, locate=locate
         )
-        unseen = mixture.design.unseen_values(transformed.X)
-        scores = surprisal.score(pool, transformed.X, unseen)
-        scores[~transformed.complete] = np.nan
+        X, unseen = _seen(mixture, transformed.X)
+        own = surprisal.score(pool, X, unseen)
+        own[~transformed.complete] = np.nan
         if shifted is None:
-            p_value = p_values.conformal_p_values(scores, known)
+            p_value = p_values.conformal_p_values(own, known)
         else:
-            own = shifted.shift.weights(transformed.X)
-            p_value = shift.p_values(scores, own, known, shifted.weights)
-        may_be = _may_be_flagged(scores, p_value, known, *rule)
-        parts.append(Scored(scores, p_value, done + may_be, transformed.X[may_be], unseen[may_be]))
+            weights = shifted.shift.weights(X)
+            p_value = shift.p_values(own, weights, known, shifted.weights)
+        scores.append(own)
+        ranks.append(p_value)
+        best = _highest(own)
+        highest, values = np.append(highest, done + best), np.append(values, own[best])
+        rows = np.vstack([rows, transformed.X[best]])
+        kept = _highest(values)
+        highest, values, rows = highest[kept], values[kept], rows[kept]
         done += batch.num_rows
         progress.rows(done, total)
-    return Scored(*(np.concatenate(part) for part in zip(*parts)))
-
-
-def _may_be_flagged(
-    scores: Array, p_value: Array, known: Array, rule: str, level: float
-) -> NDArray[np.int64]:
-    """Rows of one batch that the rule may flag once all rows are seen, or that may be among the
-    highest."""
-    if rule == "contamination":
-        may_be = ~np.isnan(scores)
-    elif rule == "threshold":
-        may_be = scores > np.quantile(known, level)
-    else:
-        may_be = p_value <= level
-    may_be[_highest(scores)] = True
-    return np.flatnonzero(may_be)
+    return Scored(np.concatenate(scores), np.concatenate(ranks), highest, rows)
 
 
 def _highest(scores: Array) -> NDArray[np.int64]:
@@ -315,26 +303,11 @@ def flags_of(
     return p_values.flags(scored.score, scored.p_value, known, *rule, storey=storey)
 
 
-def detect(
-    mixture: Mixture, scored: Scored, rule: tuple[str, float], *, storey: bool = False
-) -> Detection:
-    """Which rows a rule flags, and because of what."""
-    return explained(mixture, scored, flags_of(mixture, scored, rule, storey=storey))
-
-
 def explained(mixture: Mixture, scored: Scored, flagged: NDArray[np.bool_]) -> Detection:
-    """Because of what rows are flagged, (n,), or among the highest."""
+    """What is found where the rows `flagged` (n,) are flagged."""
     calibration = calibration_of(mixture)
     known = calibration.scores
-    highest = _highest(scored.score)
-    told = flagged.copy()
-    told[highest] = True
-    because: list[str | None] = [None] * len(flagged)
-    of_candidates = told[scored.candidates]
-    reasons = Reasons(pool_of(mixture), mixture.design, calibration.typical)
-    texts = reasons.of(scored.X[of_candidates], scored.unseen[of_candidates])
-    for row, text in zip(scored.candidates[of_candidates], texts):
-        because[row] = text
+    because = reasons_of(mixture)(scored.X)
     notes = []
     repeated = len(known) - len(np.unique(known))
     if repeated and calibration.source == HELD_OUT:
@@ -342,7 +315,19 @@ def explained(mixture: Mixture, scored: Scored, flagged: NDArray[np.bool_]) -> D
             f"{repeated:,} of {len(known):,} scores that calibrate are repeated: equal scores "
             "count as higher"
         )
-    return Detection(scored.score, scored.p_value, flagged, because, highest, notes)
+    return Detection(scored.score, scored.p_value, flagged, scored.highest, because, notes)
+
+
+def reasons_of(mixture: Mixture) -> Callable[[Array], list[str]]:
+    """What tells the columns to blame of rows X (n, d) of the design matrix."""
+    reasons = Reasons(pool_of(mixture), mixture.design, calibration_of(mixture).typical)
+    return lambda X: reasons.of(*_seen(mixture, X))
+
+
+def _seen(mixture: Mixture, X: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Rows X (n, d) with what constant columns differ in put back in place, and where they did."""
+    X = X.copy()
+    return X, mixture.design.unseen_values(X)
 
 
 def why_none(found: Detection, known: int, rule: str, level: float, *, itself: bool) -> str:

@@ -147,17 +147,19 @@ def flags(
     if not there.any():
         return flagged
     if rule == "fdr":
-        from scipy.stats import false_discovery_control
-
-        own = p_values[there]
-        normal = share_of_normal_rows(own) if storey else 1.0
-        flagged[there] = normal * false_discovery_control(own) <= level
+        normal = share_of_normal_rows(p_values[there]) if storey else 1.0
+        # No row above the level has a say: a table has few below it, and these alone are sorted.
+        own = np.sort(p_values[there & (normal * p_values <= level)])
+        adjusted = own * (there.sum() / np.arange(1, len(own) + 1))
+        met = np.flatnonzero(normal * adjusted <= level)
+        flagged = p_values <= (own[met[-1]] if len(met) else -1.0)
     elif rule == "alpha_level":
         flagged[there] = p_values[there] <= level
     elif rule == "contamination":
         count = int(np.ceil(level * there.sum() - 1e-9))
-        highest = np.argsort(-scores[there], kind="stable")[:count]
-        flagged[np.flatnonzero(there)[highest]] = True
+        least = -np.partition(-scores[there], count - 1)[count - 1]
+        flagged = scores > least
+        flagged[np.flatnonzero(scores == least)[: count - flagged.sum()]] = True
     else:
         flagged[there] = scores[there] > np.quantile(known, level)
     return flagged

@@ -139,7 +139,7 @@ def _mean_of(each: list[dict[str, float]], name: str) -> float:
 def own_scores(table: pa.Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Scores (n,) and flags (n,) with default settings."""
     fitted = fit_density(table, DetectSettings(seed=seed), itself=True)
-    scored = score_itself(fitted, RULE)
+    scored = score_itself(fitted)
     known = calibration_of(fitted.mixture).scores
     return scored.score, flags(scored.score, scored.p_value, known, *RULE)
 

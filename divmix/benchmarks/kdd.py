@@ -126,10 +126,8 @@ def own_figures(part: Split, seed: int, encoder: str | None = None) -> dict[str,
     started = time.perf_counter()
     tables = DetectTableSettings(encoder=encoder)
     mixture = fit_density(part.training, DetectSettings(seed=seed), tables, itself=False).mixture
-    rule = ("alpha_level", ALPHA_LEVEL)
     known, new = (
-        score_rows(mixture, table.to_batches(BATCH_ROWS), rule)
-        for table in (part.training, part.test)
+        score_rows(mixture, table.to_batches(BATCH_ROWS)) for table in (part.training, part.test)
     )
     seconds = time.perf_counter() - started
     flagged = new.p_value <= ALPHA_LEVEL

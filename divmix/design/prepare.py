@@ -55,10 +55,7 @@ def prepare(
     image = tables.image_size(design.n_features)
     steps = encoders.parse(tables.encoder)  # before the work begins
     if steps and tables.missing == "model":
-        raise UsageError(
-            f"--missing model is not available with --encoder {tables.encoder}",
-            hint="an encoder needs a value in each cell: use --missing mean, median or drop",
-        )
+        raise without_gaps(tables.encoder)
     matrix = design_matrix(table, design, progress, locate)._replace(roles=roles)
     if not steps:
         return design, matrix
@@ -70,6 +67,14 @@ def prepare(
     log_jacobian = np.zeros(len(embedded))
     return Design(design.preprocessing, chain), matrix._replace(
         X=embedded, log_jacobian=log_jacobian
+    )
+
+
+def without_gaps(encoder: str | None) -> UsageError:
+    """What is wrong with an encoder of rows that miss cells."""
+    return UsageError(
+        f"--missing model is not available with --encoder {encoder}",
+        hint="an encoder needs a value in each cell: use --missing mean, median or drop",
     )
 
 

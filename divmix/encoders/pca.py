@@ -4,6 +4,7 @@ Without a number as many as stand out of noise: those whose singular values are 
 hard threshold for noise of unknown size (Gavish and Donoho, IEEE Trans. Inf. Theory 2014).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -30,20 +31,33 @@ class Pca:
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
         from sklearn.decomposition import PCA
 
-        from divmix.encoders.chain import whole_number
-
-        most = min(MOST, *X.shape)
-        components = whole_number(cls.name, arguments, most)
-        if components > min(X.shape):
-            raise InputError(
-                f"pca:{components} of {X.shape[0]:,} rows and {X.shape[1]} features",
-                hint=f"there are {min(X.shape)} principal components at most",
-            )
+        components, most = _wanted(arguments, X.shape)
         solver = "full" if min(X.shape) < 500 else "covariance_eigh"
         fitted = PCA(components if arguments else None, svd_solver=solver).fit(X)
         if not arguments:
             components = min(max(beyond_noise(fitted.singular_values_, X.shape), 1), most)
         return cls(fitted.mean_, fitted.components_[:components])
+
+    @classmethod
+    def learn_from_blocks(cls, blocks: Iterable[np.ndarray], arguments: tuple[str, ...]) -> Self:
+        """As `learn`, from rows that come in blocks (b, d): by their covariance, which merges (Chan,
+        Golub and LeVeque 1983). Equal to it but for rounding. Raises UsageError, InputError."""
+        rows, mean, scatter = 0, np.zeros(1), np.zeros((1, 1))
+        for X in blocks:
+            centre = X.mean(axis=0)
+            gap, both = centre - mean, rows + len(X)
+            scatter = scatter + (X - centre).T @ (X - centre)
+            scatter = scatter + np.outer(gap, gap) * (rows * len(X) / both)
+            mean, rows = mean + gap * (len(X) / both), both
+        components, most = _wanted(arguments, (rows, len(mean)))
+        squares, vectors = np.linalg.eigh(scatter)
+        squares, directions = np.maximum(squares[::-1], 0.0), vectors.T[::-1]
+        if not arguments:
+            components = min(max(beyond_noise(np.sqrt(squares), (rows, len(mean))), 1), most)
+        # The sign that scikit-learn gives them: the largest entry is positive.
+        largest = np.abs(directions).argmax(axis=1)
+        signs = np.sign(directions[np.arange(len(directions)), largest])
+        return cls(mean, (directions * signs[:, None])[:components])
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -63,6 +77,20 @@ class Pca:
         if arrays["directions"].shape[1:] != arrays["mean"].shape:
             raise ValueError("the arrays of its encoder pca do not fit together")
         return cls(arrays["mean"], arrays["directions"])
+
+
+def _wanted(arguments: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, int]:
+    """The number of components that is asked for, and the most there are without one."""
+    from divmix.encoders.chain import whole_number
+
+    most = min(MOST, *shape)
+    components = whole_number(Pca.name, arguments, most)
+    if components > min(shape):
+        raise InputError(
+            f"pca:{components} of {shape[0]:,} rows and {shape[1]} features",
+            hint=f"there are {min(shape)} principal components at most",
+        )
+    return components, most
 
 
 def beyond_noise(singular_values: np.ndarray, shape: tuple[int, ...]) -> int:

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from divmix.anomaly.detector import (
     Scored,
     calibration_of,
-    explained,
     fit_density,
+    reasons_of,
     score_itself,
     score_rows,
     score_seen,
@@ -28,9 +28,6 @@ from divmix.progress import Progress
 from divmix.settings import DetectSettings, DetectTableSettings
 from divmix.tables.batches import BATCH_ROWS
 from divmix.workflows.resources import limited_threads
-
-# Rules of `score_rows`: every row is kept to tell why, or hardly any where only scores are wanted.
-EVERY_ROW, SCORES_ALONE = ("contamination", 1.0), ("threshold", 1.0)
 
 
 class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
@@ -125,7 +122,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
             self.mixture_ = fitted.mixture
             scored = score_seen(fitted)
             # Rows that the density has seen are judged by ones that have not.
-            judged = scored if fitted.scores is None else score_itself(fitted, SCORES_ALONE)
+            judged = scored if fitted.scores is None else score_itself(fitted)
             self._settle(scored.score, judged)
         return self
 
@@ -202,18 +199,20 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         ValueError.
         """
         check_is_fitted(self)
-        return self._like(X, "p_value", self._scored(self._table(X), SCORES_ALONE).p_value)
+        return self._like(X, "p_value", self._scored(self._table(X)).p_value)
 
     @with_value_errors
     def explain(self, X: Any) -> Any:
         """The columns that make each row improbable, (n,) str, in the units of X: `temp_c 84.1, usually
         18 to 43`. Raises NotFittedError, ValueError."""
         check_is_fitted(self)
-        scored = self._scored(self._table(X), EVERY_ROW)
-        reasons = np.array(
-            explained(self.mixture_, scored, ~np.isnan(scored.score)).because, dtype=object
-        )
-        return self._like(X, "because", reasons)
+        told, because = reasons_of(self.mixture_), []
+        for batch in _batches(self._table(X)):
+            done = self.mixture_.design.transform(batch, unknown="ignore")
+            own = np.full(len(done.X), None, dtype=object)
+            own[done.complete] = told(done.X[done.complete])
+            because.append(own)
+        return self._like(X, "because", np.concatenate(because))
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model file, which `divmix.load` and `divmix detect --model` take.
@@ -226,14 +225,14 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     @with_value_errors
     def _score(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return self._scored(self._table(X), SCORES_ALONE).score
+        return self._scored(self._table(X)).score
 
     def _table(self, X: Any) -> pa.Table:
         return table_of(self, X, training=False, may_lack=self.missing != "error")
 
-    def _scored(self, table: pa.Table, rule: tuple[str, float]) -> Scored:
+    def _scored(self, table: pa.Table) -> Scored:
         with limited_threads(self.n_jobs, Progress()):
-            return score_rows(self.mixture_, _batches(table), rule)
+            return score_rows(self.mixture_, _batches(table))
 
     def _like(self, X: Any, name: str, values: np.ndarray) -> Any:
         if self.output == "same" and frames.is_frame(X):

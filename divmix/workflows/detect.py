@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,21 +20,24 @@ from divmix.anomaly.detector import (
     flags_of,
     learned_shift,
     load_detector,
+    reasons_of,
     score_itself,
     score_rows,
+    score_seen,
     why_none,
 )
 from divmix.anomaly.p_values import smallest_p_value
 from divmix.anomaly.shift import effective_rows
 from divmix.core import Interrupted
-from divmix.errors import UsageError
+from divmix.design.design import Design
+from divmix.errors import InputError, UsageError
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
 from divmix.settings import DetectSettings, DetectTableSettings
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.folders import ClaimedFolder
-from divmix.tables.reading import open_table, reading_options
+from divmix.tables.reading import TableReader, open_table, reading_options
 from divmix.tables.writing import check_output, write_json
 from divmix.workflows import run_folder
 from divmix.workflows.beside import NOTHING_BESIDE, Beside, parted
@@ -118,38 +122,32 @@ def run_detect(
                 return None
             mixture = fitted.mixture
         density_there = time.monotonic()
-        itself = model is None and not score
+        itself = fitted is not None and not score
         against_itself = fitted is not None and fitted.scores is not None
         progress.stage("scoring")
-        if fitted is not None and fitted.scores is not None:
-            scored = score_itself(fitted, rule)
+        rows: HeldRows | RowsOfFiles
+        if itself:
+            assert fitted is not None
+            scored = score_itself(fitted) if against_itself else score_seen(fitted)
+            rows = HeldRows(fitted.X, written)
         else:
-            shifted = None
-            if itself:
-                batches, rows, locate = iter([table]), table.num_rows, reader.locate
-            else:
-                new = open_table(
-                    score or sources, **mixture.design.reading_options(), encoding=tables.encoding
-                )
-                names = beside.names(new)
-                if settings.weight_shift:
-                    assert fitted is not None
-                    shifted = learned_shift(fitted, new.batches(BATCH_ROWS), new.locate)
-                    notes.append(_of_shift(shifted.weights))
-                kept: list[pa.RecordBatch] = []
-                batches = _aside(new.batches(BATCH_ROWS, names), len(new.names), kept)
-                rows, locate = new.rows, new.locate
+            new = open_table(
+                score or sources, **mixture.design.reading_options(), encoding=tables.encoding
+            )
+            names, shifted = beside.names(new), None
+            if settings.weight_shift:
+                assert fitted is not None
+                shifted = learned_shift(fitted, new.batches(BATCH_ROWS), new.locate)
+                notes.append(_of_shift(shifted.weights))
+            rows = RowsOfFiles(new, mixture.design, names)
             scored = score_rows(
                 mixture,
-                batches,
-                rule,
+                rows.batches(),
                 shifted=shifted,
-                locate=locate,
+                locate=new.locate,
                 progress=progress,
-                total=rows,
+                total=new.rows,
             )
-        if not itself and names:
-            written = pa.Table.from_batches(kept)
         if stream is not None:
             flagged = stream.flag(scored.p_value)
             notes.append(_of_stream(stream, len(calibration_of(mixture).scores)))
@@ -175,13 +173,15 @@ def run_detect(
             about = {"origins": origins or {}, "input": reader.describe()}
             if not itself:
                 about["scored"] = new.describe()
-            write_run(place, mixture, document | about, table_of(found), csv_safe)
+            scores = (results for results, _ in table_of(mixture, found, rows))
+            write_run(place, mixture, document | about, scores, csv_safe)
         if output is not None:
-            if names and written is not None and only_flagged:
-                written = written.filter(arrays.booleans(found.flagged))
             run_folder.write_table(
                 output,
-                beside.all_joined(table_of(found, only_flagged), written if names else None, names),
+                (
+                    beside.joined(results, written, names)
+                    for results, written in table_of(mixture, found, rows, only_flagged)
+                ),
                 overwrite,
                 to=to,
                 sparing=bool(names),
@@ -217,31 +217,100 @@ def _of_shift(weights: np.ndarray) -> str:
     )
 
 
-def _aside(
-    batches: Iterator[pa.RecordBatch], columns: int, kept: list[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    """The first columns of each batch; the others are put into `kept`."""
-    for batch in batches:
-        own, written = parted(batch, columns)
-        kept += [written] if written is not None else []
-        yield own
+Part: TypeAlias = tuple[Callable[[], np.ndarray], pa.RecordBatch | None]
+"""A batch of rows: what makes their matrix (b, d), and columns as written, None without such."""
 
 
-def table_of(found: Detection, only_flagged: bool = False) -> Iterator[pa.RecordBatch]:
-    """`row, score, p_value, flagged, because`, of all rows or of the flagged ones; empty cells
-    where nothing can be said."""
-    n = len(found.score)
-    for start in range(0, max(n, 1), BATCH_ROWS):
-        part = slice(start, min(start + BATCH_ROWS, n))
-        known = arrays.booleans(~np.isnan(found.score[part]))
-        columns = {"row": arrays.integers(np.arange(part.start, part.stop))}
-        for name in ("score", "p_value"):
-            values = arrays.floats(getattr(found, name)[part])
-            columns[name] = pc.if_else(known, values, pa.scalar(None, pa.float64()))
-        columns["flagged"] = arrays.booleans(found.flagged[part])
-        columns["because"] = pa.array(found.because[part], pa.string())
-        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-        yield batch.filter(columns["flagged"]) if only_flagged else batch
+class HeldRows(NamedTuple):
+    """Rows in memory: their matrix X (n, d), and columns as written."""
+
+    X: np.ndarray
+    written: pa.Table | None
+
+    def parts(self, made: bool) -> Iterator[Part]:
+        """The rows once more, batch by batch."""
+        for start in range(0, len(self.X), BATCH_ROWS):
+            part = slice(start, start + BATCH_ROWS)
+            written = None
+            if self.written is not None:
+                (written,) = self.written.slice(start, BATCH_ROWS).combine_chunks().to_batches()
+            yield partial(self.X.__getitem__, part), written
+
+
+class RowsOfFiles:
+    """Rows that are read anew each time; of a pipe, which can be read once, they are held."""
+
+    def __init__(self, reader: TableReader, design: Design, names: Sequence[str]) -> None:
+        self._reader, self._design, self._names = reader, design, names
+        self._held = list(self._read()) if reader.pipe is not None else None
+        self.rows = 0
+
+    def _read(self) -> Iterator[pa.RecordBatch]:
+        return self._reader.batches(BATCH_ROWS, self._names)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The columns that a model reads, for the first time."""
+        for batch in self._held or self._read():
+            self.rows += batch.num_rows
+            yield parted(batch, len(self._reader.names))[0]
+
+    def parts(self, made: bool) -> Iterator[Part]:
+        """The rows once more, batch by batch: read again where a matrix is to be `made` or there are
+        columns as written. Raises InputError where they are others now."""
+        if not made and not self._names:
+            for _ in range(0, self.rows, BATCH_ROWS):
+                yield lambda: np.zeros((0, 0)), None
+            return
+        done = 0
+        for whole in self._held or self._read():
+            batch, written = parted(whole, len(self._reader.names))
+            yield partial(self._matrix, batch, done), written
+            done += batch.num_rows
+        if done != self.rows:
+            raise InputError(
+                f"{self._reader.told} had {self.rows:,} rows at first and {done:,} now",
+                hint="the file changed while it was read: score a copy that stays as it is",
+            )
+
+    def _matrix(self, batch: pa.RecordBatch, first_row: int) -> np.ndarray:
+        locate = self._reader.locate
+        return self._design.transform(batch, unknown="ignore", first_row=first_row, locate=locate).X
+
+
+def table_of(
+    mixture: Mixture, found: Detection, rows: HeldRows | RowsOfFiles, only_flagged: bool = False
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
+    """`row, score, p_value, flagged, because`, of all rows or of the flagged ones, batch by batch and
+    beside columns as written; empty cells where nothing can be said. Raises InputError."""
+    reasons, start = reasons_of(mixture), 0
+    of_highest = dict(zip(found.highest.tolist(), found.because))
+    for matrix, written in rows.parts(bool(found.flagged.any())):
+        part = slice(start, min(start + BATCH_ROWS, len(found.score)))
+        flagged = found.flagged[part]
+        because: list[str | None] = [None] * len(flagged)
+        if flagged.any():
+            for row, text in zip(np.flatnonzero(flagged), reasons(matrix()[flagged])):
+                because[row] = text
+        for row, text in of_highest.items():
+            if start <= row < part.stop:
+                because[row - start] = text
+        batch = _results(found, part, because)
+        if only_flagged:
+            batch = batch.filter(batch.column("flagged"))
+            written = None if written is None else written.filter(arrays.booleans(flagged))
+        yield batch, written
+        start = part.stop
+
+
+def _results(found: Detection, part: slice, because: Sequence[str | None]) -> pa.RecordBatch:
+    known = arrays.booleans(~np.isnan(found.score[part]))
+    columns = {"row": arrays.integers(np.arange(part.start, part.stop))}
+    for name in ("score", "p_value"):
+        values = arrays.floats(getattr(found, name)[part])
+        columns[name] = pc.if_else(known, values, pa.scalar(None, pa.float64()))
+    columns["flagged"] = arrays.booleans(found.flagged[part])
+    columns["because"] = pa.array(because, pa.string())
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
 def write_run(
@@ -287,8 +356,8 @@ def _document(
                 "score": round(float(found.score[row]), 4),
                 "p_value": float(f"{found.p_value[row]:.3g}"),
                 "flagged": bool(found.flagged[row]),
-                "because": found.because[row],
+                "because": because,
             }
-            for row in found.highest
+            for row, because in zip(found.highest, found.because)
         ],
     }

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from divmix import encoders
 from divmix.core import fit_rows
 from divmix.design.design import Design
 from divmix.design.learning import sampled_batches
-from divmix.design.prepare import PreparedBatch, prepared
+from divmix.design.prepare import PreparedBatch, prepared, without_gaps
 from divmix.design.preprocessing import Preprocessing
 from divmix.design.roles import notes_on_roles
 from divmix.design.rounding import notes_on_rounding
+from divmix.encoders.pca import Pca
 from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError, UsageError
@@ -88,9 +90,13 @@ class StreamedTable:
         preprocessing, roles = Preprocessing.learn_with_roles(
             self._batches, sample, self._tables, locate=self._reader.locate
         )
-        design = Design(preprocessing)
+        design = self._with_encoder(Design(preprocessing))
         rows, offset, told_of_rows = self._surveyed(design)
         said = [*([self._why] if self._why else ()), *self._reader.notes]
+        if design.is_embedding:
+            said.append(
+                f"encoder {self._tables.encoder}: densities are those of its {design.n_features} features"
+            )
         said += [
             *told_of_rows,
             *notes_on_roles(roles, self._tables),
@@ -139,6 +145,17 @@ class StreamedTable:
             yield results, written
             start += len(done.X)
             self._progress.rows(start, self.rows)
+
+    def _with_encoder(self, design: Design) -> Design:
+        """The design of the columns, followed by the encoder that is asked for."""
+        steps = encoders.parse(self._tables.encoder)
+        if not steps:
+            return design
+        ((name, arguments),) = steps
+        self._progress.stage(f"learning encoder {name}")
+        used = (done.X[done.row_weights > 0] for done in ahead(partial(self._prepared, design)))
+        pca = Pca.learn_from_blocks((X for X in used if len(X)), arguments)
+        return Design(design.preprocessing, encoders.Chain((pca,)))
 
     def _surveyed(self, design: Design) -> tuple[StreamedRows, float, list[str]]:
         """The rows, what brings their mean log-likelihood to the table's units, and notes on those
@@ -195,8 +212,11 @@ def _refuse_what_cannot(reader: TableReader, settings: FitSettings, tables: Tabl
             f"--stream reads the table several times, and {pipe} can be read once",
             hint="write it to a file first, or leave --stream out",
         )
+    steps = encoders.parse(tables.encoder)
+    if steps and tables.missing == "model":
+        raise without_gaps(tables.encoder)
     wanted = {
-        "--encoder": tables.encoder is not None,
+        f"--encoder {tables.encoder}": [name for name, _ in steps] not in ([], ["pca"]),
         "--bootstrap": settings.bootstrap is not None,
         "--batch-size": (getattr(settings, "batch_size", None) or np.inf) < (reader.rows or np.inf),
     }

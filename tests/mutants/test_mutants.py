@@ -306,6 +306,18 @@ MUTANTS = {
         "tail_p_values(own)",
         "tests/anomaly/test_p_values.py::test_a_group_apart_is_found_where_single_rows_are_not",
     ),
+    "principal components within blocks": (
+        "encoders/pca.py",
+        "scatter = scatter + np.outer(gap, gap) * (rows * len(X) / both)",
+        "pass",
+        "tests/encoders/test_encoders.py::test_pca_of_blocks_is_that_of_all_rows",
+    ),
+    "scored rows kept": (
+        "anomaly/detector.py",
+        "highest, values, rows = highest[kept], values[kept], rows[kept]",
+        "rows = np.vstack([rows, transformed.X])",
+        "tests/workflows/test_detect.py::test_of_a_row_that_is_scored_two_numbers_are_kept",
+    ),
     "rare categories blamed": (
         "anomaly/reasons.py",
         "usual[:, j] = np.maximum(usual[:, j], rarity)",

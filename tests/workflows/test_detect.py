@@ -242,17 +242,16 @@ def clean_columns(kind, n, generator):
 @pytest.mark.parametrize("n", [300, 2_000])
 @pytest.mark.parametrize("kind", ["normal", "student", "log-normal", "mixture"])
 def test_clean_tables_against_themselves_have_few_small_p_values_and_no_flags(kind, n):
-    from divmix.anomaly.detector import detect as flagged_by
-    from divmix.anomaly.detector import fit_density, score_itself
+    from divmix.anomaly.detector import fit_density, flags_of, score_itself
 
     shares, flagged, rule = [], [], ("fdr", 0.05)
     for seed in range(20):
         X = clean_columns(kind, n, np.random.default_rng(seed))
         table = pa.table({f"x{j}": X[:, j].copy() for j in range(4)})
         fitted = fit_density(table, DetectSettings(), itself=True)
-        scored = score_itself(fitted, rule)
+        scored = score_itself(fitted)
         shares.append([(scored.p_value <= level).mean() / level for level in (0.05, 0.01, 0.001)])
-        flagged.append(flagged_by(fitted.mixture, scored, rule).flagged.any())
+        flagged.append(flags_of(fitted.mixture, scored, rule).any())
     assert (np.mean(shares, axis=0) <= 1.15).all()
     assert np.mean(flagged) <= 0.06
 
@@ -377,3 +376,52 @@ def test_p_values_of_rows_that_wandered_need_weights(tmp_path):
         detect(train, tmp_path / "no.csv", weight_shift=True)
     with pytest.raises(UsageError, match="a pipe can be read once"):
         detect(train, tmp_path / "no.csv", score=["-"], weight_shift=True)
+
+
+def test_of_a_row_that_is_scored_two_numbers_are_kept(tmp_path, monkeypatch):
+    """A table in batches: memory grows by no more, whatever the rule and the columns."""
+    import tracemalloc
+
+    from divmix.workflows import detect as workflow
+
+    monkeypatch.setattr(workflow, "BATCH_ROWS", 4_096)
+    generator, peaks = np.random.default_rng(0), {}
+    known = pd.DataFrame(generator.normal(size=(400, 20))).rename(columns="x{}".format)
+    settings = dict(training="clean", components=2)
+    detect(
+        write(known, tmp_path / "known.csv"), tmp_path / "a.csv", run=tmp_path / "run", **settings
+    )
+    for n in (20_000, 60_000):
+        new = pd.DataFrame(generator.normal(size=(n, 20))).rename(columns="x{}".format)
+        new.to_parquet(tmp_path / f"{n}.parquet")
+        tracemalloc.start()
+        run_detect(
+            [str(tmp_path / f"{n}.parquet")],
+            DetectSettings(contamination=0.01),
+            DetectTableSettings(),
+            str(tmp_path / f"{n}.csv"),
+            model=tmp_path / "run",
+        )
+        peaks[n] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (peaks[60_000] - peaks[20_000]) / 40_000 < 64  # bytes; its columns have 160
+    assert pd.read_csv(tmp_path / "60000.csv").because.notna().sum() == 600
+
+
+def test_a_table_that_changes_until_its_flagged_rows_are_told_is_an_error(folder, tmp_path):
+    from divmix.design.design import Design
+    from divmix.design.preprocessing import Preprocessing
+    from divmix.tables.reading import open_table
+    from divmix.workflows.detect import RowsOfFiles
+
+    path = write(normal_rows(60, 0), tmp_path / "new.csv")
+    reader = open_table([path])
+    rows = RowsOfFiles(
+        reader, Design(Preprocessing.learn(reader.read(), DetectTableSettings())), []
+    )
+    assert (
+        sum(map(len, rows.batches())) == sum(len(matrix()) for matrix, _ in rows.parts(True)) == 60
+    )
+    write(normal_rows(40, 0), tmp_path / "new.csv")
+    with pytest.raises(InputError, match="had 60 rows at first and 40 now"):
+        list(rows.parts(True))

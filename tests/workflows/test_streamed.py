@@ -8,6 +8,7 @@ import pytest
 
 from divmix import sampling
 from divmix.errors import InputError, UsageError
+from divmix.model.mixture import Mixture
 from divmix.rows import segments
 from divmix.settings import DiversifiedSettings, TableSettings, fit_settings
 from divmix.tables import reading
@@ -113,10 +114,27 @@ def test_a_table_that_would_not_fit_is_streamed_and_said_to_be(table, tmp_path):
 
 
 def test_what_needs_the_rows_in_memory_says_so(table, tmp_path):
-    for model, tables in (({"bootstrap": 10}, {}), ({}, {"encoder": "pca:2"})):
+    for model, tables in (({"bootstrap": 10}, {}), ({}, {"encoder": "pca:2,spectral:2"})):
         with pytest.raises(UsageError, match="needs the rows in memory"):
             fitted(table, tmp_path / "run", model, tables, stream=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_principal_components_of_a_stream_are_those_of_memory_but_for_rounding(table, tmp_path):
+    """Learned from all rows of positive weight, of which the pool has a quarter."""
+    columns = {"columns": ("x", "money", "kind"), "weight": "w", "encoder": "pca:2"}
+    runs = []
+    for stream in (False, True):
+        run = tmp_path / str(stream)
+        told = fitted(table, run, {"max_iter": 3}, columns, stream=stream)
+        assert any("densities are those of its 2 features" in note for note in told["notes"])
+        (pca,) = Mixture.load(run).design.chain.encoders
+        runs.append((pca, pd.read_csv(run / "assignments.csv")))
+    (held, labels), (streamed, same) = runs
+    np.testing.assert_allclose(streamed.directions, held.directions, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(streamed.mean, held.mean, rtol=0, atol=1e-12)
+    assert (labels.cluster == same.cluster).mean() > 0.999
+    np.testing.assert_allclose(same.log_density, labels.log_density, atol=1e-3)
 
 
 def test_a_file_that_changes_between_visits_ends_the_fit(frame, tmp_path, monkeypatch):
