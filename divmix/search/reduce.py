@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.families import Components
+from divmix.families import Components, LocationScale, Mixed
+from divmix.families.noise import broad_component
 from divmix.merging.hierarchy import Hierarchy, Level
 from divmix.merging.tree import cut, merge_tree
 from divmix.search.compete import compete
 from divmix.search.run import Searching
-from divmix.search.thinning import beside_scattered, level, saddles
+from divmix.search.thinning import level, level_beside, saddles
 
 
 class Reduced(NamedTuple):
@@ -63,9 +64,21 @@ def enough(searching: Searching, levels: list[Level]) -> bool:
     A mixture describes outliers by components of their own: they are no reason to take clusters
     for unions.
     """
-    clearly = searching.schedule.strong / (2 * searching.rows)
-    least = min(level.bic for level in levels) + clearly
-    return levels[-1].bic <= least or beside_scattered(searching, levels[-1].components) <= least
+    last, least = levels[-1], min(level.bic for level in levels)
+    least += searching.schedule.strong / (2 * searching.rows)
+    if last.bic <= least:
+        return True
+    noise = room_for_noise(searching)
+    return noise is not None and level_beside(searching, last.components, noise).bic <= least
+
+
+def room_for_noise(searching: Searching) -> Components | None:
+    """A broad component over the box of the rows, where there is none yet and the family has one."""
+    family, summary = searching.family, searching.sample.summary()
+    parted = isinstance(family, LocationScale | Mixed) and family.structure.name != "tied"
+    if searching.noise is not None or not parted:
+        return None
+    return broad_component(family, summary.low, summary.high)
 
 
 def unions(searching: Searching, mixtures: list[Components]) -> Reduced:

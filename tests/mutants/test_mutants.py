@@ -146,8 +146,8 @@ MUTANTS = {
     ),
     "scattered rows make unions": (
         "search/reduce.py",
-        " or beside_scattered(searching, levels[-1].components) <= least",
-        "",
+        "noise is not None and level_beside(searching, last.components, noise).bic <= least",
+        "False",
         f"{REDUCE}::test_few_rows_that_scatter_leave_ellipses_ellipses",
     ),
     "given components lose their order": (
