@@ -80,7 +80,7 @@ def held_out_by_alpha(
         own = searching._replace(sample=training)
         m = components or choose_components(own)
         relaxed = diversify(own, relax(own, max(m, own.k), generator))
-        start = reduce(own, relaxed, thin_out(own, relaxed), generator)
+        start = reduce(own, relaxed, thin_out(own, relaxed), m, generator)
         for i, alpha in enumerate(ALPHAS):
             prior = final_prior(own, start.components, 0.0, training.total_weight, start.ellipses)
             objective = Objective(own.family, alpha, prior, own.noise)

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.families import Components
-from divmix.families.noise import denser_than_noise, leaving_room
+from divmix.families.noise import denser_than_noise
 from divmix.merging.hierarchy import Way
 from divmix.search.relax import choose_components, diversify, relax
 from divmix.search.run import Searching
-from divmix.search.thinning import level, thin_out
+from divmix.search.thinning import level_beside, thin_out
 
 
 class FirstLook(NamedTuple):
@@ -38,17 +38,14 @@ def look_for_outliers(
     trace = (row._replace(iteration=i) for i, row in enumerate(monitor.trace[begun:]))
     way = Way(relaxed, tuple(levels), tuple(trace))
     best = min(levels, key=lambda own: own.bic)
-    n = searching.rows
-    clearly = searching.schedule.strong / (2 * n)
+    clearly = searching.schedule.strong / (2 * searching.rows)
     rich = best.bic < levels[-1].bic - clearly
     if noise is None:
         return FirstLook(False, rich, way)
     dense = denser_than_noise(searching.family, best.components, noise)
     if dense.all() or not dense.any():
         return FirstLook(False, rich, way)
-    beside = searching._replace(noise=noise, k=1)
-    start = leaving_room(best.components.take(np.flatnonzero(dense)), noise)
-    apart = level(beside, start)
-    if apart.bic + np.log(n) / (2 * n) < best.bic - clearly:  # the weight is a parameter more
+    apart = level_beside(searching, best.components.take(np.flatnonzero(dense)), noise)
+    if apart.bic < best.bic - clearly:
         return FirstLook(True, apart.components.count > searching.k, way)
     return FirstLook(False, rich, way)

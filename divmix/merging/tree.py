@@ -109,11 +109,12 @@ def in_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def medoid_partition(
-    partitions: Sequence[NDArray[np.int64]], votes: Sequence[int] | NDArray[np.int64] | None = None
+    partitions: Sequence[NDArray[np.int64]],
+    votes: Sequence[int] | NDArray[np.int64] | NDArray[np.float64] | None = None,
 ) -> int:
     """Index of the partition that agrees most with all others.
 
-    partitions are label arrays (n,) of the same rows, each counts as often as `votes` say, once by
+    partitions are label arrays (n,) of the same rows, each counts as much as `votes` say, once by
     default; agreement is the adjusted Rand index (Hubert and Arabie 1985). Ties go to the first.
     """
     places: dict[bytes, int] = {}  # of the distinct ones

@@ -117,7 +117,7 @@ def reduced(problem: Problem, state: State) -> State:
     searching = searching_of(problem, carried.sample)
     way = problem.way
     levels = way.levels if way and way.levels else thin_out(searching, state.moved)
-    kept = reduce(searching, state.moved, levels, state.generator)
+    kept = reduce(searching, state.moved, levels, carried.relaxed, state.generator)
     return state._replace(components=kept.components, carried=carried._replace(kept=kept))
 
 

@@ -1,10 +1,7 @@
 """Where components start: spread over the rows by k-means++, or at random rows."""
 
-import functools
-
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from divmix.errors import InputError
 from divmix.families import Components, Family, Mixed, Moments
@@ -12,6 +9,7 @@ from divmix.families.family import Array
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.merging.tree import in_order
 from divmix.rows import Block, MemoryRows, Rows
+from divmix.threads import one_thread
 
 CENTRE_RADIUS = 0.25  # standard deviations
 SAMPLE_ROWS = 20_000  # a start needs no more rows; keeps k-means++ cheap on long tables
@@ -84,17 +82,13 @@ def k_means_of(X: Array, row_weights: Array, m: int, seed: int) -> NDArray[np.in
 
     On one thread: the bits of more depend on their number, and samples are small.
     """
+    from sklearn import config_context
     from sklearn.cluster import KMeans
 
     clustering = KMeans(m, n_init=1, random_state=seed)
-    with _thread_pools().limit(limits=1, user_api="openmp"):
+    # Checks of arguments are a fifth of its time on a small table.
+    with one_thread("openmp"), config_context(assume_finite=True, skip_parameter_validation=True):
         return clustering.fit_predict(X, sample_weight=row_weights)
-
-
-@functools.cache
-def _thread_pools() -> ThreadpoolController:
-    """Those of the libraries loaded; a new look at them takes a millisecond."""
-    return ThreadpoolController()
 
 
 def from_clusters(

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from divmix.families import Components, LocationScale, Mixed
-from divmix.families.noise import broad_component, leaving_room, log_density_ratios
+from divmix.families import Components
+from divmix.families.noise import leaving_room, log_density_ratios
 from divmix.families.posterior import posterior
 from divmix.merging.criteria import heights_of, shared_mass
 from divmix.merging.hierarchy import Level
@@ -57,17 +57,11 @@ def level(searching: Searching, components: Components) -> Level:
     return Level(fitted, bic(searching, fitted))
 
 
-def beside_scattered(searching: Searching, components: Components) -> float:
-    """The BIC of components fitted beside a broad one over the box of the rows; inf where a family
-    has none."""
-    family, summary = searching.family, searching.sample.summary()
-    parted = isinstance(family, LocationScale | Mixed) and family.structure.name != "tied"
-    if searching.noise is not None or not parted:
-        return np.inf
-    beside = searching._replace(noise=broad_component(family, summary.low, summary.high))
-    start, prior = leaving_room(components, beside.noise), searching.comparable(components)
-    fitted = beside.climb("reduce", start, prior, searching.schedule.last_iterations)
-    return bic(beside, fitted) + np.log(searching.rows) / (2 * searching.rows)
+def level_beside(searching: Searching, components: Components, noise: Components) -> Level:
+    """The components beside a broad one; its weight is a parameter more."""
+    fitted = level(searching._replace(noise=noise), leaving_room(components, noise))
+    n = searching.rows
+    return fitted._replace(bic=fitted.bic + np.log(n) / (2 * n))
 
 
 def bic(searching: Searching, components: Components) -> float:

@@ -40,6 +40,9 @@ class Schedule:
     rounds: int = 4  # of this, while J rises by it
     # Two-sided 5 %: starts that the rows do not tell from the best one count alike.
     alike: float = 1.96
+    # Ways from other starts whose rich mixtures vote on unions too: what one start misses, the
+    # next has.
+    other_ways: int = 2
     # Rows of the prior of unions in the end, as a share of n / m.
     union_prior: float = 0.1
     # Difference of BIC from which on unions are better than k components: strong evidence to Kass

@@ -147,8 +147,8 @@ MUTANTS = {
     ),
     "scattered rows make unions": (
         "search/reduce.py",
-        " or beside_scattered(searching, levels[-1].components) <= least",
-        "",
+        "noise is not None and level_beside(searching, last.components, noise).bic <= least",
+        "False",
         f"{REDUCE}::test_few_rows_that_scatter_leave_ellipses_ellipses",
     ),
     "given components lose their order": (
@@ -199,9 +199,21 @@ MUTANTS = {
         "return mean",
         f"{OUTLIERS}::test_a_few_broad_components_do_not_make_what_they_have_in_common_broad",
     ),
+    "unions hang on one start": (
+        "search/reduce.py",
+        "range(searching.schedule.other_ways)",
+        "range(0)",
+        f"{REDUCE}::test_unions_do_not_hang_on_one_start",
+    ),
+    "the clearest unions have the only vote": (
+        "search/reduce.py",
+        "return found[medoid_partition(labels, np.array(clear))]",
+        "return found[int(np.argmax(clear))]",
+        f"{REDUCE}::test_unions_do_not_hang_on_one_start",
+    ),
     "any level of unions": (
         "search/reduce.py",
-        "return found[int(np.argmax(clear))]",
+        "return found[medoid_partition(labels, np.array(clear))]",
         "return found[0]",
         f"{REDUCE}::test_unions_are_read_where_their_clusters_are_parted_most_clearly",
     ),
