@@ -186,12 +186,17 @@ def test_predict_refuses_a_number_without_a_logarithm_unless_told(run, tmp_path)
     [
         (["--truth", "class"], 3, "'class'"),
         (["--truth", "kind"], 3, "'cluster'"),
-        (["--truth", "kind", "--data", "short.csv"], 3, "rows"),
     ],
 )
-def test_evaluate_refuses_what_it_cannot_compare(run, table, tmp_path, arguments, code, words):
-    write_csv(tmp_path / "short.csv", rows=5)
+def test_evaluate_refuses_what_it_cannot_compare(run, table, arguments, code, words):
     assert_refused(run("evaluate", table, *arguments), code, words)
+
+
+def test_evaluate_refuses_tables_of_unequal_length(run, tmp_path):
+    write_csv(tmp_path / "short.csv", rows=5)
+    (tmp_path / "labels.csv").write_text("cluster\n" + "0\n1\n" * 3)
+    told = run("evaluate", "labels.csv", "--truth", "kind", "--data", "short.csv")
+    assert_refused(told, 3, "rows")
 
 
 def test_require_convergence_is_exit_code_6(run, table):
