@@ -318,7 +318,7 @@ def _problem(
     assert isinstance(settings, DiversifiedSettings | NsvgdSettings | EmSettings)
     alpha = 0.0 if isinstance(settings, EmSettings) else settings.alpha
     # The way that was gone for the choices is that of a usual search.
-    usual = m is None and settings.init == "kmeans++" and schedule is SCHEDULE
+    usual = start is None and m is None and settings.init == "kmeans++" and schedule is SCHEDULE
     return Problem(
         rows,
         model.family,
