@@ -32,10 +32,8 @@ class Dec(Autoencoder):
             kernel = 1 / (1 + torch.cdist(z, centers).square())
             return kernel / kernel.sum(1, keepdim=True)
 
-        optimizer = torch.optim.AdamW(
-            [*network[0].parameters(), centers], LEARNING_RATE, weight_decay=WEIGHT_DECAY
-        )
-        rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, ROUNDS)
+        moved = [*network[0].parameters(), centers]
+        optimizer, rate = training.optimizer(LEARNING_RATE, WEIGHT_DECAY, ROUNDS, moved)
         for done in range(ROUNDS):
             with torch.no_grad():
                 codes = torch.from_numpy(training.codes()).float().to(training.device)

@@ -1,6 +1,6 @@
 """How a network is trained to rebuild rows: batches, noise, moved pictures, a rate that falls."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, NamedTuple
@@ -45,12 +45,15 @@ class Training(NamedTuple):
         noise = self.torch.randn(clean.shape, generator=self.generator).to(self.device)
         return clean, clean + NOISE * noise
 
-    def optimizer(self, rate: float, decay: float, epochs: int) -> tuple[Any, Any]:
-        """AdamW over the parameters of the network, and what lets its rate fall to 0 over the
-        epochs, as half a cosine: without that, a hundredth of the rows change their cluster to the
-        end."""
+    def optimizer(
+        self, rate: float, decay: float, epochs: int, parameters: Iterable[Tensor] | None = None
+    ) -> tuple[Any, Any]:
+        """AdamW over parameters, those of the network as a rule, and what lets its rate fall to 0
+        over the epochs, as half a cosine: without that, a hundredth of the rows change their cluster
+        to the end."""
         optim = self.torch.optim
-        optimizer = optim.AdamW(self.network.parameters(), rate, weight_decay=decay)
+        trained = self.network.parameters() if parameters is None else parameters
+        optimizer = optim.AdamW(trained, rate, weight_decay=decay)
         return optimizer, optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
 
     def state(self) -> tuple[dict[str, Any], Tensor]:

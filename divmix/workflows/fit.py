@@ -43,6 +43,7 @@ from divmix.workflows.fitted import (
     gaps_of,
     labelled,
     mixture_of,
+    notes_on_embedding,
     notes_on_gaps,
     notes_on_left_out,
     pool_size,
@@ -352,11 +353,7 @@ def offset_of(matrix: DesignMatrix) -> float:
 
 def notes_on(design: Design, matrix: DesignMatrix, tables: TableSettings) -> list[str]:
     """What the preparation left out or changed, in sentences."""
-    notes = []
-    if design.is_embedding:
-        notes.append(
-            f"encoder {tables.encoder}: densities are those of its {design.n_features} features"
-        )
+    notes = notes_on_embedding(design, tables.encoder)
     if tables.missing == "model":
         empty = gaps_of(matrix.X, design)
         notes += notes_on_gaps(empty.mean(), empty.any(axis=1).mean())

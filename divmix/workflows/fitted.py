@@ -127,6 +127,13 @@ def notes_on_left_out(rows: int) -> list[str]:
     return [f"{rows:,} rows left out: empty cells or weight 0"] if rows else []
 
 
+def notes_on_embedding(design: Design, encoder: str | None) -> list[str]:
+    """What the densities of an embedding are those of, in a sentence."""
+    if not design.is_embedding:
+        return []
+    return [f"encoder {encoder}: densities are those of its {design.n_features} features"]
+
+
 def notes_on_gaps(cells: float, rows: float) -> list[str]:
     """Which shares of the cells and of the rows are modelled, in a sentence."""
     if not cells:

@@ -39,6 +39,7 @@ from divmix.workflows.fitted import (
     features_of,
     gaps_of,
     mixture_of,
+    notes_on_embedding,
     notes_on_gaps,
     notes_on_left_out,
     pool_size,
@@ -93,11 +94,8 @@ class StreamedTable:
         design = self._with_encoder(Design(preprocessing))
         rows, offset, told_of_rows = self._surveyed(design)
         said = [*([self._why] if self._why else ()), *self._reader.notes]
-        if design.is_embedding:
-            said.append(
-                f"encoder {self._tables.encoder}: densities are those of its {design.n_features} features"
-            )
         said += [
+            *notes_on_embedding(design, self._tables.encoder),
             *told_of_rows,
             *notes_on_roles(roles, self._tables),
             *notes_on_rounding(sample, preprocessing.columns),
