@@ -10,11 +10,11 @@ from divmix.families.noise import denser_than_noise
 from divmix.merging.hierarchy import Way
 from divmix.search.relax import choose_components, diversify, relax
 from divmix.search.run import Searching
-from divmix.search.thinning import level_beside, thin_out
+from divmix.search.thinning import best_level, level_beside, thin_out
 
 
 class FirstLook(NamedTuple):
-    """outliers: whether a mixture beside a broad component has clearly the lowest BIC.
+    """outliers: whether a mixture beside a broad component has clearly the lowest AIC3.
 
     rich: whether it is one of more than k components. way: the one that was gone.
     """
@@ -37,15 +37,15 @@ def look_for_outliers(
     levels = thin_out(searching, relaxed)
     trace = (row._replace(iteration=i) for i, row in enumerate(monitor.trace[begun:]))
     way = Way(relaxed, tuple(levels), tuple(trace))
-    best = min(levels, key=lambda own: own.bic)
+    best = best_level(searching, levels)
     clearly = searching.schedule.strong / (2 * searching.rows)
-    rich = best.bic < levels[-1].bic - clearly
+    rich = best.aic3 < levels[-1].aic3 - clearly
     if noise is None:
         return FirstLook(False, rich, way)
     dense = denser_than_noise(searching.family, best.components, noise)
     if dense.all() or not dense.any():
         return FirstLook(False, rich, way)
     apart = level_beside(searching, best.components.take(np.flatnonzero(dense)), noise)
-    if apart.bic < best.bic - clearly:
+    if apart.aic3 < best.aic3 - clearly:
         return FirstLook(True, apart.components.count > searching.k, way)
     return FirstLook(False, rich, way)

@@ -11,10 +11,10 @@ from divmix.progress import TraceRow
 
 
 class Level(NamedTuple):
-    """A mixture on the way from many components to k, and its BIC (per row, halved, nats)."""
+    """A mixture on the way from many components to k, and its AIC3 (per row, halved, nats)."""
 
     components: Components
-    bic: float
+    aic3: float
 
 
 class Way(NamedTuple):

@@ -3,7 +3,7 @@
 The paper's own first step, a mixture relaxed to a distribution of components, is taken at its
 word. Many more components than clusters are fitted to a sample of rows, pushed apart where they
 overlap, and thinned out level by level: the pairs whose merging costs least become one, the rest is
-refitted. Clusters are ellipses where k components describe the rows best (BIC); else they are
+refitted. Clusters are ellipses where k components describe the rows best (AIC3); else they are
 unions of components that no valley of the density parts.
 
 Every phase climbs J = F + alpha H. Each is a pure function of the state; what passes between them

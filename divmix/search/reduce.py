@@ -13,7 +13,7 @@ from divmix.merging.tree import cut, medoid_partition, merge_tree
 from divmix.search.compete import compete
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching, partition
-from divmix.search.thinning import level, level_beside, saddles, thin_out
+from divmix.search.thinning import best_level, level, level_beside, saddles, thin_out
 
 
 class Reduced(NamedTuple):
@@ -40,7 +40,7 @@ def reduce(
     that thinning it out has `gone` through.
 
     Clusters are ellipses where k components, alone or beside scattered rows, describe the rows as
-    well as any richer mixture on the way, by BIC; else unions of components, those on which the
+    well as any richer mixture on the way, by AIC3; else unions of components, those on which the
     rich mixtures agree of this way and of some others, each begun with m components.
     """
     levels = list(gone)
@@ -59,8 +59,8 @@ def reduce(
 
 
 def rich(searching: Searching, levels: Sequence[Level]) -> list[Components]:
-    """The mixtures of a way from the best BIC up, each under the broad prior."""
-    least = min(levels, key=lambda level: level.bic).components.count
+    """The mixtures of a way from the best AIC3 up, each under the broad prior."""
+    least = best_level(searching, levels).components.count
     kept = [level.components for level in levels if level.components.count >= least]
     return [broadened(searching, components) for components in kept]
 
@@ -73,17 +73,17 @@ def broadened(searching: Searching, components: Components) -> Components:
 
 
 def enough(searching: Searching, levels: list[Level]) -> bool:
-    """Whether no level has clearly a lower BIC than the last one, alone or beside scattered rows.
+    """Whether no level has clearly a lower AIC3 than the last one, alone or beside scattered rows.
 
     A mixture describes outliers by components of their own: they are no reason to take clusters
     for unions.
     """
-    last, least = levels[-1], min(level.bic for level in levels)
+    last, least = levels[-1], best_level(searching, levels).aic3
     least += searching.schedule.strong / (2 * searching.rows)
-    if last.bic <= least:
+    if last.aic3 <= least:
         return True
     noise = room_for_noise(searching)
-    return noise is not None and level_beside(searching, last.components, noise).bic <= least
+    return noise is not None and level_beside(searching, last.components, noise).aic3 <= least
 
 
 def room_for_noise(searching: Searching) -> Components | None:

@@ -26,7 +26,7 @@ class Model(NamedTuple):
 class Searching(NamedTuple):
     """A search for k clusters among sample rows; everything in it stays as it is.
 
-    merge: "kl" for clusters that are ellipses, "overlap" for unions, "auto" by BIC. tol: a
+    merge: "kl" for clusters that are ellipses, "overlap" for unions, "auto" by AIC3. tol: a
     climb ends where an iteration brings less, nats per row, or less of all rows than `settled`.
     """
 

@@ -1,6 +1,6 @@
 """From many components to k, level by level: the pairs whose merging costs least become one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from divmix.merging.hierarchy import Level
 from divmix.merging.tree import MergeTree, joined, merge_tree
 from divmix.search.run import Searching
 from divmix.search.shape import shape_joint
+
+PER_PARAMETER = 3.0  # where the number of components is in question; 2 to Akaike
 
 
 def thin_out(searching: Searching, components: Components) -> list[Level]:
@@ -54,21 +56,35 @@ def level(searching: Searching, components: Components) -> Level:
     iterations = schedule.broad_iterations if many else schedule.last_iterations
     prior = searching.comparable(components)
     fitted = searching.climb("reduce", components, prior, iterations)
-    return Level(fitted, bic(searching, fitted))
+    return Level(fitted, aic3(searching, fitted))
 
 
 def level_beside(searching: Searching, components: Components, noise: Components) -> Level:
     """The components beside a broad one; its weight is a parameter more."""
     fitted = level(searching._replace(noise=noise), leaving_room(components, noise))
-    n = searching.rows
-    return fitted._replace(bic=fitted.bic + np.log(n) / (2 * n))
+    return fitted._replace(aic3=fitted.aic3 + PER_PARAMETER / (2 * searching.rows))
 
 
-def bic(searching: Searching, components: Components) -> float:
-    """Bayesian information criterion, per row and halved, nats."""
-    n = searching.rows
-    parameters = searching.family.n_parameters(components.count, searching.columns)
-    return float(parameters * np.log(n) / (2 * n) - searching.log_likelihood(components))
+def best_level(searching: Searching, levels: Sequence[Level]) -> Level:
+    """The one of the lowest AIC3 among the last and those with fewer parameters than rows, for no
+    criterion weighs more."""
+    rich, last = levels[:-1], levels[-1]
+    weighed = [own for own in rich if n_parameters(searching, own.components) < searching.rows]
+    return min([*weighed, last], key=lambda own: own.aic3)
+
+
+def aic3(searching: Searching, components: Components) -> float:
+    """Bozdogan's (1994) criterion for mixtures, three for each parameter, per row and halved, nats.
+
+    BIC, with log n for each, takes the shapes of few rows for ellipses.
+    """
+    penalty = PER_PARAMETER * n_parameters(searching, components) / (2 * searching.rows)
+    return float(penalty - searching.log_likelihood(components))
+
+
+def n_parameters(searching: Searching, components: Components) -> int:
+    """Free ones of a mixture."""
+    return searching.family.n_parameters(components.count, searching.columns)
 
 
 def overlaps(searching: Searching, components: Components, share: float) -> MergeTree:

@@ -79,7 +79,7 @@ class DiversifiedSettings(FitSettings):
         after="components",
         choices=("auto", "kl", "overlap"),
         help="What a cluster of the diversified method is: kl one component (an ellipse), overlap "
-        "a union of components of any shape; auto chooses by BIC.",
+        "a union of components of any shape; auto chooses by AIC3.",
     )
     noise: bool = _noise()
     init: str = _init()

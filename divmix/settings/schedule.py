@@ -45,8 +45,7 @@ class Schedule:
     other_ways: int = 2
     # Rows of the prior of unions in the end, as a share of n / m.
     union_prior: float = 0.1
-    # Difference of BIC from which on unions are better than k components: strong evidence to Kass
-    # and Raftery (1995).
+    # Difference of AIC3 from which on a richer mixture is better: that of two parameters.
     strong: float = 6.0
     # What counts as a cluster of its own: this share of 1 / k, and rows for each parameter.
     least_share: float = 0.03

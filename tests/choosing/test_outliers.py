@@ -21,7 +21,7 @@ from divmix.progress import Progress
 from divmix.rows import MemoryRows
 from divmix.search.phases import draw
 from divmix.search.run import Searching
-from divmix.search.thinning import bic
+from divmix.search.thinning import aic3
 from divmix.settings import DiversifiedSettings
 from divmix.workflows.fit import fit_table
 
@@ -98,7 +98,7 @@ def test_the_way_that_is_looked_at_is_one_of_the_rows_that_are_searched():
     sample = draw(Problem(rows, model.family, Monitor(), 2), State(np.random.default_rng(3)))
     searching = Searching(sample.carried.sample, model.family, None, Monitor(), 2)
     for level in way.levels:
-        assert level.bic == pytest.approx(bic(searching, level.components), rel=1e-12)
+        assert level.aic3 == pytest.approx(aic3(searching, level.components), rel=1e-12)
 
 
 def test_outliers_widen_no_cluster_and_count_to_the_likeliest(among_outliers):

@@ -145,9 +145,21 @@ MUTANTS = {
         f"{REDUCE}::test_outliers_are_no_reason_to_take_crossing_ellipses_for_unions "
         f"{OUTLIERS}::test_outliers_widen_no_cluster_and_count_to_the_likeliest",
     ),
+    "each parameter costs what BIC takes": (
+        "search/thinning.py",
+        "penalty = PER_PARAMETER *",
+        "penalty = np.log(searching.rows) *",
+        f"{REDUCE}::test_shapes_of_few_rows_are_unions",
+    ),
+    "mixtures of more parameters than rows are weighed": (
+        "search/thinning.py",
+        "return min([*weighed, last], key=lambda own: own.aic3)",
+        "return min(levels, key=lambda own: own.aic3)",
+        f"{REDUCE}::test_few_rows_that_scatter_leave_ellipses_ellipses",
+    ),
     "scattered rows make unions": (
         "search/reduce.py",
-        "noise is not None and level_beside(searching, last.components, noise).bic <= least",
+        "noise is not None and level_beside(searching, last.components, noise).aic3 <= least",
         "False",
         f"{REDUCE}::test_few_rows_that_scatter_leave_ellipses_ellipses",
     ),

@@ -49,9 +49,18 @@ def test_unions_do_not_hang_on_one_start(family, made, seed):
     assert adjusted_rand_score(labelled.classes[inside], found[inside]) > 0.97
 
 
+def test_shapes_of_few_rows_are_unions():
+    # By BIC, with log n for each parameter, these 234 rows on three circles are three ellipses.
+    labelled = make("rings", 885)
+    settings = DiversifiedSettings(clusters=3, threads=1)
+    found = fit_table(labelled.table, settings, COLUMNS).scores.cluster
+    inside = labelled.classes >= 0
+    assert adjusted_rand_score(labelled.classes[inside], found[inside]) > 0.97
+
+
 @pytest.mark.parametrize("seed", [0, 3])
 def test_few_rows_that_scatter_leave_ellipses_ellipses(seed):
-    # Two clusters with tails in 30 columns: three components have clearly the lower BIC.
+    # Two clusters with tails in 30 columns: three components have more parameters than there are rows.
     X = StandardScaler().fit_transform(load_breast_cancer().data)
     fitted = fit_rows(X, DiversifiedSettings(clusters=2, seed=seed))
     assert fitted.components.count == 2 and fitted.hierarchy.criterion == "kl"
