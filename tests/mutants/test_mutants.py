@@ -155,7 +155,7 @@ MUTANTS = {
         "search/thinning.py",
         "return min([*weighed, last], key=lambda own: own.aic3)",
         "return min(levels, key=lambda own: own.aic3)",
-        f"{REDUCE}::test_few_rows_that_scatter_leave_ellipses_ellipses",
+        f"{REDUCE}::test_more_parameters_than_rows_make_no_unions",
     ),
     "scattered rows make unions": (
         "search/reduce.py",

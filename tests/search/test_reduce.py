@@ -58,9 +58,17 @@ def test_shapes_of_few_rows_are_unions():
     assert adjusted_rand_score(labelled.classes[inside], found[inside]) > 0.97
 
 
+def test_few_rows_that_scatter_leave_ellipses_ellipses():
+    # Three ellipses among 516 rows, of which 26 scatter: alone they need more components.
+    labelled = make("ellipses", 850)
+    settings = DiversifiedSettings(clusters=3, threads=1)
+    fit = fit_table(labelled.table, settings, COLUMNS)
+    assert fit.mixture.hierarchy.criterion == "kl"
+
+
 @pytest.mark.parametrize("seed", [0, 3])
-def test_few_rows_that_scatter_leave_ellipses_ellipses(seed):
-    # Two clusters with tails in 30 columns: three components have more parameters than there are rows.
+def test_more_parameters_than_rows_make_no_unions(seed):
+    # Two clusters with tails in 30 columns: three components have 1,488 parameters on 569 rows.
     X = StandardScaler().fit_transform(load_breast_cancer().data)
     fitted = fit_rows(X, DiversifiedSettings(clusters=2, seed=seed))
     assert fitted.components.count == 2 and fitted.hierarchy.criterion == "kl"
