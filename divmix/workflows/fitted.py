@@ -1,5 +1,6 @@
 """A fitted mixture, what it says of its rows, and how it came about."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -73,6 +74,24 @@ def about(fit: Fit, tables: TableSettings, tally: Tally) -> dict[str, Any]:
     if tables.weight is not None:
         told["weight"] = tally.all_weight
     return told
+
+
+def numbered(
+    fit: Fit, tables: TableSettings, label: Callable[[Fit, Tally], None], in_order: bool = True
+) -> Fit:
+    """The fit with what the labels of all rows add up to; `label` labels them into a tally.
+
+    Clusters are numbered by the rows they have. That is nearly always the order of their mixing
+    weights, in which a streamed table comes; else it is labelled once more. Numbers of a former
+    model stay, and all do where `in_order` is False.
+    """
+    while True:
+        tally = Tally.of(fit.mixture)
+        label(fit, tally)
+        if tally.is_ordered or fit.match is not None or not in_order:
+            fit.mixture.about.update(about(fit, tables, tally))
+            return fit._replace(tally=tally)
+        fit = fit._replace(mixture=fit.mixture.ordered(tally.shares))
 
 
 def mixture_of(fitted: Fitted, design: Design) -> Mixture:

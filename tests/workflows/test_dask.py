@@ -58,13 +58,13 @@ class Killing(Progress):
 @pytest.mark.parametrize("workers, killed", [(1, None), (3, None), (2, 2)])
 def test_workers_have_the_bits_of_memory(workers, killed, table, held, tmp_path, monkeypatch):
     progress = Killing(killed)
-    checked = dask_table._check_workers
+    checked = dask_table.check_workers
 
     def check(client, address):
         progress.pids = list(client.run(os.getpid).values())
         return checked(client, address)
 
-    monkeypatch.setattr(dask_table, "_check_workers", check)
+    monkeypatch.setattr(dask_table, "check_workers", check)
     assert 1.5 * segments.segment_rows(8) < N
     run_fit(
         [str(table)], SETTINGS, TableSettings(), tmp_path / "run", dask=f"local:{workers}",
