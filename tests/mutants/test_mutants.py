@@ -22,6 +22,13 @@ UGLY = "tests/tables/test_ugly_files.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
+    "halves compared again": (
+        "choosing/comparison.py",
+        'monitor.once(f"split {number}", split)',
+        "split()",
+        "tests/workflows/test_select.py::TestInterrupted::"
+        "test_splits_and_resamples_that_are_done_are_not_done_again",
+    ),
     "past rows never change component": (
         "rows/past.py",
         "return own + (known - before) * share",
