@@ -11,8 +11,8 @@ from divmix.design.design import Design
 from divmix.design.roles import Role
 from divmix.families import AnyFamily
 from divmix.model.mixture import Mixture
-from divmix.model.scores import NOISE, Scores
-from divmix.model.tally import Tally
+from divmix.model.scores import Scores
+from divmix.model.tally import Tally, tallied
 from divmix.progress import TraceRow
 from divmix.rows import Features
 from divmix.sampling import pool_rows
@@ -122,11 +122,11 @@ def labelled(
         return mixture, mixture.score(X)
     mixture = mixture.ordered(mixture.cluster_weights)
     scores = mixture.score(X)
-    own = scores.cluster != NOISE
-    sizes = np.bincount(scores.cluster[own], weights=row_weights[own], minlength=mixture.n_clusters)
-    if (np.diff(sizes) <= 0).all():
+    tally = tallied(mixture.n_clusters, scores, row_weights)
+    if tally.is_ordered:
         return mixture, scores
-    mixture = mixture.ordered(sizes)
+    del scores  # those that follow need its memory
+    mixture = mixture.ordered(tally.shares)
     return mixture, mixture.score(X)
 
 
