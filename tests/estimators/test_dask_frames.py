@@ -74,7 +74,7 @@ CASES = {
 }
 
 
-def fitted(frame, case, weights=None):
+def fitted(frame, case):
     columns, options = CASES[case]
     model = divmix.DiversifiedMixture(n_clusters=3, random_state=0, max_iter=3, output="same")
     weights = frame["w"] if "weights" in case else None
