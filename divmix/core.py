@@ -279,7 +279,7 @@ def compare_clusters(
     rows: Rows | Array, lowest: int, highest: int, settings: FitSettings, monitor: Monitor
 ) -> Comparison:
     """Criteria of lowest .. highest clusters, and the choice that a fit of "auto" clusters makes.
-    Raises UsageError, FitError.
+    Raises UsageError, FitError, and Interrupted when the monitor's `should_stop` said so.
 
     What the monitor adds to log-likelihoods then includes numbers that are not compared.
     """

@@ -194,7 +194,7 @@ def _round_costs(client: "Client", few: Table, passes: int) -> tuple[float, floa
     visit()
     one = float(_times(visit, 5 * passes).min())
     family, components = visit.args
-    sums = partial(few.part.visit, range(1), family, components, False)
+    sums = partial(few.part.summed, range(1), family, components, False)
 
     def round_of_many() -> None:
         client.gather([client.submit(sums, pure=False) for _ in range(MANY)])

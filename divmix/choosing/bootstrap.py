@@ -93,7 +93,7 @@ def resample_paths(
     """Of lowest .. highest clusters, the candidates of a path: Jaccard similarities (r, k) of each
     with the likest cluster of as many along the path of each of `count` resamples.
 
-    Fewer where a signal or the time budget ends the work. Raises FitError.
+    Raises FitError, and Interrupted when a signal ended the work.
     """
     searching, monitor = path.searching, path.searching.monitor
     row_weights = searching.sample.matrix.row_weights
@@ -101,23 +101,28 @@ def resample_paths(
         k: searching.posterior(candidate.components).responsibilities.argmax(axis=1)
         for k, candidate in path.candidates.items()
     }
-    found: dict[int, list[Array]] = {k: [] for k in labels}
-    for number in range(count):
-        monitor.progress.stage(f"resampled rows, {number + 1} of {count}")
+
+    def found_in(number: int) -> tuple[tuple[int, Array], ...]:
         generator = np.random.default_rng([seed, RESAMPLES, number])
         drawn = resampled(searching.sample, generator)
         in_it = drawn.matrix.row_weights > 0
         own = Path(searching._replace(sample=drawn.take(in_it)), generator)
         own.cover(lowest, highest)
-        if monitor.stop_reason():
-            break
-        for k in labels.keys() & own.candidates.keys():
+        found = []
+        for k in sorted(labels.keys() & own.candidates.keys()):
             components = own.candidates[k].components
             others = searching.posterior(components).responsibilities.argmax(axis=1)
             similar = similarities(labels[k], others, row_weights * in_it)
             whole = np.zeros(k)
             whole[: len(similar)] = similar.max(axis=1)
-            found[k].append(whole)
+            found.append((k, whole))
+        return tuple(found)
+
+    found: dict[int, list[Array]] = {k: [] for k in labels}
+    for number in range(count):
+        monitor.progress.stage(f"resampled rows, {number + 1} of {count}")
+        for k, similar in monitor.once(f"resample {number}", partial(found_in, number)):
+            found[k].append(similar)
     return {k: np.stack(each) for k, each in found.items() if each}
 
 

@@ -1,7 +1,8 @@
 """Numbers of clusters side by side: criteria, held-out log-likelihood, stability over halves."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ from divmix.search.run import Model, Searching
 from divmix.search.starts import count_distinct
 
 SPLITS = 3  # into halves; the mixtures of each half are tried on the other
+HALVES = 3  # marks the random numbers of a split
+
+ByNumber: TypeAlias = tuple[tuple[int, float], ...]
+"""Numbers of clusters, and a criterion of each."""
 
 
 class Comparison(NamedTuple):
@@ -49,7 +54,11 @@ def compare(
     seed: int = 0,
 ) -> Comparison:
     """Compare lowest .. highest clusters, on the rows and along the path that the choice without
-    limits takes; what it leaves out is filled in. Raises UsageError, FitError."""
+    limits takes; what it leaves out is filled in.
+
+    Each split and each resample has random numbers of its own, so one that is done is remembered.
+    Raises UsageError, FitError, and Interrupted.
+    """
     _check_range(rows.sample(SAMPLES[0], np.random.default_rng(0)), lowest, highest)
     monitor.progress.stage("choosing the number of clusters")
     path = choose_clusters(rows, models, generator, monitor, noise)
@@ -62,38 +71,50 @@ def compare(
     for k in [k for k in path.candidates if not lowest <= k <= highest]:
         del path.candidates[k]
     chosen = unlimited if unlimited.k in path.candidates else path.chosen
-    halves = _on_halves(path.searching, lowest, highest, generator)
+    halves = _on_halves(path.searching, lowest, highest, seed)
     jaccard = resample_paths(path, lowest, highest, resamples, seed)
     return Comparison(path, chosen, unlimited, *halves, jaccard)
 
 
 def _on_halves(
-    searching: Searching, lowest: int, highest: int, generator: np.random.Generator
+    searching: Searching, lowest: int, highest: int, seed: int
 ) -> tuple[dict[int, float], dict[int, float]]:
     """For each k how well one half describes the other, and how well their clusters agree."""
+    monitor = searching.monitor
+    held_out: dict[int, list[float]] = {}
+    stability: dict[int, list[float]] = {}
+    for number in range(SPLITS):
+        monitor.progress.stage(f"halves of the rows, split {number + 1} of {SPLITS}")
+        generator = np.random.default_rng([seed, HALVES, number])
+        split = partial(_split, searching, lowest, highest, generator)
+        for mean_of, found in zip((held_out, stability), monitor.once(f"split {number}", split)):
+            for k, value in found:
+                mean_of.setdefault(k, []).append(value)
+    return _means(held_out), _means(stability)
+
+
+def _split(
+    searching: Searching, lowest: int, highest: int, generator: np.random.Generator
+) -> tuple[ByNumber, ByNumber]:
+    """Held-out log-likelihoods of both halves, and the agreement of their clusters."""
     from sklearn.metrics import adjusted_rand_score
 
     sample = searching.sample
-    held_out: dict[int, list[float]] = {}
-    stability: dict[int, list[float]] = {}
-    for split in range(SPLITS):
-        searching.monitor.progress.stage(f"halves of the rows, split {split + 1} of {SPLITS}")
-        half = generator.permutation(searching.rows) % 2
-        labels: list[dict[int, np.ndarray]] = []
-        for own in (half == 0, half == 1):
-            part = Path(searching._replace(sample=sample.take(own)), generator)
-            part.cover(lowest, highest)
-            labels.append({})
-            for k, candidate in part.candidates.items():
-                log_density, responsibilities = searching.posterior(candidate.components)
-                weights = sample.matrix.row_weights[~own]
-                others = np.average(log_density[~own], weights=weights)
-                held_out.setdefault(k, []).append(float(others))
-                labels[-1][k] = responsibilities.argmax(axis=1)
-        for k in labels[0].keys() & labels[1].keys():
-            agreement = adjusted_rand_score(labels[0][k], labels[1][k])
-            stability.setdefault(k, []).append(float(agreement))
-    return _means(held_out), _means(stability)
+    half = generator.permutation(searching.rows) % 2
+    held_out: list[tuple[int, float]] = []
+    labels: list[dict[int, np.ndarray]] = []
+    for own in (half == 0, half == 1):
+        part = Path(searching._replace(sample=sample.take(own)), generator)
+        part.cover(lowest, highest)
+        labels.append({})
+        for k, candidate in part.candidates.items():
+            log_density, responsibilities = searching.posterior(candidate.components)
+            weights = sample.matrix.row_weights[~own]
+            held_out.append((k, float(np.average(log_density[~own], weights=weights))))
+            labels[-1][k] = responsibilities.argmax(axis=1)
+    one, other = labels
+    both = sorted(one.keys() & other.keys())
+    return tuple(held_out), tuple((k, float(adjusted_rand_score(one[k], other[k]))) for k in both)
 
 
 def _means(values: dict[int, list[float]]) -> dict[int, float]:

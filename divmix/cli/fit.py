@@ -1,7 +1,5 @@
 """`divmix fit`: a table in, a run folder out."""
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,9 +7,8 @@ import click
 from divmix.cli import method_options, options
 from divmix.cli.completion import FILE
 from divmix.cli.config import config_option
-from divmix.cli.duration import Duration
 from divmix.cli.memory import Memory
-from divmix.cli.signals import ARGUMENTS, GracefulStop
+from divmix.cli.signals import GracefulStop, resuming
 from divmix.errors import UsageError
 from divmix.settings import TableSettings
 
@@ -81,20 +78,7 @@ from divmix.settings import TableSettings
     help="Have the workers of a Dask cluster sum up the rows of Parquet DATA that all of them can "
     "read, or N workers on this machine. The result is the same.",
 )
-@click.option(
-    "--checkpoint-every",
-    type=Duration(),
-    default="60s",
-    metavar="SPAN",
-    help="Write DIR/checkpoint.divmix every so often, such as 30s, 5m or 2h, and when a signal stops "
-    "the fit; never: at no time.  [default: 60s]",
-)
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Go on from the checkpoint that an interrupted fit has left, to the same bits; where there "
-    "is none, begin anew.",
-)
+@options.checkpoints
 @options.as_json
 @options.quiet
 @options.verbose
@@ -169,19 +153,10 @@ def command(
         if not isinstance(run, Unfinished):
             should_stop.left = f"the fit had ended, and {output} is written"
         elif run.checkpoint is not None:
-            should_stop.left = (
-                f"{run.checkpoint} keeps {run.iterations:,} iterations; to go on: "
-                + resuming(ctx.meta[ARGUMENTS])
-            )
+            should_stop.left = f"{run.checkpoint} keeps {run.kept}; to go on: {resuming(ctx)}"
     if isinstance(run, Unfinished):  # a signal ended the fit, and GracefulStop tells
         return
     if as_json:
         show.print_json(run)
     if options.looked_at(quiet, verbose):
         summary.print_summary(run, output, progress.told)
-
-
-def resuming(arguments: Sequence[str]) -> str:
-    """The command line that goes on where these arguments were interrupted."""
-    again = [] if "--resume" in arguments else ["--resume"]
-    return shlex.join(["divmix", *arguments, *again])

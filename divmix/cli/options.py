@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from divmix import settings
 from divmix.cli.completion import COLUMN, FILE, ColumnName
+from divmix.cli.duration import Duration
 
 if TYPE_CHECKING:
     from divmix.workflows.beside import Beside
@@ -350,6 +351,25 @@ def run_output(table: str) -> Callable:
         metavar="DIR",
         help=f"The run folder. Default: the name of {table} with .divmix, where you stand.",
     )
+
+
+def checkpoints(command: Callable) -> Callable:
+    """--checkpoint-every and --resume of the commands that keep unfinished work in a run folder."""
+    every = click.option(
+        "--checkpoint-every",
+        type=Duration(),
+        default="60s",
+        metavar="SPAN",
+        help="Write DIR/checkpoint.divmix every so often, such as 30s, 5m or 2h, and when a signal "
+        "stops the command; never: at no time.  [default: 60s]",
+    )
+    resume = click.option(
+        "--resume",
+        is_flag=True,
+        help="Go on from the checkpoint that an interrupted run has left in DIR, to the same bits; "
+        "where there is none, begin anew.",
+    )
+    return every(resume(command))
 
 
 def default_output(data: tuple[str, ...]) -> Path:

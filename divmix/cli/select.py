@@ -9,7 +9,7 @@ import click
 from divmix.cli import options
 from divmix.cli.completion import FILE
 from divmix.cli.config import config_option
-from divmix.cli.signals import GracefulStop
+from divmix.cli.signals import GracefulStop, resuming
 from divmix.settings import SELECT_SETTINGS, DiversifiedSettings, TableSettings
 
 
@@ -56,6 +56,7 @@ class Range(click.ParamType):
     help="Also write a run folder, of which divmix report makes a page.",
 )
 @options.force
+@options.checkpoints
 @options.as_json
 @options.quiet
 @options.verbose
@@ -68,6 +69,8 @@ def command(
     output: str,
     run: Path | None,
     force: bool,
+    checkpoint_every: float,
+    resume: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -84,6 +87,7 @@ def command(
     """
     from divmix.cli import show, terminal
     from divmix.workflows.select import run_select
+    from divmix.workflows.unfinished import Checkpoints, Unfinished
 
     for_the_eye = output == "-" and not as_json and sys.stdout.isatty()
     written = None if output == "-" and (as_json or for_the_eye) else output
@@ -102,10 +106,15 @@ def command(
             overwrite=force,
             progress=progress,
             should_stop=should_stop,
+            checkpoints=Checkpoints(checkpoint_every, resume),
         )
-        if not for_the_eye and document is not None:
-            progress.note(document["reason"])
-    if document is None:  # a signal ended the work, and GracefulStop has told
+        if not isinstance(document, Unfinished):
+            if not for_the_eye:
+                progress.note(document["reason"])
+        elif document.checkpoint is not None:
+            kept = f"{document.checkpoint} keeps {document.kept}"
+            should_stop.left = f"{kept}; to go on: {resuming(ctx)}"
+    if isinstance(document, Unfinished):  # a signal ended the work, and GracefulStop tells
         return
     if as_json or for_the_eye:
         show.show(document, as_json)

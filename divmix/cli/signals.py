@@ -1,11 +1,14 @@
 """Ctrl-C, SIGTERM, SIGHUP: the first asks a fit to stop after its step, the second leaves at once."""
 
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+
+import click
 
 ARGUMENTS = "divmix.arguments"  # where the context keeps the command line, to be typed again
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -89,3 +92,10 @@ class GracefulStop:
         self._context.__exit__(kind, error, traceback)
         if self.number is not None and error is None:
             raise Interrupted(self.number, self.left)
+
+
+def resuming(context: click.Context) -> str:
+    """The command line that goes on where that of the context was interrupted."""
+    arguments = context.meta[ARGUMENTS]
+    again = [] if "--resume" in arguments else ["--resume"]
+    return shlex.join(["divmix", *arguments, *again])

@@ -1,6 +1,7 @@
 """Frames of any library in, the same kind out: narwhals knows them, Arrow carries the columns."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import narwhals as nw
@@ -12,22 +13,32 @@ from divmix.errors import InputError
 from divmix.workflows.streamed import AT_ONCE
 
 
+def is_dask(X: Any) -> bool:
+    """Whether X is a frame of Dask."""
+    dask = sys.modules.get("dask.dataframe")
+    return dask is not None and isinstance(X, dask.DataFrame)
+
+
 def is_frame(X: Any) -> bool:
-    """Whether X has named columns: a frame that narwhals knows, or one with Arrow's C interface."""
+    """Whether X has named columns: a frame of Dask, one that narwhals knows, or one with Arrow's C
+    interface."""
+    if is_dask(X):
+        return True
     known = isinstance(nw.from_native(X, pass_through=True), nw.DataFrame | nw.LazyFrame)
     return known or hasattr(X, "__arrow_c_stream__")
 
 
 def to_arrow(X: Any) -> pa.Table:
-    """The columns of a frame; an index is left out, a lazy frame (polars, Dask) is computed.
+    """The columns of a frame; an index is left out, one that is lazy (polars, Dask) is computed.
 
     Raises InputError for a column that holds values of several kinds, and for a frame of Dask that
     memory cannot hold.
     """
+    if is_dask(X):
+        _check_room(X)
+        X = X.compute()
     frame = nw.from_native(X, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
-        if frame.implementation.is_dask():
-            _check_room(frame.to_native())
         frame = frame.collect("pyarrow")
     try:
         if not isinstance(frame, nw.DataFrame):
@@ -55,8 +66,7 @@ def _check_room(frame: Any) -> None:
         raise InputError(
             f"about {rows:,} rows of the Dask frame need {needed / 1e9:.3g} GB of memory, "
             f"{free / 1e9:.3g} GB are free",
-            hint="frame.to_parquet(FOLDER), and divmix fit FOLDER --dask ADDRESS has the workers sum "
-            "up the rows",
+            hint="what needs all rows in memory takes a sample: frame.sample(frac=.01)",
         )
 
 
@@ -71,12 +81,21 @@ def _codes_as_text(table: pa.Table) -> pa.Table:
 
 def names_of(X: Any) -> list[Any]:
     """The column names of a frame as they are, in pandas maybe numbers."""
+    if is_dask(X):
+        return list(X.columns)
     frame = nw.from_native(X, pass_through=True)
     if isinstance(frame, nw.DataFrame) and frame.implementation.is_pandas():
         return list(frame.to_native().columns)
     if isinstance(frame, nw.DataFrame | nw.LazyFrame):
         return list(frame.collect_schema().names())
     return list(pa.table(X).column_names)
+
+
+def unused_name(name: str, names: Collection[str]) -> str:
+    """The name, or one made of it that no column has."""
+    while name in names:
+        name += "_"
+    return name
 
 
 def series_like(X: Any, name: str, values: np.ndarray) -> Any:
@@ -94,7 +113,10 @@ def frame_like(X: Any, columns: Mapping[str, np.ndarray]) -> Any:
 
 
 def kind_of(X: Any) -> str:
-    """The library of a frame: what is lazy, or known by Arrow's interface alone, is pyarrow's."""
+    """The library of a frame: that of the partitions of Dask's is pandas; what else is lazy, or known
+    by Arrow's interface alone, is pyarrow's."""
+    if is_dask(X):
+        return "pandas"
     frame = nw.from_native(X, pass_through=True)
     return frame.implementation.value if isinstance(frame, nw.DataFrame) else "pyarrow"
 

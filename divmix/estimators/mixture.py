@@ -15,10 +15,18 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from divmix.errors import UsageError
 from divmix.estimators import frames, parameters
 from divmix.estimators.callbacks import CallbackSupportMixin, Listening, with_callbacks
+from divmix.estimators.dask_frame import by_partition, fit_frame
 from divmix.estimators.starting import Start
-from divmix.estimators.validation import seed_of, table_of, weighted, with_value_errors
+from divmix.estimators.validation import (
+    check_names,
+    seed_of,
+    table_of,
+    weighted,
+    with_value_errors,
+)
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, joined
+from divmix.progress import Progress
 from divmix.settings import FitSettings, TableSettings, fit_settings
 from divmix.tables.batches import BATCH_ROWS
 from divmix.workflows.fit import Fit, fit_table
@@ -93,7 +101,8 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         Threads; the result does not depend on it. None: the cores this process may use.
     output : {"array", "same"}, default "array"
         What methods return where X is a frame: arrays, as everywhere in scikit-learn, or a column
-        or frame of the same library with the index of X.
+        or frame of the same library with the index of X. Of a frame of Dask arrays are computed by
+        partition, and "same" is a Dask frame that is yet to be computed.
 
     Attributes
     ----------
@@ -188,19 +197,14 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         sample_weight (n,), at least 0: a whole number equals a repeated row, 0 leaves a row out.
         Raises ValueError, FitError; warns (ConvergenceWarning) of a fit that did not converge.
         """
-        settings, tables = self._settings(), self._tables()
-        table = table_of(self, X, training=True, may_lack=self.missing != "error")
-        self._column_names = table.column_names
-        self._kind = frames.kind_of(X) if frames.is_frame(X) else None
-        table, weight = weighted(table, sample_weight)
         listening = Listening(self, X)
-        tables = replace(tables, weight=weight)
-        start = self._start(settings.seed)
-        made = None if start is None else start.components
-        found = fit_table(table, settings, tables, start=made, progress=listening)
+        found = self._fitted(X, sample_weight, listening)
         listening.close()
+        self._kind = frames.kind_of(X) if frames.is_frame(X) else None
         self._take(found.mixture)
         self._tell(found)
+        if frames.is_dask(X):
+            self.labels_ = self.predict(X)
         if not self.converged_:
             warnings.warn(
                 f"{NOT_CONVERGED} ({found.stop_reason})",
@@ -208,6 +212,20 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
                 stacklevel=4,
             )
         return self
+
+    def _fitted(self, X: Any, sample_weight: Any, progress: Progress) -> Fit:
+        settings, tables = self._settings(), self._tables()
+        start = self._start(settings.seed)
+        made = None if start is None else start.components
+        if frames.is_dask(X) and self.method != "nsvgd":  # whose mini-batches are drawn from memory
+            check_names(self, X, training=True)
+            self._column_names = [str(name) for name in X.columns]
+            return fit_frame(X, sample_weight, settings, tables, made, progress)
+        table = table_of(self, X, training=True, may_lack=self.missing != "error")
+        self._column_names = table.column_names
+        table, weight = weighted(table, sample_weight)
+        tables = replace(tables, weight=weight)
+        return fit_table(table, settings, tables, start=made, progress=progress)
 
     def _settings(self) -> FitSettings:
         own: dict[str, Any] = {
@@ -297,6 +315,7 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
     def _parameters(self) -> parameters.Parameters:
         return parameters.Parameters(self.means_, self.covariances_, self.covariance_type_)
 
+    @by_partition("cluster", int)
     def predict(self, X: Any) -> Any:
         """Cluster of each row of X, (n,) int; -1 for noise, -2 for a row left out.
 
@@ -304,6 +323,7 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         """
         return self._like(X, "cluster", self._scores(X).cluster)
 
+    @by_partition(None)
     def predict_proba(self, X: Any) -> Any:
         """Probability of each cluster given a row, (n, k); beside noise a row sums to less than 1.
 
@@ -319,7 +339,7 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
 
         Raises NotFittedError, ValueError.
         """
-        return self._posterior(X)
+        return np.asarray(self.predict_proba(X)) if frames.is_dask(X) else self._posterior(X)
 
     def _posterior(self, X: Any) -> np.ndarray:
         posterior = self._scores(X, posterior=True).posterior
@@ -336,8 +356,10 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and tell the cluster of each row of X, (n,) int. Raises as `fit`: ValueError, FitError."""
-        return self._like(X, "cluster", self.fit(X, y, sample_weight).labels_)
+        labels = self.fit(X, y, sample_weight).labels_
+        return labels if frames.is_dask(X) else self._like(X, "cluster", labels)
 
+    @by_partition("log_density")
     def score_samples(self, X: Any) -> Any:
         """Log-density of each row of X, (n,), in nats and the units of X.
 
@@ -350,7 +372,7 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
 
         Raises NotFittedError, ValueError.
         """
-        density = self._scores(X).log_density
+        density = self._density(X)
         weights = _check_sample_weight(sample_weight, density[:, None])
         known = ~np.isnan(density)
         return float(np.average(density[known], weights=weights[known]))
@@ -358,13 +380,16 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
     def bic(self, X: Any) -> float:
         """Bayesian information criterion on X (n rows), a float in nats: -2 log L + parameters log n;
         the lower the better (Schwarz 1978). Raises NotFittedError, ValueError."""
-        density = self._scores(X).log_density
+        density = self._density(X)
         return float(-2 * np.nansum(density) + self._n_parameters() * np.log(len(density)))
 
     def aic(self, X: Any) -> float:
         """Akaike information criterion on X (n rows), a float in nats: -2 log L + 2 parameters; the
         lower the better (Akaike 1974). Raises NotFittedError, ValueError."""
-        return float(-2 * np.nansum(self._scores(X).log_density) + 2 * self._n_parameters())
+        return float(-2 * np.nansum(self._density(X)) + 2 * self._n_parameters())
+
+    def _density(self, X: Any) -> np.ndarray:
+        return np.asarray(self.score_samples(X))
 
     def _n_parameters(self) -> int:
         mixture = self.mixture_

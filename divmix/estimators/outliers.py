@@ -21,6 +21,7 @@ from divmix.anomaly.detector import (
 )
 from divmix.errors import UsageError
 from divmix.estimators import frames
+from divmix.estimators.dask_frame import by_partition
 from divmix.estimators.validation import seed_of, table_of, weighted, with_value_errors
 from divmix.model.calibration import HELD_OUT
 from divmix.model.mixture import Mixture
@@ -173,11 +174,13 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         made.offset_ = -made.threshold_
         return made
 
+    @by_partition("inlier", int)
     def predict(self, X: Any) -> Any:
         """1 for inliers and -1 for outliers, (n,) int. Raises NotFittedError, ValueError."""
         found = np.where(self._score(X) > self.threshold_, -1, 1)
         return self._like(X, "inlier", found)
 
+    @by_partition("log_density")
     def score_samples(self, X: Any) -> Any:
         """Log-density of each row, (n,) nats, in the units of the prepared columns: low for outliers.
 
@@ -185,10 +188,12 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         """
         return self._like(X, "log_density", -self._score(X))
 
+    @by_partition("decision")
     def decision_function(self, X: Any) -> Any:
         """score_samples - offset_, (n,) nats: negative for outliers. Raises NotFittedError, ValueError."""
         return self._like(X, "decision", -self._score(X) - self.offset_)
 
+    @by_partition("p_value")
     @with_value_errors
     def p_values(self, X: Any) -> Any:
         """How likely a normal row is at least as improbable, (n,).
@@ -201,6 +206,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         return self._like(X, "p_value", self._scored(self._table(X)).p_value)
 
+    @by_partition("because", object)
     @with_value_errors
     def explain(self, X: Any) -> Any:
         """The columns that make each row improbable, (n,) str, in the units of X: `temp_c 84.1, usually

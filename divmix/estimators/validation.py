@@ -58,10 +58,16 @@ def table_of(estimator: Any, X: Any, *, training: bool, may_lack: bool) -> pa.Ta
     return pa.Table.from_arrays([arrays.floats(column) for column in X.T], names=names)
 
 
+def check_names(estimator: Any, X: Any, *, training: bool) -> None:
+    """Names and number of the columns of a frame: learned in training, else compared. Raises
+    ValueError, TypeError."""
+    # They are all that is compared, and any library's frame has them.
+    named = pd.DataFrame(columns=frames.names_of(X))
+    validate_data(estimator, named, reset=training, skip_check_array=True)
+
+
 def _table_of_frame(estimator: Any, X: Any, training: bool) -> pa.Table:
-    names = frames.names_of(X)
-    # Names and their number say all that is compared; any library's frame has them.
-    validate_data(estimator, pd.DataFrame(columns=names), reset=training, skip_check_array=True)
+    check_names(estimator, X, training=training)
     table = frames.to_arrow(X)
     if training:
         return table
@@ -78,9 +84,7 @@ def weighted(table: pa.Table, sample_weight: Any) -> tuple[pa.Table, str | None]
     weights = _check_sample_weight(
         sample_weight, stand_in, dtype=np.float64, ensure_non_negative=True
     )
-    name = "sample_weight"
-    while name in table.column_names:
-        name += "_"
+    name = frames.unused_name("sample_weight", table.column_names)
     return table.append_column(name, arrays.floats(weights)), name
 
 

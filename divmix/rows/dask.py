@@ -1,6 +1,7 @@
 """Rows that the workers of a Dask cluster read and sum up."""
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +9,12 @@ from numpy.typing import NDArray
 from divmix.families.components import Components
 from divmix.families.family import Family
 from divmix.kernels.sums import Sums
+from divmix.rows.protocol import Block
 from divmix.rows.segments import Tree, segment_rows
 from divmix.rows.stream import StreamedRows
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 # Tasks of a worker in a round: so many that one who is late leaves little to wait for.
 TASKS_EACH = 3
@@ -22,15 +24,32 @@ Nodes: TypeAlias = list[tuple[int, Sums]]
 
 
 class Part(Protocol):
-    """Some features of a table that any worker can read: what travels to the workers."""
+    """Some features of a table whose rows any worker can get."""
 
-    def visit(self, segments: range, family: Family, components: Components, coarse: bool) -> Nodes:
-        """The sums of a range of segments, as nodes of a `Tree`; coarse: float32 will do."""
+    def visit(
+        self,
+        client: "Client",
+        segments: range,
+        family: Family,
+        components: Components,
+        coarse: bool,
+        where: dict[str, Any],
+    ) -> "Future":
+        """Has a worker add up a range of segments, and bring the `Nodes`; coarse: float32 will do,
+        where: which worker, as `Client.submit` is told."""
         ...
 
     def among(self, features: NDArray[np.int64]) -> "Part":
         """With these of the features alone."""
         ...
+
+
+def summed(blocks: Iterable[Block], family: Family, components: Components, coarse: bool) -> Nodes:
+    """The sums of segments that follow each other, on a worker."""
+    tree = Tree()
+    for X, row_weights in blocks:
+        tree.add(family.sums(X.astype(np.float32) if coarse else X, row_weights, components))
+    return tree.nodes
 
 
 class DaskRows(StreamedRows):
@@ -53,18 +72,9 @@ class DaskRows(StreamedRows):
         ranges = task_ranges(-(-self.visited // segment_rows(d)), TASKS_EACH * max(len(workers), 1))
         for number, segments in enumerate(ranges):
             home = workers[number * len(workers) // len(ranges)] if workers else None
-            futures.append(
-                self._client.submit(
-                    self._part.visit,
-                    segments,
-                    family,
-                    components,
-                    coarse,
-                    workers=home,
-                    allow_other_workers=True,
-                    pure=False,
-                )
-            )
+            where = {"workers": home, "allow_other_workers": True}
+            asked = segments, family, components, coarse
+            futures.append(self._part.visit(self._client, *asked, where))
         tree = Tree()
         for nodes in self._client.gather(futures):
             for level, sums in nodes:

@@ -3,30 +3,33 @@
 import os
 import threading
 import uuid
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import divmix
+from divmix.design.cells import Batch
 from divmix.design.design import Design
 from divmix.design.prepare import prepared
+from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, MissingExtraError, UsageError
 from divmix.families import Components, Family
 from divmix.kernels import compile as compiling
 from divmix.memory import available
 from divmix.progress import Progress
-from divmix.rows import Block
-from divmix.rows.dask import Nodes
-from divmix.rows.segments import Tree, in_runs, segment_rows
-from divmix.tables.reading import open_table
+from divmix.rows import Block, DaskRows, StreamedRows
+from divmix.rows.dask import Nodes, summed
+from divmix.rows.segments import in_runs, segment_rows
+from divmix.tables.reading import TableReader, open_table
+from divmix.workflows.streamed import OnWorkers
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 # Of a worker's memory, what may hold rows from one visit to the next.
 KEPT = 0.4
@@ -46,7 +49,7 @@ class TablePart:
     design: Design
     version: str
     key: str
-    features: tuple[int, ...] | None = None
+    features: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, paths: Sequence[str], options: dict[str, Any], design: Design) -> "TablePart":
@@ -56,19 +59,30 @@ class TablePart:
 
     def among(self, features: NDArray[np.int64]) -> "TablePart":
         """With these of the features alone."""
-        chosen = range(self.design.n_features) if self.features is None else self.features
-        return replace(self, features=tuple(chosen[j] for j in features))
+        chosen = features if self.features is None else self.features[features]
+        return replace(self, features=chosen, key=uuid.uuid4().hex)
 
-    def visit(self, segments: range, family: Family, components: Components, coarse: bool) -> Nodes:
-        """The sums of a range of segments, as nodes of a `Tree`. Raises InputError."""
-        _settle_process()
+    def visit(
+        self,
+        client: "Client",
+        segments: range,
+        family: Family,
+        components: Components,
+        coarse: bool,
+        where: dict[str, Any],
+    ) -> "Future":
+        """Has a worker add up a range of segments, as `Part` says."""
+        asked = segments, family, components, coarse
+        return client.submit(self.summed, *asked, pure=False, **where)
+
+    def summed(
+        self, segments: range, family: Family, components: Components, coarse: bool
+    ) -> Nodes:
+        """The sums of a range of segments, on a worker. Raises InputError."""
+        settle_process()
         self._check()
-        tree = Tree()
-        for number in segments:
-            X, row_weights = _kept.get((self.key, self.features), number, self._read)
-            X = X.astype(np.float32) if coarse else X
-            tree.add(family.sums(X, row_weights, components))
-        return tree.nodes
+        kept = partial(_kept.get, self.key, read=self._read)
+        return summed(map(kept, segments), family, components, coarse)
 
     def _check(self) -> None:
         """Raises InputError where a file is another one now, and where divmix is."""
@@ -87,11 +101,38 @@ class TablePart:
         start = number * segment_rows(d)
         reader = open_table([path for path, *_ in self.files], **self.options)
         batches = reader.between(start, start + segment_rows(d))
-        blocks = list(prepared(batches, self.design, reader.locate, first_row=start))
-        X = np.concatenate([block.X for block in blocks])
-        if self.features is not None:
-            X = np.ascontiguousarray(X[:, list(self.features)])
-        return in_runs(Block(X, np.concatenate([block.row_weights for block in blocks])))
+        return block_of(batches, self.design, self.features, start, reader.locate)
+
+
+def block_of(
+    batches: Iterable[Batch],
+    design: Design,
+    features: NDArray[np.int64] | None,
+    first_row: int = 0,
+    locate: Locate = row_name,
+) -> Block:
+    """Rows of a table, from `first_row` on, as a worker sums them up: some features, None for all.
+    Raises InputError."""
+    blocks = list(prepared(batches, design, locate, first_row=first_row))
+    X = np.concatenate([block.X for block in blocks])
+    if features is not None:
+        X = np.ascontiguousarray(X[:, features])
+    return in_runs(Block(X, np.concatenate([block.row_weights for block in blocks])))
+
+
+def on_workers(client: "Client", reader: TableReader) -> OnWorkers:
+    """What has the workers sum up the rows of files. Raises UsageError for files that are not
+    Parquet."""
+    if not reader.is_parquet:
+        raise UsageError(
+            f"--dask reads Parquet, and {reader.told} is none",
+            hint="store the table as Parquet, or use --stream",
+        )
+
+    def made(design: Design, rows: StreamedRows) -> DaskRows:
+        return DaskRows(client, TablePart.of(reader.paths, reader.options, design), rows)
+
+    return made
 
 
 def _state(path: str) -> tuple[int, int]:
@@ -110,12 +151,12 @@ class Kept:
     a cache and never the truth."""
 
     def __init__(self) -> None:
-        self._table: Hashable = None
+        self._table: str | None = None
         self._blocks: dict[int, Block] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, table: Hashable, number: int, read: Callable[[int], Block]) -> Block:
+    def get(self, table: str, number: int, read: Callable[[int], Block]) -> Block:
         """A segment of a table: what is kept, or else what `read` yields, which is then kept."""
         with self._lock:
             if table != self._table:
@@ -145,8 +186,9 @@ def _most_bytes() -> int:
 
 
 @cache
-def _settle_process() -> None:
-    """One thread for each task: Dask runs as many tasks as a worker has threads."""
+def settle_process() -> None:
+    """In the process of a worker: one thread for each task, as Dask runs as many tasks as a worker has
+    threads."""
     import scipy.linalg  # noqa: F401  its BLAS can be bounded once it is loaded
     from threadpoolctl import threadpool_limits
 
@@ -185,7 +227,7 @@ def cluster(address: str, progress: Progress) -> Iterator["Client"]:
                     hint="give the address that dask scheduler prints, such as "
                     "tcp://127.0.0.1:8786, or local:2",
                 ) from error
-        _check_workers(client, address)
+        check_workers(client, f"--dask {address}")
         progress.note(f"dashboard of the cluster: {client.dashboard_link}")
         yield client
 
@@ -198,16 +240,18 @@ def _workers(address: str, count: str) -> int:
     return int(count)
 
 
-def _check_workers(client: "Client", address: str) -> None:
+def check_workers(client: "Client", told: str) -> None:
+    """Raises UsageError where a worker lacks this version of divmix, or there is none; `told` is
+    what the cluster is called."""
     try:
         found = client.run(_version)
     except Exception as error:
         raise UsageError(
-            f"--dask {address}: a worker cannot import divmix ({error})",
+            f"{told}: a worker cannot import divmix ({error})",
             hint=f"install divmix {divmix.__version__} where the workers run",
         ) from error
     if not found:
-        raise UsageError(f"--dask {address} has no workers", hint="start some: dask worker ADDRESS")
+        raise UsageError(f"{told} has no workers", hint="start some: dask worker ADDRESS")
     for worker, version in found.items():
         if version != divmix.__version__:
             raise _other_version(f"the worker {worker}", version, divmix.__version__)

@@ -32,9 +32,8 @@ from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader, open_table, reading_options
 from divmix.tables.schema import AS_WRITTEN
 from divmix.tables.writing import check_output
-from divmix.workflows import run_folder, summary
+from divmix.workflows import dask_table, run_folder, summary
 from divmix.workflows.beside import ALL, NOTHING_BESIDE, Beside, parted
-from divmix.workflows.dask_table import cluster
 from divmix.workflows.evaluate import Agreement
 from divmix.workflows.fitted import (
     Fit,
@@ -46,6 +45,7 @@ from divmix.workflows.fitted import (
     notes_on_embedding,
     notes_on_gaps,
     notes_on_left_out,
+    numbered,
     pool_size,
 )
 from divmix.workflows.match import Former, numbered_like, told
@@ -115,7 +115,7 @@ def run_fit(
         check_output(labels, overwrite=overwrite)
     with ExitStack() as stack:
         place = stack.enter_context(run_folder.claimed(output, overwrite))
-        client = stack.enter_context(cluster(dask, progress)) if dask else None
+        client = stack.enter_context(dask_table.cluster(dask, progress)) if dask else None
         progress.stage("reading " + ", ".join(str(source) for source in sources))
         reader = open_table(sources, **reading_options(tables))
         names = beside.names(reader)
@@ -125,7 +125,8 @@ def run_fit(
         stream = stream or client is not None
         why = None if stream else why_streamed(reader, settings, tables, memory)
         if stream or why:
-            table = StreamedTable(reader, settings, tables, progress, former, why, client)
+            on = None if client is None else dask_table.on_workers(client, reader)
+            table = StreamedTable(reader, settings, tables, progress, former, why, on)
         else:
             wanted = list(dict.fromkeys([*names, *all_names]))
             table = HeldTable(reader, wanted, settings, tables, progress, former)
@@ -185,14 +186,11 @@ def _write_labels(
     csv_safe: bool,
     progress: Progress,
 ) -> tuple[Fit, Agreement | None]:
-    """Write the assignments; the fit with what they add up to, and how they agree with known classes.
+    """Write the assignments; the fit with what they add up to, and how they agree with known classes."""
+    agreement: Agreement | None = None
 
-    Clusters are numbered by the rows they have. That is nearly always the order of their mixing
-    weights, in which a streamed table comes; else it is labelled once more. Numbers of a former model
-    stay.
-    """
-    while True:
-        tally = Tally.of(fit.mixture)
+    def write(fit: Fit, tally: Tally) -> None:
+        nonlocal agreement
         agreement = None if tables.truth is None else Agreement()
         batches = (
             beside.joined(results, written, names)
@@ -201,10 +199,8 @@ def _write_labels(
         run_folder.write_table(
             path, batches, True, sparing=bool(names), csv_safe=csv_safe, progress=progress
         )
-        if tally.is_ordered or fit.match is not None:
-            fit.mixture.about.update(about(fit, tables, tally))
-            return fit._replace(tally=tally), agreement
-        fit = fit._replace(mixture=fit.mixture.ordered(tally.shares))
+
+    return numbered(fit, tables, write), agreement
 
 
 class HeldTable:

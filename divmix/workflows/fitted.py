@@ -1,5 +1,6 @@
 """A fitted mixture, what it says of its rows, and how it came about."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -10,8 +11,8 @@ from divmix.design.design import Design
 from divmix.design.roles import Role
 from divmix.families import AnyFamily
 from divmix.model.mixture import Mixture
-from divmix.model.scores import NOISE, Scores
-from divmix.model.tally import Tally
+from divmix.model.scores import Scores
+from divmix.model.tally import Tally, tallied
 from divmix.progress import TraceRow
 from divmix.rows import Features
 from divmix.sampling import pool_rows
@@ -75,6 +76,24 @@ def about(fit: Fit, tables: TableSettings, tally: Tally) -> dict[str, Any]:
     return told
 
 
+def numbered(
+    fit: Fit, tables: TableSettings, label: Callable[[Fit, Tally], None], in_order: bool = True
+) -> Fit:
+    """The fit with what the labels of all rows add up to; `label` labels them into a tally.
+
+    Clusters are numbered by the rows they have. That is nearly always the order of their mixing
+    weights, in which a streamed table comes; else it is labelled once more. Numbers of a former
+    model stay, and all do where `in_order` is False.
+    """
+    while True:
+        tally = Tally.of(fit.mixture)
+        label(fit, tally)
+        if tally.is_ordered or fit.match is not None or not in_order:
+            fit.mixture.about.update(about(fit, tables, tally))
+            return fit._replace(tally=tally)
+        fit = fit._replace(mixture=fit.mixture.ordered(tally.shares))
+
+
 def mixture_of(fitted: Fitted, design: Design) -> Mixture:
     """The mixture of a fit, with the way to its rows."""
     return Mixture(
@@ -103,11 +122,11 @@ def labelled(
         return mixture, mixture.score(X)
     mixture = mixture.ordered(mixture.cluster_weights)
     scores = mixture.score(X)
-    own = scores.cluster != NOISE
-    sizes = np.bincount(scores.cluster[own], weights=row_weights[own], minlength=mixture.n_clusters)
-    if (np.diff(sizes) <= 0).all():
+    tally = tallied(mixture.n_clusters, scores, row_weights)
+    if tally.is_ordered:
         return mixture, scores
-    mixture = mixture.ordered(sizes)
+    del scores  # those that follow need its memory
+    mixture = mixture.ordered(tally.shares)
     return mixture, mixture.score(X)
 
 

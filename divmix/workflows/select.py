@@ -11,15 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 import divmix
+from divmix.checkpoints.checkpoint_file import owner
 from divmix.choosing.bootstrap import FOUND, share_found
 from divmix.choosing.clusters import count_clusters, explain
 from divmix.choosing.comparison import Comparison, told
 from divmix.choosing.settle import smallest_share
-from divmix.core import compare_clusters
+from divmix.core import Interrupted, compare_clusters
 from divmix.design.prepare import prepare
 from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name
+from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
+from divmix.errors import UsageError
 from divmix.families import AnyFamily
 from divmix.progress import Progress
 from divmix.settings import SELECT_SETTINGS, FitSettings, TableSettings
@@ -29,6 +32,7 @@ from divmix.tables.writing import check_output, write_json
 from divmix.workflows.fit import offset_of, rows_of
 from divmix.workflows.resources import limited_threads
 from divmix.workflows.run_folder import claimed, write_table
+from divmix.workflows.unfinished import EVERY_MINUTE, Checkpoints, Keeper, Unfinished
 
 
 def run_select(
@@ -44,15 +48,21 @@ def run_select(
     overwrite: bool = False,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any] | None:
+    checkpoints: Checkpoints = EVERY_MINUTE,
+) -> dict[str, Any] | Unfinished:
     """Compare lowest .. highest clusters and write the table to `output` (None: nowhere).
 
     With `run` also a folder of the table and of run.json, which `divmix report` makes a page of;
-    `origins` say there where each setting came from.
+    `origins` say there where each setting came from, `checkpoints` how the work is kept there
+    while it is unfinished.
 
-    Returns the document of `select_table`, or None when `should_stop` ended the work: then nothing
-    is written. Raises InputError, UsageError, FitError, OutputError.
+    Returns the document of `select_table`, or what is left when `should_stop` ended the work: a
+    checkpoint at most. Raises InputError, UsageError, FitError, OutputError, CheckpointError.
     """
+    if run is None and checkpoints.resume:
+        raise UsageError(
+            "--resume without --run", hint="a checkpoint stands in the folder that --run names"
+        )
     progress = progress or Progress()
     if output not in (None, "-"):
         check_output(output, overwrite=overwrite)
@@ -64,28 +74,33 @@ def run_select(
         table = reader.read()
         for note in reader.notes:
             progress.note(note)
-        document = select_table(
-            table,
-            lowest,
-            highest,
-            settings,
-            tables,
-            locate=reader.locate,
-            progress=progress,
-            should_stop=should_stop,
-        )
-        if document is None:
-            return None
+        asked = {name: getattr(settings, name) for name in SELECT_SETTINGS}
+        asked |= {"clusters": f"{lowest}:{highest}"} | tables.to_dict()
+        keeper, source = None, reader.describe()
+        if place is not None:
+            keeper = Keeper(place, owner(source, asked), checkpoints, progress)
+        try:
+            document = select_table(
+                table,
+                lowest,
+                highest,
+                settings,
+                tables,
+                locate=reader.locate,
+                progress=progress,
+                should_stop=should_stop,
+                journal=None if keeper is None else keeper.journal,
+            )
+        except Interrupted:
+            return Unfinished(None, "") if keeper is None else keeper.leave()
         criteria = pa.RecordBatch.from_pylist(document["rows"])
         if place is not None:
-            asked = {name: getattr(settings, name) for name in SELECT_SETTINGS}
-            asked |= {"clusters": f"{lowest}:{highest}"}
             about = {
                 "divmix": divmix.__version__,
                 "command": "select",
-                "settings": asked | tables.to_dict(),
+                "settings": asked,
                 "origins": origins or {},
-                "input": reader.describe() | {"rows": table.num_rows},
+                "input": source | {"rows": table.num_rows},
                 "times": {"select": round(time.monotonic() - started, 3)},
                 "notes": list(reader.notes),
             }
@@ -111,8 +126,10 @@ def select_table(
     locate: Locate = row_name,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any] | None:
-    """Compare lowest .. highest clusters of a table in memory.
+    journal: Journal | None = None,
+) -> dict[str, Any]:
+    """Compare lowest .. highest clusters of a table in memory; `journal` has what an interrupted
+    comparison has done already.
 
     rows : for each number of clusters the criteria on the rows looked at: log_likelihood and
         held_out (nats per row, in the data's own units), bic and icl (lower is better), stability
@@ -123,7 +140,7 @@ def select_table(
     clusters, covariance, reason : the choice and why; bootstrap : how often each of its clusters is
         found, or None.
 
-    None when `should_stop` ended the work. Raises InputError, UsageError, FitError.
+    Raises InputError, UsageError, FitError, and Interrupted when `should_stop` ended the work.
     """
     tables, progress = tables or TableSettings(), progress or Progress()
     with limited_threads(settings.threads, progress):
@@ -131,11 +148,9 @@ def select_table(
         design, matrix = prepare(table, tables, generator, progress, locate)
         for note in notes_on_roles(matrix.roles, tables):
             progress.note(note)
-        monitor = Monitor(None, should_stop, progress, offset_of(matrix))
+        monitor = Monitor(None, should_stop, progress, offset_of(matrix), journal)
         rows = rows_of(design, matrix, settings)
         comparison = compare_clusters(rows, lowest, highest, settings, monitor)
-    if monitor.stop_reason():
-        return None
     offset = monitor.offset
     path, held_out, stability = comparison.path, comparison.held_out, comparison.stability
     n, chosen = path.searching.rows, count_clusters(comparison.chosen, smallest_share(rows))

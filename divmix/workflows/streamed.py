@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +19,12 @@ from divmix.encoders.pca import Pca
 from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError, UsageError
+from divmix.families import Components, Family
 from divmix.memory import available
 from divmix.model.scores import blank
 from divmix.model.tally import Tally, tallied
 from divmix.progress import Progress
-from divmix.rows import Block, DaskRows, StreamedRows
+from divmix.rows import Block, Rows, StreamedRows
 from divmix.rows.ahead import ahead
 from divmix.rows.segments import Place, anywhere
 from divmix.rows.stream import survey
@@ -32,7 +33,6 @@ from divmix.settings import FitSettings, TableSettings
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader
 from divmix.workflows.beside import parted
-from divmix.workflows.dask_table import TablePart
 from divmix.workflows.evaluate import Agreement
 from divmix.workflows.fitted import (
     Fit,
@@ -47,11 +47,40 @@ from divmix.workflows.fitted import (
 from divmix.workflows.match import Former, numbered_like, told
 from divmix.workflows.run_folder import score_batch
 
-if TYPE_CHECKING:
-    from distributed import Client
-
 # A fit in memory holds the table, its matrix, and results: so many times the numbers of the table.
 AT_ONCE = 2.5
+
+
+class Anew(Protocol):
+    """A table that can be read again and again, as a `TableReader` has it.
+
+    names : its columns. told : what it is called. rows : None where only reading can tell. pipe :
+    what can be read once only. notes : on how it is read.
+    """
+
+    names: list[str]
+    rows: int | None
+
+    @property
+    def told(self) -> str: ...
+
+    @property
+    def pipe(self) -> str | None: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def batches(self, rows: int, as_written: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        """In batches of exactly `rows` rows, the last one shorter. Raises InputError."""
+        ...
+
+    def locate(self, row: int) -> str:
+        """Name a row, counted from 0, for an error."""
+        ...
+
+
+OnWorkers: TypeAlias = Callable[[Design, StreamedRows], StreamedRows]
+"""Makes rows of which the workers of a cluster make the sums."""
 
 
 class StreamedTable:
@@ -62,28 +91,29 @@ class StreamedTable:
 
     def __init__(
         self,
-        reader: TableReader,
+        reader: Anew,
         settings: FitSettings,
         tables: TableSettings,
         progress: Progress,
         former: Former | None = None,
         why: str | None = None,
-        client: "Client | None" = None,
+        on_workers: OnWorkers | None = None,
     ) -> None:
         self._reader, self._settings, self._tables = reader, settings, tables
         self._progress, self._former = progress, former
-        self._why, self._client = why, client
+        self._why, self._on_workers = why, on_workers
         self.rows = 0
         _refuse_what_cannot(reader, settings, tables)
-        if client is not None and not reader.is_parquet:
-            raise UsageError(
-                f"--dask reads Parquet, and {reader.told} is none",
-                hint="store the table as Parquet, or use --stream",
-            )
 
-    def fitted(self, should_stop: Callable[[], bool], journal: Journal) -> Fit:
+    def fitted(
+        self,
+        should_stop: Callable[[], bool],
+        journal: Journal,
+        start: Callable[[Design, Family, Rows], Components] | None = None,
+    ) -> Fit:
         """Fit the mixture; labels are still to come. `journal` has what an interrupted fit has done
-        already. Raises InputError, UsageError, FitError, CheckpointError, and Interrupted."""
+        already, `start` is as for `fit_table`. Raises InputError, UsageError, FitError,
+        CheckpointError, and Interrupted."""
         settings, progress = self._settings, self._progress
         progress.stage("looking at the table")
         self.rows, sample = sampled_batches(self._batches, pool_rows(len(self._reader.names)))
@@ -103,10 +133,12 @@ class StreamedTable:
         for note in said:
             progress.note(note)
         monitor = Monitor(settings.time_budget, should_stop, progress, offset, journal)
-        fitted = fit_rows(rows, settings, monitor)
+        given = None if start is None else partial(start, design)
+        fitted = fit_rows(rows, settings, monitor, start=given)
         pool = rows.pool.matrix
         mixture = mixture_of(fitted, design)
-        mixture = mixture.ordered(mixture.cluster_weights)
+        if start is None:
+            mixture = mixture.ordered(mixture.cluster_weights)
         match = None
         scores = mixture.score(pool.X)
         if self._former is not None:
@@ -179,9 +211,8 @@ class StreamedTable:
         features = features_of(design)
         pool = pool_size(self._settings, design.n_features)
         rows = StreamedRows(read, features, survey(seen, features, pool))
-        if self._client is not None:
-            part = TablePart.of(self._reader.paths, self._reader.options, design)
-            rows = DaskRows(self._client, part, rows)
+        if self._on_workers is not None:
+            rows = self._on_workers(design, rows)
         cells = self.rows * len(design.blocks)
         notes = notes_on_gaps(empty_cells / cells, empty_rows / self.rows)
         return rows, jacobian / rows.total_weight, [*notes, *notes_on_left_out(left_out)]
@@ -203,7 +234,7 @@ class StreamedTable:
         return self._reader.batches(BATCH_ROWS, names)
 
 
-def _refuse_what_cannot(reader: TableReader, settings: FitSettings, tables: TableSettings) -> None:
+def _refuse_what_cannot(reader: Anew, settings: FitSettings, tables: TableSettings) -> None:
     """Raises UsageError for what needs all rows in memory."""
     if (pipe := reader.pipe) is not None:
         raise UsageError(

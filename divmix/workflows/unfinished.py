@@ -1,4 +1,4 @@
-"""The checkpoint of an unfinished fit, in its run folder: when it is written, how it goes on."""
+"""The checkpoint of an unfinished run, in its folder: when it is written, how it goes on."""
 
 import math
 from pathlib import Path
@@ -18,8 +18,8 @@ from divmix.workflows.run_folder import CHECKPOINT
 
 
 class Checkpoints(NamedTuple):
-    """How a fit is kept: a checkpoint every so many seconds (infinite: never one, not even when a
-    signal comes), and whether it goes on from the one that an interrupted fit has left."""
+    """How a run is kept: a checkpoint every so many seconds (infinite: never one, not even when a
+    signal comes), and whether it goes on from the one that an interrupted run has left."""
 
     every: float = 60.0
     resume: bool = False
@@ -29,14 +29,14 @@ EVERY_MINUTE = Checkpoints()
 
 
 class Unfinished(NamedTuple):
-    """What an interrupted fit leaves: its checkpoint, or None, and the iterations that it has."""
+    """What an interrupted run leaves: its checkpoint, or None, and what that keeps, in words."""
 
     checkpoint: Path | None
-    iterations: int
+    kept: str
 
 
 class Keeper:
-    """Reads and writes the checkpoint of one fit. Raises CheckpointError for that of another."""
+    """Reads and writes the checkpoint of one run. Raises CheckpointError for that of another."""
 
     def __init__(
         self, place: ClaimedFolder, owner: Owner, how: Checkpoints, progress: Progress
@@ -45,38 +45,35 @@ class Keeper:
         self.path = place.path(CHECKPOINT)
         self._failed = False
         done = self._former()
-        self.seconds_before = done.elapsed  # what the interrupted fit took
+        self.seconds_before = done.elapsed  # what the interrupted run took
         self.journal = Journal(done.entries, done.elapsed, self._try_to_write, how.every)
 
     def leave(self) -> Unfinished:
-        """Write the last checkpoint of an interrupted fit. Raises OutputError."""
+        """Write the last checkpoint of an interrupted run. Raises OutputError."""
         entries, elapsed = self.journal.entries, self.journal.elapsed
         if math.isinf(self._how.every) or not entries:
-            return Unfinished(None, 0)
+            return Unfinished(None, "")
         self._write(entries, elapsed)
-        return Unfinished(self.path, _iterations(entries))
+        return Unfinished(self.path, _told(entries))
 
     def _former(self) -> Checkpoint:
-        """What an interrupted fit has left to go on from, nothing where that is not asked for."""
+        """What an interrupted run has left to go on from, nothing where that is not asked for."""
         stands, tell = self.path.exists(), self._progress.note
         if not self._how.resume:
             if stands:
                 tell(
-                    f"{self.path} is of an unfinished fit: --resume would go on, this one begins anew"
+                    f"{self.path} is of an unfinished run: --resume would go on, this one begins anew"
                 )
             return Checkpoint({}, 0.0)
         if not stands:
-            tell(f"no checkpoint in {self.path.parent}: the fit begins anew")
+            tell(f"no checkpoint in {self.path.parent}: the run begins anew")
             return Checkpoint({}, 0.0)
         found = read_checkpoint(self.path, self._owner)
-        tell(
-            f"going on from {self.path}: {_iterations(found.entries):,} iterations, "
-            f"{found.elapsed:.1f} s"
-        )
+        tell(f"going on from {self.path}: {_told(found.entries)}, {found.elapsed:.1f} s")
         return found
 
     def _try_to_write(self, entries: dict[str, object], elapsed: float) -> None:
-        """A fit that cannot be kept is still one that can end."""
+        """A run that cannot be kept is still one that can end."""
         try:
             self._write(entries, elapsed)
         except OutputError as error:
@@ -89,5 +86,9 @@ class Keeper:
         write_checkpoint(self.path, self._owner, Checkpoint(entries, elapsed))
 
 
-def _iterations(entries: dict[str, object]) -> int:
-    return sum(len(own.trace) for own in entries.values() if isinstance(own, Standing))
+def _told(entries: dict[str, object]) -> str:
+    """The iterations that are done; of a run that has none to go on from, its finished parts."""
+    standing = [own for own in entries.values() if isinstance(own, Standing)]
+    if standing:
+        return f"{sum(len(own.trace) for own in standing):,} iterations"
+    return f"{len(entries)} finished part{'s' if len(entries) > 1 else ''}"

@@ -87,7 +87,7 @@ def test_without_resume_a_fit_begins_anew(run, unfinished, tmp_path):
     before = (unfinished / "checkpoint.divmix").read_bytes()
     done = run("fit", "table.csv", *SHORT, "-v")
     assert done.exit_code == 0, done.output
-    assert "is of an unfinished fit: --resume would go on, this one begins anew" in done.stderr
+    assert "is of an unfinished run: --resume would go on, this one begins anew" in done.stderr
     assert "checkpoint.divmix" not in names(unfinished) and before
     run("fit", "table.csv", *SHORT, "-o", "whole")
     assert content(unfinished) == content(tmp_path / "whole")
@@ -96,7 +96,7 @@ def test_without_resume_a_fit_begins_anew(run, unfinished, tmp_path):
 def test_where_there_is_no_checkpoint_a_fit_begins_anew_and_says_so(run, table):
     done = run("fit", "table.csv", *SHORT, "--resume", "-v")
     assert done.exit_code == 0
-    assert "no checkpoint in table.divmix: the fit begins anew" in done.stderr
+    assert "no checkpoint in table.divmix: the run begins anew" in done.stderr
 
 
 def test_a_checkpoint_of_another_run_is_two_lines_and_stays(run, unfinished, tmp_path):

@@ -22,6 +22,27 @@ UGLY = "tests/tables/test_ugly_files.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
+    "frames of Dask gathered": (
+        "estimators/mixture.py",
+        'if frames.is_dask(X) and self.method != "nsvgd":',
+        "if False:",
+        "tests/estimators/test_dask_frames.py::TestFit::"
+        "test_without_a_cluster_the_partitions_are_read_one_by_one",
+    ),
+    "segments of a frame from the start of their partition": (
+        "estimators/dask_frame.py",
+        "rows = slice(start - first, stop - first)",
+        "rows = slice(0, self._size)",
+        "tests/estimators/test_dask_frames.py::TestFit::"
+        "test_workers_sum_up_the_rows_to_the_bits_of_memory",
+    ),
+    "halves compared again": (
+        "choosing/comparison.py",
+        'monitor.once(f"split {number}", split)',
+        "split()",
+        "tests/workflows/test_select.py::TestInterrupted::"
+        "test_splits_and_resamples_that_are_done_are_not_done_again",
+    ),
     "past rows never change component": (
         "rows/past.py",
         "return own + (known - before) * share",

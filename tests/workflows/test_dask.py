@@ -13,6 +13,7 @@ from divmix.rows import Block, segments
 from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.workflows import dask_table
 from divmix.workflows.fit import run_fit
+from divmix.workflows.unfinished import Checkpoints
 
 pytest.importorskip("distributed")
 
@@ -42,11 +43,28 @@ def files(folder):
     return [(folder / name).read_bytes() for name in ("model.divmix", "components.csv")]
 
 
+@pytest.fixture
+def workers(monkeypatch):
+    """Calls what it is given, with the client of each cluster, before the work begins."""
+    checked, calls = dask_table.check_workers, []
+
+    def check(client, told):
+        checked(client, told)
+        for call in calls:
+            call(client)
+
+    monkeypatch.setattr(dask_table, "check_workers", check)
+    return calls
+
+
 class Killing(Progress):
     """Kills a worker of the cluster at an iteration."""
 
     def __init__(self, at):
         self.at, self.pids = at, []
+
+    def begin(self, client):
+        self.pids = list(client.run(os.getpid).values())
 
     def iteration(self, row, limit):
         if row.rows == N and self.at is not None:
@@ -55,25 +73,96 @@ class Killing(Progress):
                 os.kill(self.pids[0], signal.SIGKILL)
 
 
-@pytest.mark.parametrize("workers, killed", [(1, None), (3, None), (2, 2)])
-def test_workers_have_the_bits_of_memory(workers, killed, table, held, tmp_path, monkeypatch):
+@pytest.mark.parametrize("count, killed", [(1, None), (3, None), (2, 2)])
+def test_workers_have_the_bits_of_memory(count, killed, table, held, tmp_path, workers):
     progress = Killing(killed)
-    checked = dask_table._check_workers
-
-    def check(client, address):
-        progress.pids = list(client.run(os.getpid).values())
-        return checked(client, address)
-
-    monkeypatch.setattr(dask_table, "_check_workers", check)
+    workers.append(progress.begin)
     assert 1.5 * segments.segment_rows(8) < N
     run_fit(
-        [str(table)], SETTINGS, TableSettings(), tmp_path / "run", dask=f"local:{workers}",
+        [str(table)], SETTINGS, TableSettings(), tmp_path / "run", dask=f"local:{count}",
         assignments_format="parquet", progress=progress,
     )  # fmt: skip
-    assert len(progress.pids) == workers
+    assert len(progress.pids) == count
     assert files(tmp_path / "run") == files(held)
     one, other = (pd.read_parquet(run / "assignments.parquet") for run in (tmp_path / "run", held))
     pd.testing.assert_frame_equal(one, other)
+
+
+class KillingAt(Progress):
+    """Kills a worker where a stage begins."""
+
+    def __init__(self, at):
+        self.at, self.pids = at, []
+
+    def begin(self, client):
+        self.pids = list(client.run(os.getpid).values())
+
+    def stage(self, text):
+        if self.pids and text.startswith(self.at):
+            os.kill(self.pids.pop(), signal.SIGKILL)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "stage", ["preparing columns", "looking at all rows", "fitting", "looking for", "writing"]
+)
+def test_a_worker_that_is_killed_in_any_phase_changes_no_bit(stage, table, held, tmp_path, workers):
+    progress = KillingAt(stage)
+    workers.append(progress.begin)
+    run_fit(
+        [str(table)], SETTINGS, TableSettings(), tmp_path / "run", dask="local:2",
+        assignments_format="parquet", progress=progress,
+    )  # fmt: skip
+    assert len(progress.pids) == 1
+    assert files(tmp_path / "run") == files(held)
+
+
+def exiting(*args):
+    os._exit(1)
+
+
+def test_a_worker_that_exits_within_a_task_changes_no_bit(table, held, tmp_path, workers):
+    """The first worker does so whenever it is to sum up; the one in its place does not."""
+
+    def spoil(client):
+        first = min(client.scheduler_info()["workers"])
+        client.run(setattr, dask_table, "summed", exiting, workers=[first])
+
+    workers.append(spoil)
+    run_fit([str(table)], SETTINGS, TableSettings(), tmp_path / "run", dask="local:2")
+    assert files(tmp_path / "run") == files(held)
+
+
+class Iterations(Progress):
+    """Counts those over all rows."""
+
+    count = 0
+
+    def iteration(self, row, limit):
+        self.count += row.rows == N
+
+
+def test_an_interrupted_fit_goes_on_on_another_cluster_to_the_same_bits(table, held, tmp_path):
+    progress, run = Iterations(), tmp_path / "run"
+    left = run_fit(
+        [str(table)], SETTINGS, TableSettings(), run, dask="local:1", progress=progress,
+        should_stop=lambda: progress.count == 3,
+    )  # fmt: skip
+    assert left.checkpoint is not None and left.checkpoint.exists()
+    resumed = Iterations()
+    run_fit(
+        [str(table)], SETTINGS, TableSettings(), run, dask="local:2", progress=resumed,
+        checkpoints=Checkpoints(resume=True),
+    )  # fmt: skip
+    assert files(run) == files(held)
+    assert 0 < resumed.count < 5  # what was done is not done again
+
+
+def test_principal_components_on_workers_have_the_bits_of_a_stream(table, tmp_path):
+    tables = TableSettings(encoder="pca:2")
+    run_fit([str(table)], SETTINGS, tables, tmp_path / "stream", stream=True)
+    run_fit([str(table)], SETTINGS, tables, tmp_path / "dask", dask="local:2")
+    assert files(tmp_path / "dask") == files(tmp_path / "stream")
 
 
 def test_a_worker_keeps_the_segments_of_the_last_table_as_far_as_they_have_room(monkeypatch):

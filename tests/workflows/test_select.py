@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,8 @@ from divmix.cli.main import cli
 from divmix.errors import UsageError
 from divmix.settings import DiversifiedSettings, TableSettings
 from divmix.workflows.fit import fit_table
-from divmix.workflows.select import select_table
+from divmix.workflows.select import run_select, select_table
+from divmix.workflows.unfinished import Checkpoints
 
 AUTO = DiversifiedSettings(clusters="auto", threads=1)
 
@@ -157,3 +159,49 @@ def test_the_command_refuses_what_is_no_range():
     done = CliRunner().invoke(cli, ["select", "t.csv", "-k", "two"])
     assert done.exit_code == 2
     assert "two is not a range such as 2:20" in done.output
+
+
+class TestInterrupted:
+    """A comparison that a signal stops, its checkpoint in the folder of --run."""
+
+    SETTINGS = replace(AUTO, covariance="diag", bootstrap=10)
+
+    def compare(self, folder, stop_at=10**9, resume=False):
+        """The numbers of a comparison that is stopped when it asks for the stop_at-th time, or what
+        is left of it; and how often it asked."""
+        asked = count()
+        document = run_select(
+            ["t.csv"], 3, 4, self.SETTINGS, TableSettings(exclude=("known",)), run=folder,
+            should_stop=lambda: next(asked) >= stop_at, checkpoints=Checkpoints(resume=resume),
+        )  # fmt: skip
+        return document, next(asked)
+
+    @pytest.fixture
+    def whole(self, table, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        csv.write_csv(table, "t.csv")
+        return self.compare(tmp_path / "whole")
+
+    def test_it_goes_on_to_the_same_numbers(self, whole, tmp_path):
+        document, asks = whole
+        criteria = (tmp_path / "whole" / "criteria.csv").read_bytes()
+        for share in (0.5, 0.9):
+            folder = tmp_path / str(share)
+            left, _ = self.compare(folder, stop_at=int(share * asks))
+            assert left.checkpoint == folder / "checkpoint.divmix" and "finished" in left.kept
+            again, _ = self.compare(folder, resume=True)
+            assert again == document
+            assert (folder / "criteria.csv").read_bytes() == criteria
+            assert not left.checkpoint.exists()
+
+    def test_splits_and_resamples_that_are_done_are_not_done_again(self, whole, tmp_path):
+        _, asks = whole
+        self.compare(tmp_path / "run", stop_at=asks - 20)
+        _, again = self.compare(tmp_path / "run", resume=True)
+        from_the_start, _ = self.compare(tmp_path / "path", stop_at=asks // 10)
+        assert from_the_start.checkpoint is None  # the path alone is nothing to go on from
+        assert again < 0.5 * asks
+
+    def test_a_checkpoint_needs_a_folder(self):
+        with pytest.raises(UsageError, match="--resume without --run"):
+            run_select(["t.csv"], 3, 4, AUTO, TableSettings(), checkpoints=Checkpoints(resume=True))
