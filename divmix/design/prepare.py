@@ -139,18 +139,36 @@ def design_matrix(
     """
     n = table.num_rows
     _check_memory(n, design)
-    matrix = DesignMatrix(
-        np.empty((n, design.n_features)), np.empty(n), np.empty(n), np.empty(n, bool)
-    )
+    X, row_weights = np.empty((n, design.n_features)), np.empty(n)
+    log_jacobian, complete = Filling(n), Filling(n)
     start = 0
 
     def place(rows: int) -> np.ndarray:
-        return matrix.X[start : start + rows]
+        return X[start : start + rows]
 
     for done in prepared(in_batches(table), design, locate, place, unknown=unknown):
         part = slice(start, start + len(done.X))
-        matrix.row_weights[part], matrix.log_jacobian[part] = done.row_weights, done.log_jacobian
-        matrix.complete[part] = done.complete
+        row_weights[part] = done.row_weights
+        log_jacobian.put(part, done.log_jacobian)
+        complete.put(part, done.complete)
         progress.rows(part.stop, n)
         start = part.stop
-    return matrix
+    return DesignMatrix(X, row_weights, log_jacobian.array, complete.array)
+
+
+class Filling:
+    """An array (n,) that comes part by part; as long as all its values are one, it holds that alone."""
+
+    def __init__(self, n: int) -> None:
+        self.array = np.empty(0)
+        self._n = n
+
+    def put(self, part: slice, values: np.ndarray) -> None:
+        """Fill in the values of a part; the parts before it are there."""
+        if part.start == 0:
+            self.array = np.broadcast_to(values[:1], self._n)
+        if not self.array.flags.writeable:
+            if (values == self.array[:1]).all():
+                return
+            self.array = self.array.copy()
+        self.array[part] = values
