@@ -38,6 +38,7 @@ LARGE_SHARE, SMALL_SHARE, ENOUGH_HELD_OUT, MOST_HELD_OUT = 0.2, 0.5, 10_000, 50_
 JOINT = JointTraining(clusters=10, alpha=0.03)
 TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column
 MOST_SHIFTED = 20_000  # new rows that tell a shift, at least half as many where there are more
+MOST_WRONG = 0.5  # share of the flags, for a rate to be named where a lower one flags nothing
 HIGHEST = 10  # rows with the highest scores, which have reasons in any case
 
 
@@ -362,4 +363,8 @@ def why_none(found: Detection, known: int, rule: str, level: float, *, itself: b
     if rule in ("fdr", "alpha_level"):
         smallest = np.nanmin(found.p_value) if rows else np.nan
         nothing += f": the smallest p-value among {rows:,} rows is {smallest:.2g}"
+    rate = np.ceil(100 * p_values.least_rate(found.p_value)) / 100
+    if rule == "fdr" and rate <= MOST_WRONG:
+        some = p_values.flags(found.score, found.p_value, np.zeros(0), "fdr", rate).sum()
+        nothing += f"; --fdr {rate:g} flags {some:,}"
     return f"{nothing}; {other}"

@@ -218,6 +218,17 @@ def test_a_rule_that_cannot_flag_says_so_names_another_and_the_highest_have_reas
     assert all(row["because"] == found.because[row["row"]] for row in document["highest"])
 
 
+def test_where_no_row_is_flagged_the_rate_that_would_is_named(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(300, 3))
+    rows[:3, 0] += 3.0
+    path = write(pd.DataFrame(rows, columns=COLUMNS), tmp_path / "table.csv")
+    found, document = detect(path, tmp_path / "none.csv")
+    rate, count = re.search(r"; --fdr (\S+) flags (\d+);", document["notes"][-1]).groups()
+    assert not found.flagged.any() and float(rate) <= 0.5
+    found, _ = detect(path, tmp_path / "some.csv", fdr=float(rate))
+    assert found.flagged.sum() == int(count) > 0
+
+
 def test_only_flagged_rows_are_written_under_their_numbers(folder, tmp_path):
     output = tmp_path / "flagged.csv"
     run_detect(
