@@ -234,11 +234,13 @@ def score_seen(fitted: Fitted) -> Scored:
 def learned_shift(
     fitted: Fitted, batches: Iterable[pa.RecordBatch], locate: Locate = row_name
 ) -> KnownShift:
-    """How new rows differ from those that calibrate, by MOST_SHIFTED of them. Raises InputError."""
+    """How new rows differ from those that calibrate, by MOST_SHIFTED of them; rows with what training
+    never had are no part of it: they would be the likelier the stranger. Raises InputError."""
     design, parts, stride, done = fitted.mixture.design, [], 1, 0
     for batch in batches:
         new = design.transform(batch, unknown="ignore", first_row=done, locate=locate)
-        parts.append(new.X[new.complete][::stride])
+        X, unseen = _seen(fitted.mixture, new.X)
+        parts.append(X[new.complete & ~unseen.any(axis=1)][::stride])
         done += batch.num_rows
         if sum(map(len, parts)) > 2 * MOST_SHIFTED:
             parts, stride = [part[::2] for part in parts], 2 * stride

@@ -393,6 +393,25 @@ def test_p_values_of_rows_that_wandered_need_weights(tmp_path):
         detect(train, tmp_path / "no.csv", score=["-"], weight_shift=True)
 
 
+def test_a_new_category_is_no_shift_of_the_rows_that_have_it(tmp_path):
+    generator = np.random.default_rng(0)
+    known, rows = (
+        pd.DataFrame(generator.normal(size=(n, 2)), columns=["x", "y"]) for n in (800, 400)
+    )
+    for frame in (known, rows):
+        frame["kind"] = generator.choice(["a", "b"], len(frame))
+    rows["x"] += 0.7
+    rows.loc[:59, "kind"] = "z"
+    found, _ = detect(
+        write(known, tmp_path / "known.csv"),
+        tmp_path / "out.csv",
+        score=[write(rows, tmp_path / "new.csv")],
+        weight_shift=True,
+    )
+    assert found.flagged[:60].mean() > 0.9  # none where the odds of a new row count that category
+    assert found.flagged[60:].mean() < 0.05
+
+
 def test_of_a_row_that_is_scored_two_numbers_are_kept(tmp_path, monkeypatch):
     """A table in batches: memory grows by no more, whatever the rule and the columns."""
     import tracemalloc
