@@ -68,7 +68,7 @@ def with_categories(n: int, generator: np.random.Generator) -> Clean:
 
 KINDS: dict[str, Callable[[int, np.random.Generator], np.ndarray | Clean]] = {
     "normal": normal,
-    "normal, 30 columns": lambda n, generator: normal(n, generator, 30),
+    "normal in 30 columns": lambda n, generator: normal(n, generator, 30),
     "uniform": lambda n, generator: generator.random((n, 6)),
     "Student-t": lambda n, generator: generator.standard_t(HEAVY, (n, 4)),
     "Student-t jointly": student_jointly,
