@@ -38,6 +38,7 @@ LARGE_SHARE, SMALL_SHARE, ENOUGH_HELD_OUT, MOST_HELD_OUT = 0.2, 0.5, 10_000, 50_
 JOINT = JointTraining(clusters=10, alpha=0.03)
 TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column
 MOST_SHIFTED = 20_000  # new rows that tell a shift, at least half as many where there are more
+MOST_WRONG = 0.5  # share of the flags, for a rate to be named where a lower one flags nothing
 HIGHEST = 10  # rows with the highest scores, which have reasons in any case
 
 
@@ -233,11 +234,13 @@ def score_seen(fitted: Fitted) -> Scored:
 def learned_shift(
     fitted: Fitted, batches: Iterable[pa.RecordBatch], locate: Locate = row_name
 ) -> KnownShift:
-    """How new rows differ from those that calibrate, by MOST_SHIFTED of them. Raises InputError."""
+    """How new rows differ from those that calibrate, by MOST_SHIFTED of them; rows with what training
+    never had are no part of it: they would be the likelier the stranger. Raises InputError."""
     design, parts, stride, done = fitted.mixture.design, [], 1, 0
     for batch in batches:
         new = design.transform(batch, unknown="ignore", first_row=done, locate=locate)
-        parts.append(new.X[new.complete][::stride])
+        X, unseen = _seen(fitted.mixture, new.X)
+        parts.append(X[new.complete & ~unseen.any(axis=1)][::stride])
         done += batch.num_rows
         if sum(map(len, parts)) > 2 * MOST_SHIFTED:
             parts, stride = [part[::2] for part in parts], 2 * stride
@@ -362,4 +365,8 @@ def why_none(found: Detection, known: int, rule: str, level: float, *, itself: b
     if rule in ("fdr", "alpha_level"):
         smallest = np.nanmin(found.p_value) if rows else np.nan
         nothing += f": the smallest p-value among {rows:,} rows is {smallest:.2g}"
+    rate = np.ceil(100 * p_values.least_rate(found.p_value)) / 100
+    if rule == "fdr" and rate <= MOST_WRONG:
+        some = p_values.flags(found.score, found.p_value, np.zeros(0), "fdr", rate).sum()
+        nothing += f"; --fdr {rate:g} flags {some:,}"
     return f"{nothing}; {other}"

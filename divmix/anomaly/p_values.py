@@ -128,6 +128,12 @@ def share_of_normal_rows(p_values: np.ndarray) -> float:
     return min(1.0, 2 * (1 + (p_values > 0.5).sum()) / len(p_values))
 
 
+def least_rate(p_values: np.ndarray) -> float:
+    """The lowest rate at which Benjamini and Hochberg flag any row: min of n p_(k) / k, at most 1."""
+    own = np.sort(p_values[~np.isnan(p_values)])
+    return min(1.0, float((own * (len(own) / np.arange(1, len(own) + 1))).min(initial=1.0)))
+
+
 def flags(
     scores: np.ndarray,
     p_values: np.ndarray,

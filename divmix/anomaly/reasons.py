@@ -5,7 +5,9 @@ category only what exceeds its own rarity counts: a rare one that has nothing to
 the row is no anomaly.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,17 @@ MOST_NAMED = 3  # columns named of a row
 LEAST_SHARE = 0.1  # of the contributions, for a column to be named
 USUAL = 0.99  # share of the rows within what is called usual
 HALVINGS = 60
+
+
+class Told(NamedTuple):
+    """A column of a row: its value, what is usual, and whether the value is outside of that."""
+
+    value: str
+    usual: str
+    outside: bool | np.bool_
+
+    def __str__(self) -> str:
+        return f"{self.value}, {self.usual}" if self.usual else self.value
 
 
 class Reasons:
@@ -46,16 +59,14 @@ class Reasons:
         contributions[unseen] = surprisal.UNSEEN_VALUE
         order = np.argsort(-contributions, axis=1, kind="stable")[:, :MOST_NAMED]
         own = np.take_along_axis(contributions, order, axis=1)
-        named = (own > 0) & (own >= LEAST_SHARE * contributions.sum(axis=1, keepdims=True))
-        texts = np.full(order.shape, "", object)
-        for j in np.unique(order[named]):
-            rows, place = np.nonzero(named & (order == j))
-            told = self._told(int(j), X[rows], unseen[rows, j])
-            # Beside the first one only columns that are outside of what is usual.
-            texts[rows, place] = [
-                text if outside or not at else "" for at, (text, outside) in zip(place, told)
-            ]
-        return ["; ".join(filter(None, row)) for row in texts]
+        told = np.full(order.shape, None, object)
+        for j in np.unique(order[own > 0]):
+            rows, place = np.nonzero((own > 0) & (order == j))
+            # One by one: an assignment of tuples would make them columns.
+            for row, at, of_row in zip(rows, place, self._told(int(j), X[rows], unseen[rows, j])):
+                told[row, at] = of_row
+        blamed = own >= LEAST_SHARE * contributions.sum(axis=1, keepdims=True)
+        return [_sentence(list(filter(None, row)), shares) for row, shares in zip(told, blamed)]
 
     def contributions(self, X: Array) -> Array:
         """Conditional surprisals in excess of what is usual, (n, blocks), nats, not negative."""
@@ -74,20 +85,20 @@ class Reasons:
         numeric = self.pool.family.categories.numeric
         return [j for j, block in enumerate(self.blocks) if not np.isin(block, numeric).any()]
 
-    def _told(
-        self, j: int, X: Array, unseen: NDArray[np.bool_]
-    ) -> list[tuple[str, bool | np.bool_]]:
-        """Block j of rows X (n, d) with what is usual of it, and whether it is outside of that."""
+    def _told(self, j: int, X: Array, unseen: NDArray[np.bool_]) -> list[Told]:
+        """Block j of rows X (n, d)."""
         name, block = self.names[j], self.blocks[j]
         if j in self._categories:
             decoded = self.design.preprocessing.columns[j].decode(X[:, block]).to_pylist()
             return [
-                (f"{name} is new" if new else f"{name} {value}, here unusual", True)
+                Told(f"{name} is new", "", True)
+                if new
+                else Told(f"{name} {value}", "here unusual", True)
                 for new, value in zip(unseen, decoded)
             ]
         if unseen.any() and self._number(j).is_constant:
             only = self._own_units(j, np.zeros(1))[0]
-            return [(f"{name} is not {_number(only)}", True)] * len(X)
+            return [Told(f"{name} is not {_number(only)}", "", True)] * len(X)
         values = X[:, block[0]]
         low, high = (np.full(len(X), end) for end in self._usual(j))
         inside = (low <= values) & (values <= high) & ~unseen
@@ -98,11 +109,14 @@ class Reasons:
         if not self.design.is_embedding:
             column = self._number(j)
             low, high = (np.clip(end, column.minimum, column.maximum) for end in (low, high))
-        texts = [
-            f"{name} {'is -1 or less' if below else _number(value)}, {word} {_range(*ends)}"
-            for value, below, word, *ends in zip(own, unseen, words, low, high)
+        return [
+            Told(
+                f"{name} {'is -1 or less' if below else _number(value)}",
+                f"{word} {_range(*ends)}",
+                out,
+            )
+            for value, below, word, out, *ends in zip(own, unseen, words, outside, low, high)
         ]
-        return list(zip(texts, outside))
 
     def _usual(self, j: int) -> tuple[float, float]:
         """Between which features of block j lie in all but a few rows."""
@@ -181,6 +195,17 @@ class Reasons:
         own = column.columns[0] if isinstance(column, DateColumn) else column
         assert isinstance(own, NumericColumn)
         return own
+
+
+def _sentence(told: Sequence[Told], blamed: Sequence[bool] | NDArray[np.bool_]) -> str:
+    """`temp_c 84.1, usually 18 to 43; unit b, here unusual` of the columns blamed most, the first one and
+    those outside of what is usual; where none is, `x 2.1, y 0.3 and z 4, unusual together`."""
+    named = [own for own, share in zip(told, blamed) if share]
+    outside = [own for i, own in enumerate(named) if own.outside or not i]
+    if any(own.outside for own in outside) or len(told) < 2:
+        return "; ".join(map(str, outside or told))
+    *first, last = (own.value for own in told)
+    return f"{', '.join(first)} and {last}, unusual together"
 
 
 def _number(value: float) -> str:

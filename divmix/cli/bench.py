@@ -18,6 +18,7 @@ BENCHMARKS = {
     "ablation": "what each part of the default earns, on the labelled tables of a folder",
     "robustness": "how often every cluster is found, over seeds and methods",
     "anomaly": "anomaly scores on the labelled tables of a folder, or on made ones, beside others",
+    "calibration": "p-values and flags of clean made tables, of planted anomalies and along streams",
     "kdd": "normal connections among attacks, KDD Cup 1999 (kddcup99_10pct.parquet)",
     "mnist": "deep and spectral clustering of 70,000 digits (mnist.parquet)",
     "scale": "passes over more rows than memory, fits that stream, workers of a cluster",
@@ -59,13 +60,14 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     "--seeds",
     type=click.IntRange(1),
     metavar="N",
-    help="Runs of each method; density: splits; families, anomaly without --data: tables of each.",
+    help="Runs of each method; density: splits; families, calibration, anomaly without --data: tables "
+    "of each.",
 )
 @click.option(
     "--first-seed",
     type=click.IntRange(0),
     metavar="N",
-    help="families, anomaly: seed of the first made table, 1,000,000 unless given; those below choose "
+    help="families, calibration, anomaly: seed of the first made table, 1,000,000 unless given; those below choose "
     "settings.",
 )
 @click.option(
@@ -79,9 +81,14 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     "--sets",
     metavar="A,B",
     help="The same: only these tables of the folder; families: only these; mnist: only these "
-    "networks, such as 10:moved; anomaly without --data: only these kinds.",
+    "networks, such as 10:moved; calibration, anomaly without --data: only these kinds.",
 )
-@click.option("--rows", type=Count(), metavar="N", help="scale: rows of the file, such as 1e8.")
+@click.option(
+    "--rows",
+    type=Count(),
+    metavar="N",
+    help="scale: rows of the file, such as 1e8; calibration: of each table, 300 unless given.",
+)
 @click.option("--dask", is_flag=True, help="scale: workers of a cluster on this machine.")
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")
 @click.option("--quick", is_flag=True, help="speed, kdd: fewer rows.")

@@ -154,6 +154,16 @@ def test_storey_flags_more_where_anomalies_are_many():
     assert plain == 0 and more >= 50
 
 
+def test_the_lowest_rate_that_flags_is_told():
+    p_values = np.array([0.5, 0.03, np.nan, 0.02, 0.9])
+    # By hand: the least of 4 x .02, 4 x .03 / 2, 4 x .5 / 3 and .9.
+    rate = rules.least_rate(p_values)
+    assert rate == pytest.approx(0.06) and rules.least_rate(np.array([np.nan])) == 1.0
+    for level, rows in ((rate + 1e-9, [1, 3]), (rate - 1e-9, [])):
+        found = rules.flags(-p_values, p_values, np.zeros(0), "fdr", level)
+        np.testing.assert_array_equal(np.flatnonzero(found), rows)
+
+
 def test_each_rule_flags_what_it_says():
     scores = np.array([1.0, 9.0, np.nan, 3.0, 7.0])
     p_values = np.array([0.9, 0.001, np.nan, 0.5, 0.04])

@@ -105,6 +105,21 @@ def test_what_is_usual_is_told_by_the_other_columns_where_it_depends_on_them():
     assert high == pytest.approx(1.5 + 0.258 + center, abs=0.02)
 
 
+def test_a_row_that_is_a_little_unusual_in_many_columns_has_a_reason_too():
+    d = 30
+    table = pa.table({f"x{j}": np.random.default_rng(j).normal(size=50) for j in range(d)})
+    design = Design(Preprocessing.learn(table, TableSettings(scale="none")))
+    law = make_family("gaussian", "diag", np.full(d, 1e-6))
+    pool = Pool(law, Components(np.ones(1), np.zeros((1, d)), np.ones((1, d))), np.zeros(1, int))
+    X = np.tile(np.linspace(2.0, 1.9, d), (2, 1))  # the usual reaches to 2.576
+    X[1, 7] = 9.0
+    many, one = Reasons(pool, design, np.zeros(d)).of(X, np.zeros((2, d), bool))
+    values = [X[0, j] + design.preprocessing.columns[j].center for j in range(3)]
+    expected = re.fullmatch(r"x0 (\S+), x1 (\S+) and x2 (\S+), unusual together", many).groups()
+    assert [float(value) for value in expected] == pytest.approx(values, rel=1e-4)
+    assert one.startswith("x7 ") and "usually" in one and "together" not in one
+
+
 def test_unseen_values_count_more_than_any_density_and_alone_are_named():
     pool, design = made_pool("gaussian", "diag")
     columns = design.preprocessing.columns

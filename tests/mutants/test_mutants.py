@@ -363,6 +363,19 @@ MUTANTS = {
         "rows = np.vstack([rows, transformed.X])",
         "tests/workflows/test_detect.py::test_of_a_row_that_is_scored_two_numbers_are_kept",
     ),
+    "an unseen category shifts its row": (
+        "anomaly/detector.py",
+        "X[new.complete & ~unseen.any(axis=1)]",
+        "X[new.complete]",
+        "tests/workflows/test_detect.py::test_a_new_category_is_no_shift_of_the_rows_that_have_it",
+    ),
+    "no reason where many columns share it": (
+        "anomaly/reasons.py",
+        "if any(own.outside for own in outside) or len(told) < 2:",
+        "if True:",
+        "tests/anomaly/test_surprisal.py::"
+        "test_a_row_that_is_a_little_unusual_in_many_columns_has_a_reason_too",
+    ),
     "rare categories blamed": (
         "anomaly/reasons.py",
         "usual[:, j] = np.maximum(usual[:, j], rarity)",

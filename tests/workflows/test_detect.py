@@ -218,6 +218,17 @@ def test_a_rule_that_cannot_flag_says_so_names_another_and_the_highest_have_reas
     assert all(row["because"] == found.because[row["row"]] for row in document["highest"])
 
 
+def test_where_no_row_is_flagged_the_rate_that_would_is_named(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(300, 3))
+    rows[:3, 0] += 3.0
+    path = write(pd.DataFrame(rows, columns=COLUMNS), tmp_path / "table.csv")
+    found, document = detect(path, tmp_path / "none.csv")
+    rate, count = re.search(r"; --fdr (\S+) flags (\d+);", document["notes"][-1]).groups()
+    assert not found.flagged.any() and float(rate) <= 0.5
+    found, _ = detect(path, tmp_path / "some.csv", fdr=float(rate))
+    assert found.flagged.sum() == int(count) > 0
+
+
 def test_only_flagged_rows_are_written_under_their_numbers(folder, tmp_path):
     output = tmp_path / "flagged.csv"
     run_detect(
@@ -380,6 +391,25 @@ def test_p_values_of_rows_that_wandered_need_weights(tmp_path):
         detect(train, tmp_path / "no.csv", weight_shift=True)
     with pytest.raises(UsageError, match="a pipe can be read once"):
         detect(train, tmp_path / "no.csv", score=["-"], weight_shift=True)
+
+
+def test_a_new_category_is_no_shift_of_the_rows_that_have_it(tmp_path):
+    generator = np.random.default_rng(0)
+    known, rows = (
+        pd.DataFrame(generator.normal(size=(n, 2)), columns=["x", "y"]) for n in (800, 400)
+    )
+    for frame in (known, rows):
+        frame["kind"] = generator.choice(["a", "b"], len(frame))
+    rows["x"] += 0.7
+    rows.loc[:59, "kind"] = "z"
+    found, _ = detect(
+        write(known, tmp_path / "known.csv"),
+        tmp_path / "out.csv",
+        score=[write(rows, tmp_path / "new.csv")],
+        weight_shift=True,
+    )
+    assert found.flagged[:60].mean() > 0.9  # none where the odds of a new row count that category
+    assert found.flagged[60:].mean() < 0.05
 
 
 def test_of_a_row_that_is_scored_two_numbers_are_kept(tmp_path, monkeypatch):
