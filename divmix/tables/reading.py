@@ -256,7 +256,8 @@ class TableReader:
         if done == 0:
             raise InputError(
                 f"{self._files[0].name} has columns but no rows",
-                hint="a table needs at least one row",
+                hint="write it again: a table needs at least one row",
+                instead=self._files[0].source.again() if len(self._files) == 1 else None,
             )
 
 
@@ -293,7 +294,7 @@ def _open_plain(
 ) -> PlainFile:
     start = source.head(8)
     if not start:
-        raise InputError(f"{source.name} is empty", hint="it should hold a header line and rows")
+        raise source.empty()
     if start.startswith(PARQUET):
         return ParquetFile(source)
     if start.startswith((ARROW_FILE, ARROW_STREAM)):
@@ -306,6 +307,7 @@ def _open_plain(
             raise InputError(
                 f"{source.name} is not a {kind} file",
                 hint="the suffix says it is; the file's first bytes say it is not",
+                instead=source.through("cat"),
             )
     if looks_like_json_lines(source):
         return JsonLinesFile(source, forced=forced)
