@@ -405,7 +405,7 @@ class CsvFile:
         self._is_empty = self._whole and not (sample.num_rows or ragged or open_row is not None)
         self._row_bytes = max(1.0, len(head) / max(sample.num_rows, 1))
         kinds = {name: Kind(sample.column(name).type) for name in sample.column_names}
-        open_ones = [name for name, kind in kinds.items() if needs_a_look(kind.type)]
+        open_ones = [name for name in sample.column_names if needs_a_look(sample.column(name))]
         if open_ones:
             cells = self._sample(piece, dict.fromkeys(open_ones, pa.large_string()))
             for name in open_ones:
