@@ -51,7 +51,6 @@ def compare(
     """Compare lowest .. highest clusters, on the rows and along the path that the choice without
     limits takes; what it leaves out is filled in. Raises UsageError, FitError."""
     _check_range(rows.sample(SAMPLES[0], np.random.default_rng(0)), lowest, highest)
-    monitor.progress.stage("choosing the number of clusters")
     path = choose_clusters(rows, models, generator, monitor, noise)
     unlimited = path.chosen
     monitor.progress.stage(f"from many components to {lowest}")

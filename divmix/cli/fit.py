@@ -141,9 +141,7 @@ def command(
     if labels == "-" and as_json:
         raise UsageError("--labels - and --json both write to stdout", hint="--labels FILE")
     settings, origins = method_options.collect(ctx)
-    showing = terminal.progress(
-        quiet, verbose, settings.time_budget, one_climb=settings.restarts == 1
-    )
+    showing = terminal.progress(quiet, verbose, settings)
     with showing as progress, GracefulStop(progress.stopping) as should_stop:
         run = run_fit(
             data,
