@@ -233,14 +233,15 @@ class TableReader:
     def describe(self) -> dict[str, Any]:
         """Names, size in bytes and SHA-256 of the files as stored.
 
-        Of several files it is the digest of their digests. Standard input counts as far as read.
+        A folder that is parted by folders has its own name: those of its files would not tell of
+        all columns. Of several files it is the digest of their digests. Standard input counts as far as read.
         """
         prints = [file.source.fingerprint() for file in self._files]
         digests = [digest for _, digest in prints]
         if len(digests) > 1:
             digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
         return dict(
-            names=[file.name for file in self._files],
+            names=list(dict.fromkeys(file.source.folder or file.name for file in self._files)),
             bytes=sum(size for size, _ in prints),
             sha256=digests[0],
         )

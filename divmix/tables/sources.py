@@ -50,14 +50,21 @@ class Source:
     """One file or standard input, opened from its start.
 
     Standard input and pipes can be opened once, so they are read once; size and digest are taken
-    while they are read. `partition` has what the folders above a file tell of its rows, by name.
+    while they are read. `partition` has what the folders above a file tell of its rows, by name,
+    and `folder` is the one below which they stand, "" for others.
     """
 
-    def __init__(self, path: str | Path, partition: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        partition: Mapping[str, str] | None = None,
+        folder: str | Path = "",
+    ) -> None:
         self.is_input = str(path) == STANDARD_INPUT
         self.is_stream = self.is_input or _is_pipe(path)
         self.name = "standard input" if self.is_input else str(path)
         self.partition = dict(partition or {})
+        self.folder = str(folder)
         self._path = path
         self._digest = hashlib.sha256()
         self._size = 0
@@ -207,7 +214,7 @@ def _fitting(source: str | Path) -> list[str | Path]:
 
 def _tables_of(folder: Path) -> list[Source]:
     """The tables of a folder. Raises InputError where there is none, or two layouts."""
-    tables = list(_parts(folder, {}))
+    tables = list(_parts(folder, {}, folder))
     if not tables:
         raise InputError(
             f"the folder {folder} holds no tables",
@@ -222,15 +229,15 @@ def _tables_of(folder: Path) -> list[Source]:
     return tables
 
 
-def _parts(folder: Path, partition: dict[str, str]) -> Iterator[Source]:
+def _parts(folder: Path, partition: dict[str, str], top: Path) -> Iterator[Source]:
     for child in sorted(folder.iterdir()):
         key, is_part, value = child.name.partition("=")
         if child.name.startswith((".", "_")):
             continue
         if child.is_file() and child.name.lower().endswith(SUFFIXES):
-            yield Source(child, partition)
+            yield Source(child, partition, top if partition else "")
         elif is_part and key and child.is_dir():
-            yield from _parts(child, {**partition, key: unquote(value)})
+            yield from _parts(child, {**partition, key: unquote(value)}, top)
 
 
 def _is_pipe(path: str | Path) -> bool:
