@@ -53,12 +53,15 @@ def _display() -> "Display":
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Display
+    from rich.table import Column
 
     return Display(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[facts]}"),
+        # The terminal writes ^C at the end of the line, which must not become two by it.
+        TextColumn("", table_column=Column(width=2)),
         console=Console(stderr=True),
         transient=True,
     )
