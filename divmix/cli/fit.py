@@ -23,7 +23,7 @@ from divmix.settings import TableSettings
     short_help="Fit a mixture to a table.",
     example="divmix fit sample_data/wine.csv -k 3 --truth class",
     more=(
-        "divmix fit customers.csv --exclude notes --missing mean --labels customers_labelled.csv",
+        "divmix fit customers.csv --missing model --labels labelled.csv",
         "divmix fit 'logs/*.parquet' -k 2 --log auto -o logs.divmix --force",
     ),
     everyday=(

@@ -135,8 +135,8 @@ def cli() -> None:
     """Diversified mixture models from the command line.
 
     \b
-    divmix sniff table.csv                how a table is read, and a fit that works
-    divmix fit table.csv -k 3             fit a mixture, write the run folder table.divmix/
+    divmix sniff table.csv                how a table is read, a fit that works
+    divmix fit table.csv -k 3             fit a mixture, write table.divmix/
     divmix predict table.divmix new.csv   label new rows
     divmix help COMMAND                   options, each with its default and range
 
