@@ -51,18 +51,23 @@ def progress(
 def _display() -> "Display":
     # Only here: a pipe sees no bar, and rich takes a tenth of the time to label a small table.
     from rich.console import Console
+    from rich.constrain import Constrain
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Display
-    from rich.table import Column
 
-    return Display(
+    class Narrow(Display):
+        """The terminal writes ^C behind the line, which must not become two by it."""
+
+        def get_renderables(self) -> Iterator[Constrain]:
+            yield Constrain(self.make_tasks_table(self.tasks), console.width - 2)
+
+    console = Console(stderr=True)
+    return Narrow(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[facts]}"),
-        # The terminal writes ^C at the end of the line, which must not become two by it.
-        TextColumn("", table_column=Column(width=2)),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
     )
 

@@ -41,8 +41,9 @@ ONE_START = 1.0  # of several that compete
 
 
 def phases_of(settings: FitSettings) -> tuple[Phase, ...]:
-    """What a fit will go through; () where a method has no phases whose costs are known."""
-    if not isinstance(settings, DiversifiedSettings) or settings.bootstrap:
+    """What a fit will go through; () where the costs of its phases are not known, as of a climb that
+    goes on to its last iteration."""
+    if not isinstance(settings, DiversifiedSettings) or settings.bootstrap or not settings.tol:
         return ()
     asked = {
         "choosing the number of clusters": settings.clusters == "auto",

@@ -74,6 +74,17 @@ def test_the_bar_tells_the_time_left_of_the_whole_run():
     assert display.tasks[0].fields["facts"].startswith("500,000 of 1,000,000 rows  0:0")
 
 
+def test_the_bar_leaves_room_for_what_the_terminal_writes_of_ctrl_c(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    display, text = terminal._display(), io.StringIO()
+    bar = terminal.Bar(display)
+    bar.iteration(row(9, -3.0), 110)
+    bar.stopping()
+    Console(file=text, width=60).print(display.get_renderable())
+    (line,) = text.getvalue().splitlines()
+    assert 50 < len(line) <= 58
+
+
 def test_the_bar_leaves_the_terminal_before_rows_come(bar):
     bar, line = bar
     bar._display.start()

@@ -121,8 +121,11 @@ def test_several_starts_are_told_by_those_that_are_done():
     assert left.seconds() == pytest.approx(120, rel=0.1)
 
 
-def test_a_method_whose_phases_were_not_measured_is_told_nothing():
-    left, clock, phases = watched(EmSettings(clusters=3))
+@pytest.mark.parametrize(
+    "settings", [EmSettings(clusters=3), DiversifiedSettings(clusters=3, tol=0, max_iter=3000)]
+)
+def test_a_fit_whose_phases_were_not_measured_is_told_nothing(settings):
+    left, clock, phases = watched(settings)
     left.stage("reading t.csv")
     left.iteration("refine")
     clock.now = 5.0
