@@ -1,7 +1,19 @@
 """The kinds of error a user can meet, each with its exit code and a hint that says what to do."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Instead(NamedTuple):
+    """What a command line is to have in place of a table that cannot be read.
+
+    table : how the command line names it. by : the name of what can be read; "-" is what the shell
+    command `through` prints, which is "" where a person has to act first.
+    """
+
+    table: str
+    by: str
+    through: str = ""
 
 
 class DivmixError(Exception):
@@ -12,14 +24,23 @@ class DivmixError(Exception):
     message : what went wrong and where (file, row, column, value).
     hint : what to do about it, one line.
     fix : settings of the table, by name, that get round it; names of columns are to be added.
+    instead : a table that gets round it, None where there is none.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str, fix: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        fix: Mapping[str, Any] | None = None,
+        instead: Instead | None = None,
+    ) -> None:
         super().__init__(message)
         self.hint = hint
         self.fix = dict(fix or {})
+        self.instead = instead
 
     def __reduce__(self) -> tuple[Any, ...]:
         """From one process to another, whatever the arguments of a subclass are."""

@@ -50,8 +50,9 @@ class TraceRow(NamedTuple):
 class Progress:
     """Listens to a workflow and does nothing; a front end overrides what it wants to show."""
 
-    def stage(self, message: str) -> None:
-        """A new part of the work begins: "reading table.csv"."""
+    def stage(self, message: str, done: float = 0.0) -> None:
+        """A new part of the work begins, "reading table.csv", or goes on: `done` is the share of it
+        that is behind."""
 
     def iteration(self, row: TraceRow, limit: int) -> None:
         """One iteration of a fit is done, of at most `limit`."""

@@ -31,6 +31,7 @@ ROOM = 2  # times as many at least as the best candidate has
 SAMPLES = (8_000, 24_000)  # rows: many tell apart what few do not
 FEW_ROWS, PATHS_OF_FEW = 2_000, 3  # a path on few rows costs little and depends on its start
 CLEARLY = 10.0  # difference of BIC: very strong evidence to Kass and Raftery (1995)
+CHOOSING = "choosing the number of clusters"  # the stage of a run
 APART = 1e-3  # share of rows in common below which components are taken for separate groups
 # On the embedding of a graph of neighbours: share of the mean size below which a component is a
 # part of another cluster. Clusters there are no ellipses, and BIC fills in their outskirts.
@@ -224,10 +225,13 @@ def look_for_best(searches: Sequence[Searching], m: int, generator: np.random.Ge
     It starts from m components, or from more where the best candidate is nearly as rich.
     """
     most = max(1, count_distinct(searches[0].sample) // 2)
+    each = PATHS_OF_FEW if searches[0].rows <= FEW_ROWS else 1
+    progress = searches[0].monitor.progress
     while True:
-        paths = []
+        paths: list[Path] = []
         for searching in searches:
-            for _ in range(PATHS_OF_FEW if searching.rows <= FEW_ROWS else 1):
+            for _ in range(each):
+                progress.stage(CHOOSING, len(paths) / (each * len(searches)))
                 paths.append(Path(searching, generator))
                 paths[-1].descend_to_best(min(m, most))
         path = min(paths, key=lambda path: path.best.bic)

@@ -60,7 +60,6 @@ def compare(
     Raises UsageError, FitError, and Interrupted.
     """
     _check_range(rows.sample(SAMPLES[0], np.random.default_rng(0)), lowest, highest)
-    monitor.progress.stage("choosing the number of clusters")
     path = choose_clusters(rows, models, generator, monitor, noise)
     unlimited = path.chosen
     monitor.progress.stage(f"from many components to {lowest}")

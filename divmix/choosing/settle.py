@@ -143,7 +143,6 @@ def _choose_clusters(
     rows: Rows, models: list[Model], seed: int, monitor: Monitor, noise: MadeNoise | None
 ) -> tuple[int, str]:
     """Their number, and why."""
-    monitor.progress.stage("choosing the number of clusters")
     path = choose_clusters(rows, models, np.random.default_rng(seed), monitor, noise)
     k = count_clusters(path.chosen, smallest_share(rows))
     return k, explain(path, path.chosen, k)

@@ -12,16 +12,16 @@ from divmix.errors import UsageError
 # Name -> what it measures; the module of that name in divmix.benchmarks has `run(...) -> dict`.
 BENCHMARKS = {
     "toy": "five Gaussians on a line from a bad start (the paper's example)",
-    "speed": "an iteration, the particle step and whole commands beside other packages",
+    "speed": "an iteration and whole commands, beside other packages",
     "suite": "clusters against classes on the labelled tables of a folder",
-    "families": "clusters against classes on made tables of many shapes, beside other packages",
-    "ablation": "what each part of the default earns, on the labelled tables of a folder",
+    "families": "clusters against classes on made tables of many shapes",
+    "ablation": "what each part of the default earns, on labelled tables",
     "robustness": "how often every cluster is found, over seeds and methods",
-    "anomaly": "anomaly scores on the labelled tables of a folder, or on made ones, beside others",
-    "calibration": "p-values and flags of clean made tables, of planted anomalies and along streams",
-    "kdd": "normal connections among attacks, KDD Cup 1999 (kddcup99_10pct.parquet)",
+    "anomaly": "anomaly scores on labelled tables of a folder, or made ones",
+    "calibration": "p-values and flags of clean and planted made tables",
+    "kdd": "connections among attacks (kddcup99_10pct.parquet)",
     "mnist": "deep and spectral clustering of 70,000 digits (mnist.parquet)",
-    "scale": "passes over more rows than memory, fits that stream, workers of a cluster",
+    "scale": "more rows than memory: passes, streams, workers of a cluster",
     "density": "held-out log-likelihood over alpha, beside scikit-learn",
 }
 

@@ -62,9 +62,15 @@ def apart(column: dict[str, Any]) -> str:
     if "shares" in column:
         shares = (f"{share:.0%} {name}" for name, share in column["shares"].items())
         return f"{column['column']}: {', '.join(shares)}"
-    mean = f"{column['column']} {column['mean']:.4g}"
+    mean = f"{column['column']} {short(column['mean'])}"
     if "interval" in column:
-        mean += " [{:.4g}, {:.4g}]".format(*column["interval"])
+        mean += f" [{', '.join(map(short, column['interval']))}]"
     if column["difference"] is None:
-        return f"{mean} ({column['overall_mean']:.4g} overall)"
+        return f"{mean} ({short(column['overall_mean'])} overall)"
     return f"{mean} ({column['difference']:+.1f} sd)"
+
+
+def short(value: float) -> str:
+    """Four digits, and no exponent where there are few zeros to write: `87740`, not `8.774e+04`."""
+    told = f"{value:.4g}"
+    return f"{float(told):.0f}" if "e+0" in told else told

@@ -15,9 +15,11 @@ from divmix.errors import DivmixError
 INTERNAL, USAGE, INPUT, FIT, FINDINGS, CTRL_C, CLOSED_PIPE = 1, 2, 3, 5, 8, 130, 141
 
 
-def report(error: BaseException, debug: bool = False, as_json: bool = False) -> int:
+def report(
+    error: BaseException, debug: bool = False, as_json: bool = False, remedy: str = ""
+) -> int:
     """Tell the user about `error` on stderr, in two lines or `as_json` as one object, and return
-    the exit code that belongs to it."""
+    the exit code that belongs to it. `remedy` stands at the end of the hint."""
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, Interrupted | KeyboardInterrupt):  # the latter before there are handlers
@@ -35,7 +37,7 @@ def report(error: BaseException, debug: bool = False, as_json: bool = False) -> 
     if debug:
         traceback.print_exception(error)
     code, message, hint = _explain(error)
-    hint = _line(hint)
+    hint = _line(hint) + _printable(remedy)
     told = f"Error: {message}\nHint: {hint}"
     if as_json:
         document = {"error": {"code": code, "message": message, "hint": hint}}
@@ -95,7 +97,10 @@ def _out_of_memory(error: BaseException | None) -> bool:
 
 def _line(text: object) -> str:
     """The text on one line; what a terminal would obey, in a name from a file, is spelled out."""
-    line = " ".join(str(text).split())
+    return _printable(" ".join(str(text).split()))
+
+
+def _printable(line: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 

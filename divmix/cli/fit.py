@@ -20,7 +20,7 @@ from divmix.settings import TableSettings
     short_help="Fit a mixture to a table.",
     example="divmix fit sample_data/wine.csv -k 3 --truth class",
     more=(
-        "divmix fit customers.csv --exclude notes --missing mean --labels customers_labelled.csv",
+        "divmix fit customers.csv --missing model --labels labelled.csv",
         "divmix fit 'logs/*.parquet' -k 2 --log auto -o logs.divmix --force",
     ),
     everyday=(
@@ -125,9 +125,7 @@ def command(
     if labels == "-" and as_json:
         raise UsageError("--labels - and --json both write to stdout", hint="--labels FILE")
     settings, origins = method_options.collect(ctx)
-    showing = terminal.progress(
-        quiet, verbose, settings.time_budget, one_climb=settings.restarts == 1
-    )
+    showing = terminal.progress(quiet, verbose, settings)
     with showing as progress, GracefulStop(progress.stopping) as should_stop:
         run = run_fit(
             data,

@@ -17,7 +17,7 @@ from click.shell_completion import shell_complete
 
 from divmix import __version__
 from divmix.cli import address_space, completion, exits, signals
-from divmix.errors import UsageError
+from divmix.errors import DivmixError, UsageError
 
 HELP_NAMES = ["-h", "--help"]
 COMMANDS = (
@@ -47,7 +47,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return import_module(f"divmix.cli.{name}").command if name in COMMANDS else None
+        return _command(name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -98,9 +98,22 @@ class LazyGroup(click.Group):
                 sys.stdout.flush()  # a closed pipe must show here, not at the interpreter's end
             code = 0
         except BaseException as error:
-            as_json = "--json" in arguments
-            code = exits.report(error, debug=meta.get("divmix.debug", False), as_json=as_json)
+            code = exits.report(
+                error,
+                debug=meta.get("divmix.debug", False),
+                as_json="--json" in arguments,
+                remedy=self._remedy(error, arguments),
+            )
         sys.exit(code)
+
+    def _remedy(self, error: BaseException, arguments: list[str]) -> str:
+        """The command line that gets round the error, "" where there is none."""
+        command = _command(arguments[0]) if arguments else None
+        if command is None or not isinstance(error, DivmixError):
+            return ""
+        from divmix.cli.remedy import remedy
+
+        return remedy(error, arguments, command)
 
 
 @click.group(
@@ -122,8 +135,8 @@ def cli() -> None:
     """Diversified mixture models from the command line.
 
     \b
-    divmix sniff table.csv                how a table is read, and a fit that works
-    divmix fit table.csv -k 3             fit a mixture, write the run folder table.divmix/
+    divmix sniff table.csv                how a table is read, a fit that works
+    divmix fit table.csv -k 3             fit a mixture, write table.divmix/
     divmix predict table.divmix new.csv   label new rows
     divmix help COMMAND                   options, each with its default and range
 
@@ -132,6 +145,10 @@ def cli() -> None:
     7 a checkpoint that does not fit, 8 rows flagged or drifted, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM,
     141 closed pipe.
     """
+
+
+def _command(name: str) -> click.Command | None:
+    return import_module(f"divmix.cli.{name}").command if name in COMMANDS else None
 
 
 def _unknown_command(name: str) -> UsageError:

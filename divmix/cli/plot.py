@@ -44,7 +44,7 @@ def command(
     The plane is that of divmix report and divmix fit --figures. Without the table of the run the
     ellipses of its components are drawn.
     """
-    from divmix.cli import terminal
+    from divmix.cli import show, terminal
     from divmix.workflows.plot import draw_run, plot_run
 
     with terminal.progress(quiet, verbose) as progress:
@@ -52,6 +52,8 @@ def command(
             draw_run(
                 run, output, trace=trace, sources=data, overwrite=force, progress=progress
             )  # fmt: skip
+            if options.looked_at(quiet, verbose):
+                show.print_written(output, None)
             return
         width = min(shutil.get_terminal_size().columns, WIDEST)
         shown = plot_run(run, width, HIGH, _paint, sources=data, progress=progress)

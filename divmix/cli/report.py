@@ -50,5 +50,5 @@ def command(
         done = run_report(run, output, sources=data, overwrite=force, progress=progress)
     if as_json:
         show.print_json(done)
-    elif not quiet:
-        click.echo(f"wrote {output}", err=True)
+    if options.looked_at(quiet, verbose):
+        show.print_written(output, None)

@@ -100,8 +100,13 @@ def print_facts(out: Console, facts: Sequence[tuple[str, str]], width: int = 14)
     out.print(Padding(lines, (0, 0, 0, 2), expand=False))
 
 
-def print_written(output: str | Path, rows: int) -> None:
-    """What a command wrote and how much, on stderr."""
+def print_written(output: str | Path, rows: int | None) -> None:
+    """What a command wrote and how much, on stderr: rows, or where it has none bytes."""
     where = "standard output" if str(output) == "-" else output
-    told = "1 row" if rows == 1 else f"{rows:,} rows"
+    if rows is not None:
+        told = "1 row" if rows == 1 else f"{rows:,} rows"
+    else:
+        files = [Path(output), *Path(output).glob("*")]
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        told = f"{max(1, round(size / 1000)):,} kB"
     console(stderr=True).print(Text(f"  {'wrote':<14}  {where} ({told})"), soft_wrap=True)

@@ -3,16 +3,19 @@
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
+from divmix.cli.time_left import TimeLeft, phases_of
 from divmix.progress import Progress, TraceRow
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Display
+
+    from divmix.settings import FitSettings
 
 SECONDS_BETWEEN_LINES = 10.0
 LAST_PHASE = "refine"  # of every method
@@ -30,11 +33,11 @@ class Silent(Progress):
 
 @contextmanager
 def progress(
-    quiet: bool, verbose: bool, time_budget: float | None = None, *, one_climb: bool = False
+    quiet: bool, verbose: bool, settings: "FitSettings | None" = None
 ) -> Iterator["Bar | Lines | Silent"]:
     """A listener for a workflow: a bar on a terminal, plain lines with -v, else silence.
 
-    `one_climb` says that the work is done when the last phase of a method is.
+    `settings` are those of the fit that it is, None of another command.
     """
     if quiet or not (sys.stderr.isatty() or verbose):
         yield Silent()
@@ -42,21 +45,29 @@ def progress(
         yield Lines()
     else:
         with _display() as display:
-            yield Bar(display, time_budget, one_climb)
+            yield Bar(display, settings)
 
 
 def _display() -> "Display":
     # Only here: a pipe sees no bar, and rich takes a tenth of the time to label a small table.
     from rich.console import Console
+    from rich.constrain import Constrain
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Display
 
-    return Display(
+    class Narrow(Display):
+        """The terminal writes ^C behind the line, which must not become two by it."""
+
+        def get_renderables(self) -> Iterator[Constrain]:
+            yield Constrain(self.make_tasks_table(self.tasks), console.width - 2)
+
+    console = Console(stderr=True)
+    return Narrow(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[facts]}"),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
     )
 
@@ -68,21 +79,27 @@ class Bar(Progress):
     """
 
     def __init__(
-        self, display: "Display", time_budget: float | None, one_climb: bool = False
+        self,
+        display: "Display",
+        settings: "FitSettings | None" = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._display = display
-        self._time_budget = time_budget or math.inf
-        self._one_climb = one_climb
+        self._time_budget = (settings and settings.time_budget) or math.inf
+        self._one_climb = settings is not None and settings.restarts == 1
+        self._left = TimeLeft(phases_of(settings) if settings else (), clock)
         self._task = display.add_task("starting", total=None, facts="")
         self._changes = Changes()
         self.told: set[str] = set()
         self._phase = ""
         self._start: TraceRow
 
-    def stage(self, message: str) -> None:
-        self._display.reset(self._task, total=None, description=message, facts="")
+    def stage(self, message: str, done: float = 0.0) -> None:
+        self._left.stage(message, done)
+        self._display.reset(self._task, total=None, description=message, facts=self._told_left())
 
     def iteration(self, row: TraceRow, limit: int) -> None:
+        self._left.iteration(row.phase)
         self._display.update(
             self._task,
             description=row.phase,
@@ -92,7 +109,9 @@ class Bar(Progress):
         )
 
     def rows(self, done: int, total: int | None) -> None:
+        self._left.rows = max(self._left.rows, total or done)
         facts = f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows"
+        facts = f"{facts}  {self._told_left()}".rstrip()
         self._display.update(self._task, completed=done, total=total, facts=facts)
 
     def stopping(self) -> None:
@@ -101,8 +120,9 @@ class Bar(Progress):
         self._task = self._display.add_task("", visible=False)
 
     def _time(self, row: TraceRow, limit: int) -> str:
-        """The time so far; in the last phase of a fit also what all its iterations would take,
-        as many as it may have: it may converge long before."""
+        """The time so far, and how much is left: by what the phases of the run cost, or in the last
+        phase of a fit what all its iterations would take, as many as it may have: it may converge
+        long before."""
         so_far = str(timedelta(seconds=int(row.seconds)))
         if row.phase != self._phase:
             self._phase, self._start = row.phase, row
@@ -111,9 +131,14 @@ class Bar(Progress):
         if self._one_climb and row.phase == LAST_PHASE and done:
             left = (row.seconds - self._start.seconds) / done * (limit - row.iteration - 1)
         left = min(left, self._time_budget - row.seconds)
-        if math.isinf(left) or left <= 0:
-            return so_far
-        return f"{so_far}, ≤ {timedelta(seconds=ceil(left))} left"
+        return ", ".join(filter(None, (so_far, self._told_left(left))))
+
+    def _told_left(self, at_most: float = math.inf) -> str:
+        """`0:01:10 left`, `≤ 0:05:00 left` where only a bound is known, "" where nothing is."""
+        seconds = self._left.seconds()
+        if seconds is not None and seconds < at_most:
+            return f"{timedelta(seconds=max(1, ceil(seconds)))} left"
+        return f"≤ {timedelta(seconds=ceil(at_most))} left" if 0 < at_most < math.inf else ""
 
     def output(self) -> None:
         """Leave the terminal to the rows; notes still come."""
@@ -135,7 +160,7 @@ class Lines(Progress):
         self._next = 0.0
         self.told: set[str] = set()
 
-    def stage(self, message: str) -> None:
+    def stage(self, message: str, done: float = 0.0) -> None:
         self._next = 0.0
         self._print(message)
 

@@ -16,7 +16,7 @@ from divmix.settings import UpdateSettings
     cls=options.Command,
     short_help="Continue from a model with new rows, and tell their drift.",
     example="divmix update wine.divmix sample_data/wine.csv -o wine_today.divmix",
-    more=("divmix update model.divmix today.parquet -o model.divmix --force --decay 0.9",),
+    more=("divmix update model.divmix today.parquet -o model.divmix --force",),
 )
 @click.argument("model", type=FILE)
 @click.argument("new", nargs=-1, required=True, type=FILE)

@@ -10,6 +10,8 @@ from divmix.design.numeric_column import NumericColumn
 from divmix.design.roles import EXACT
 from divmix.tables import arrays
 
+LONGEST = 2.0**128  # more than that numbers nothing: it is a quantity
+
 
 def notes_on_rounding(sample: Batch, columns: Iterable[TableColumn]) -> list[str]:
     """Which columns hold such numbers, in sentences; `sample` are rows that stand for all."""
@@ -18,7 +20,7 @@ def notes_on_rounding(sample: Batch, columns: Iterable[TableColumn]) -> list[str
         if not isinstance(column, NumericColumn):
             continue
         largest = max(abs(column.minimum), abs(column.maximum))
-        if EXACT < largest < 2.0**64:
+        if EXACT < largest < LONGEST:
             values = arrays.to_floats(column_of(sample, column.name))
             if (values[~np.isnan(values)] % 1 == 0).all():
                 notes.append(

@@ -85,7 +85,8 @@ class Starts:
 
     def _tell(self) -> None:
         compiling.set_threads(max(1, self.threads // len(self.unfinished)))
-        self.monitor.progress.stage(f"fitting, {self.done}")
+        done = 1 - len(self.unfinished) / self.count
+        self.monitor.progress.stage(f"fitting, {self.done}", done)
 
 
 class FirstUnfinished(Progress):

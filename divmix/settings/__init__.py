@@ -16,6 +16,7 @@ from divmix.settings.methods import (
 )
 from divmix.settings.option import (
     Settings,
+    as_typed,
     convert,
     explain,
     flag,
@@ -40,6 +41,7 @@ __all__ = [
     "Settings",
     "TableSettings",
     "UpdateSettings",
+    "as_typed",
     "convert",
     "explain",
     "fit_settings",

@@ -98,6 +98,15 @@ def flag(setting: Field) -> str:
     return setting.metadata["flag"] or f"--{negation}{setting.name.replace('_', '-')}"
 
 
+def as_typed(setting: Field, value: Any) -> list[str]:
+    """A setting with its value as words of a command line: `--exclude a,b`, `--no-header`."""
+    if isinstance(value, bool):
+        return [flag(setting)]
+    names = value if isinstance(value, tuple | list) else ()
+    quoted = ('"' + name.replace('"', '""') + '"' if "," in name else name for name in names)
+    return [flag(setting), ",".join(quoted) if names else str(value)]
+
+
 def limits(setting: Field) -> str:
     """The range in words, '' where there is none: `at least 0`, `above 0, at most 1`."""
     rules = setting.metadata

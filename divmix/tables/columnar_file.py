@@ -163,4 +163,5 @@ def _errors_told(file: ParquetFile | ArrowFile) -> Iterator[None]:
         raise InputError(
             f"{file.name} is not a readable {file.format} file: {str(error).splitlines()[0]}",
             hint="the file may be cut short; write it again",
+            instead=file.source.again(),
         ) from error

@@ -3,14 +3,16 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
-from shlex import quote
 
 from divmix.errors import InputError
+from divmix.tables import csv_remedies
 from divmix.tables.schema import first_doubled
+from divmix.tables.sources import Source
 from divmix.tables.text_stream import Aligned, Change, Edges, fixed_places, guessed_encoding
 
 # The order matters where several fit: `1,5;2,5` is two columns with a decimal comma.
@@ -46,6 +48,7 @@ class Dialect:
     comments, Excel's `sep=;`. `is_index` says that the first column has no name, as row numbers
     have that R and pandas write. `aligned` says that columns are set by blanks, at the places
     `edges` or, where that is None, parted by each run of them: `changes` brings them to tabs.
+    `renamed` has the names that columns got which the header gives none, or one that came before.
     """
 
     delimiter: str
@@ -56,32 +59,33 @@ class Dialect:
     is_index: bool = False
     aligned: bool = False
     edges: Edges | None = None
+    renamed: tuple[str, ...] = ()
 
     def changes(self) -> list[Change]:
         """What the bytes of the file go through before they are parted at the delimiter."""
         return [Aligned(self.edges)] if self.aligned else []
 
 
-def detect_dialect(name: str, head: bytes, *, header: bool) -> Dialect:
-    """The dialect of the file that starts with `head`, called `name` in errors.
+def detect_dialect(source: Source, head: bytes, *, header: bool) -> Dialect:
+    """The dialect of a file that starts with `head`.
 
-    Raises InputError for what is not text, and for names that are missing, doubled or numbers.
+    Raises InputError for what is not text, and for a header that is none.
     """
-    refuse_foreign(name, head)
+    refuse_foreign(source, head)
     text = head.decode("utf-8-sig", errors="replace")
     skipped, body, told, comment = _prologue(text)
     if not body.strip():
-        raise InputError(f"{name} is empty", hint="it should hold a header line and rows")
-    _check_width(name, body, told)
+        raise source.empty()
+    _check_width(source, body, told)
     delimiter, aligned, edges = told or _delimiter(body), False, None
     if delimiter == "":
         aligned, edges = _set_by_blanks(body, header)
         delimiter = "\t" if aligned else ","
     if aligned:
         body = Aligned(edges)(body.encode(), True).decode(errors="replace")
-    first = [cell.strip() for cell in _first_row(name, body, delimiter)]
+    first = [cell.strip() for cell in _first_row(source, body, delimiter, skipped)]
     if header:
-        _check_letters(name, head, first, delimiter)
+        _check_letters(source, head, first, delimiter, skipped)
     decimal = _decimal_sign(body, delimiter, header)
     if not header:
         names = tuple(f"x{i + 1}" for i in range(len(first)))
@@ -91,9 +95,9 @@ def detect_dialect(name: str, head: bytes, *, header: bool) -> Dialect:
     if _lacks_a_name(body, delimiter, len(first)):
         first = ["", *first]
     is_index = first[0] == "" and len(first) > 1
-    first = _name_empty_columns(first, _rows(body, delimiter)[1:])
-    _check_names(name, first, skip_first=is_index)
-    return Dialect(delimiter, decimal, tuple(first), True, skipped, is_index, aligned, edges)
+    _check_header(source, first)
+    names, renamed = _usable(first, is_index)
+    return Dialect(delimiter, decimal, names, True, skipped, is_index, aligned, edges, renamed)
 
 
 def _prologue(text: str) -> tuple[int, str, str, str]:
@@ -154,18 +158,6 @@ def _lacks_a_name(text: str, delimiter: str, names: int) -> bool:
     return names > 1 and {len(row) for row in rows} == {names + 1} and any(row[-1] for row in rows)
 
 
-def _name_empty_columns(names: list[str], rows: list[list[str]]) -> list[str]:
-    """Names for columns that have neither name nor cells, as a separator at line ends makes them."""
-    return [
-        name or (f"column_{place + 1}" if place and _is_empty(rows, place) else "")
-        for place, name in enumerate(names)
-    ]
-
-
-def _is_empty(rows: list[list[str]], place: int) -> bool:
-    return not any(row[place].strip() for row in rows if place < len(row))
-
-
 def _set_by_blanks(text: str, header: bool) -> tuple[bool, Edges | None]:
     """Whether blanks part columns, and at which places where it is not each run of blanks.
 
@@ -214,102 +206,117 @@ def _decimal_sign(text: str, delimiter: str, header: bool) -> str:
     return "," if comma and not any(map(_DECIMAL["."].fullmatch, cells)) else "."
 
 
-_WORKBOOK = "save the sheet as CSV (in Excel: Save As, CSV UTF-8), then divmix fit {stem}.csv"
+_WORKBOOK = "save the sheet as CSV (in Excel: Save As, CSV UTF-8)"
+_EXPORT = "export the table as CSV"
 
-# How files begin that are no tables in a known format: what they are, and the way out.
+# How files begin that are no tables in a known format: what they are, the way out, and a program
+# that makes a table of the file, or the suffix of the one that somebody is to write.
 _FOREIGN = {
-    b"version https://git-lfs.github.com/spec": ("a Git LFS pointer, not a table", "git lfs pull"),
-    b"%PDF-": ("a PDF document, not a table", "export the table as CSV"),
-    b"<": ("XML or HTML, not a table", "export the table as CSV"),
-    b"{": (
-        "JSON, but not one object a line",
-        "write one object a line: jq -c .[] {name} | divmix fit -",
+    b"version https://git-lfs.github.com/spec": (
+        "a Git LFS pointer, not a table",
+        "fetch what it stands for",
+        "git lfs smudge <",
     ),
-    b"[": ("a JSON array, not one object a line", "jq -c .[] {name} | divmix fit -"),
-    b"\xd0\xcf\x11\xe0": ("an Excel workbook", _WORKBOOK),
-    b"SQLite format 3\0": ("a database", "export the table as CSV"),
-    b"BZh91AY&SY": ("compressed by bzip2", "bzip2 -dc {name} | divmix fit -"),
-    b"\xfd7zXZ\0": ("compressed by xz", "xz -dc {name} | divmix fit -"),
+    b"%PDF-": ("a PDF document, not a table", _EXPORT, ".csv"),
+    b"<": ("XML or HTML, not a table", _EXPORT, ".csv"),
+    b"{": ("JSON, but not one object a line", "write one object a line, as jq -c does", ".jsonl"),
+    b"[": ("a JSON array, not one object a line", "write one object a line", "jq -c '.[]'"),
+    b"\xd0\xcf\x11\xe0": ("an Excel workbook", _WORKBOOK, ".csv"),
+    b"SQLite format 3\0": ("a database", _EXPORT, ".csv"),
+    b"BZh91AY&SY": ("compressed by bzip2", "unpack it", "bzip2 -dc"),
+    b"\xfd7zXZ\0": ("compressed by xz", "unpack it", "xz -dc"),
 }
 
 
-def refuse_foreign(name: str, head: bytes) -> None:
+def refuse_foreign(source: Source, head: bytes) -> None:
     """Raise InputError for the start of what is no text table, with the way to make one of it."""
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    stem = PurePath(name).stem
-    for magic, (kind, hint) in _FOREIGN.items():
+    name, start = source.name, head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    found = None
+    for magic, kind in _FOREIGN.items():
         if start.startswith(magic) and not (magic == b"[" and start[1:2].isalpha()):
-            hint = hint.format(name=quote(name), stem=quote(stem))
-            raise InputError(f"{name} is {kind}", hint=hint)
+            found = kind
     if start.startswith(b"PK\x03\x04"):
-        if b"xl/" in head or name.lower().endswith((".xlsx", ".xlsm", ".ods")):
-            kind = "a spreadsheet" if name.lower().endswith(".ods") else "an Excel workbook"
-            raise InputError(f"{name} is {kind}", hint=_WORKBOOK.format(stem=quote(stem)))
-        raise InputError(
-            f"{name} is a zip archive, not a table",
-            hint=f"unpack it, or: unzip -p {quote(name)} | divmix fit -",
-        )
-    if b"\0" in head:
-        raise InputError(
-            f"{name} is not a table in a known format",
-            hint="CSV, JSON Lines, Parquet and Arrow files are read; export it as one of them",
-        )
+        found = ("a zip archive, not a table", "unpack it", "unzip -p")
+        if b"xl/" in head or name.lower().endswith((".xlsx", ".xlsm")):
+            found = ("an Excel workbook", _WORKBOOK, ".csv")
+        elif name.lower().endswith(".ods"):
+            found = ("a spreadsheet", _WORKBOOK, ".csv")
+    if not found and b"\0" in head:
+        kinds = "CSV, JSON Lines, Parquet and Arrow files are read"
+        found = ("not a table in a known format", f"{kinds}: {_EXPORT}", ".csv")
+    if found:
+        what, hint, way = found
+        if way.startswith("."):
+            instead = source.again(str(PurePath(name).with_suffix(way)))
+        else:
+            instead = source.through(way)
+        raise InputError(f"{name} is {what}", hint=hint, instead=instead)
 
 
-def _check_width(name: str, text: str, told: str) -> None:
+def _check_width(source: Source, text: str, told: str) -> None:
     """Raise InputError for a first line of too many columns, before it is taken apart."""
     line = text.partition("\n")[0]
-    columns = 1 + max(line.count(delimiter) for delimiter in (told and (told,)) or DELIMITERS)
+    delimiter = max((told and (told,)) or DELIMITERS, key=line.count)
+    columns = 1 + line.count(delimiter)
     if columns > MOST_COLUMNS:
         raise InputError(
-            f"{name} has {columns:,} columns in its first line; {MOST_COLUMNS:,} are read",
+            f"{source.name} has {columns:,} columns in its first line; {MOST_COLUMNS:,} are read",
             hint="check that its lines end; of a table that is so wide, write rows as columns, or "
-            "a part of the columns",
+            "take a part of the columns",
+            instead=source.through(csv_remedies.some_columns(delimiter)),
         )
 
 
-def _check_letters(name: str, head: bytes, first: list[str], delimiter: str) -> None:
+def _check_letters(
+    source: Source, head: bytes, first: list[str], delimiter: str, skipped: int
+) -> None:
     """Raise InputError for names that are no UTF-8: rows would be read, and names be spoilt."""
     if "\ufffd".encode() in head or not any("\ufffd" in cell for cell in first):
         return
     guess = guessed_encoding(head)
-    names = _first_row(name, _prologue(head.decode(guess, errors="replace"))[1], delimiter)
+    text = _prologue(head.decode(guess, errors="replace"))[1]
+    names = _first_row(source, text, delimiter, skipped)
     spoilt = next(place for place, cell in enumerate(first) if "\ufffd" in cell)
     raise InputError(
-        f"{name}: the name of column {spoilt + 1} is not UTF-8",
+        f"{source.name}: the name of column {spoilt + 1} is not UTF-8",
         hint=f"use --encoding {guess}, with which it reads '{names[spoilt].strip()}'",
         fix={"encoding": guess},
     )
 
 
-def _first_row(name: str, text: str, delimiter: str) -> list[str]:
+def _first_row(source: Source, text: str, delimiter: str, skipped: int) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter))
     except csv.Error as error:
         raise InputError(
-            f"{name}: a name in its first line is longer than {csv.field_size_limit():,} characters",
-            hint="look for a quote that is opened and never closed",
+            f"{source.name}: a name in its first line is longer than "
+            f"{csv.field_size_limit():,} characters",
+            hint="look for a quote that is opened and never closed, or take the quotes out",
+            instead=source.through(csv_remedies.without_quotes(skipped + 1)),
         ) from error
 
 
-def _check_names(name: str, names: list[str], *, skip_first: bool) -> None:
-    for place, column in enumerate(names, start=1):
-        if not column and not (skip_first and place == 1):
-            raise InputError(
-                f"{name}: column {place} of {len(names)} has no name",
-                hint="name it in the header line",
-            )
-    doubled = first_doubled(names)
+def _check_header(source: Source, names: list[str]) -> None:
     if _looks_like_values(names):
         raise InputError(
-            f"{name} has no header: its first line is {', '.join(names[:3])}, ...",
+            f"{source.name} has no header: its first line is {', '.join(names[:3])}, ...",
             hint="use --no-header, or add a line with names",
             fix={"header": False},
         )
-    if doubled is not None:
-        raise InputError(
-            f"{name}: two columns are called '{doubled}'", hint="rename one in the header line"
-        )
+
+
+def _usable(names: Sequence[str], is_index: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A name for each column, and those that are not the header's: `column_2` for none, `a.1` for
+    a second `a`, as pandas and R have it. That of row numbers stays empty."""
+    given, doubles = set(names), Counter[str]()
+    used: dict[str, None] = {}
+    for place, name in enumerate(names, start=1):
+        wanted = new = name or ("" if is_index and place == 1 else f"column_{place}")
+        while new in used or (new != name and new in given):
+            doubles[wanted] += 1
+            new = f"{wanted}.{doubles[wanted]}"
+        used[new] = None
+    return tuple(used), tuple(new for new, name in zip(used, names) if new != name)
 
 
 def _looks_like_values(names: list[str]) -> bool:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from divmix.errors import InputError
-from divmix.tables import arrays
+from divmix.errors import InputError, Instead
+from divmix.tables import arrays, csv_remedies
 from divmix.tables.csv_dialect import NULLS, detect_dialect
 from divmix.tables.csv_kinds import FALSE, TRUE, Kind, kind_of, kind_of_text, needs_a_look
 from divmix.tables.csv_rows import LONGEST_ROW, RowCutter, RowTooLong
@@ -58,7 +58,7 @@ class CsvFile:
         with self._errors_told():
             head = self._head()
             self._newline = b"\n" if b"\n" in head else b"\r"
-            self._dialect = detect_dialect(self.name, head, header=header)
+            self._dialect = detect_dialect(source, head, header=header)
             self._cutter = RowCutter(self._dialect.delimiter, self._newline)
             head = _changed(head, self._dialect.changes())
             kinds = self._kinds(head)
@@ -74,11 +74,12 @@ class CsvFile:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of how the file is read, columns aside."""
-        if not self._dialect.is_index:
-            return ()
-        return (
-            f"{self.name}: the first column has no name; it is taken for row numbers and left out",
-        )
+        told, renamed = [], self._dialect.renamed
+        if self._dialect.is_index:
+            told += ["the first column has no name; it is taken for row numbers and left out"]
+        if renamed:
+            told += [f"columns without a name of their own are read as {', '.join(renamed)}"]
+        return tuple(f"{self.name}: {note}" for note in told)
 
     @property
     def spellings(self) -> Mapping[str, Spelling]:
@@ -109,12 +110,24 @@ class CsvFile:
     def place(self, row: int) -> str:
         """Name a row, counted from 0: 'line 3 of a.csv', where it starts as an editor counts lines;
         'standard input row 2', counted from 1, of what can be read once only."""
-        line = None
-        if not self.source.is_stream:
-            with self._open() as stream:
-                above = row + self._dialect.header
-                line = self._cutter.line_of_row(stream, above, self._dialect.skipped_lines)
+        line = self._line(row)
         return f"{self.name} row {row + 1:,}" if line is None else f"line {line:,} of {self.name}"
+
+    def _line(self, row: int) -> int | None:
+        if self.source.is_stream:
+            return None
+        with self._open() as stream:
+            above = row + self._dialect.header
+            return self._cutter.line_of_row(stream, above, self._dialect.skipped_lines)
+
+    def _through(self, program: str) -> Instead | None:
+        """The file through a program of the shell, None where that would find no lines in it."""
+        lines = self._newline == b"\n" and "\n".encode(self._encoding or "utf-8") == b"\n"
+        return self.source.through(program) if lines else None
+
+    def _without(self, row: int) -> Instead | None:
+        line = self._line(row)
+        return None if line is None else self._through(csv_remedies.without_line(line))
 
     def settle(self) -> None:
         """Look further into the file for the kinds of columns whose first block has no value."""
@@ -157,7 +170,9 @@ class CsvFile:
                 except RowTooLong as error:
                     raise InputError(
                         f"{self.place(done)} is longer than {LONGEST_ROW:,} bytes",
-                        hint="look for a quote that is opened and never closed",
+                        hint="look for a quote that is opened and never closed, or leave the line "
+                        "out",
+                        instead=self._without(done),
                     ) from error
                 if piece is None:
                     return
@@ -177,10 +192,11 @@ class CsvFile:
         skipped = self._dialect.skipped_lines if is_start else 0
         open_quote = self._cutter.row_of_open_quote(piece, skipped)
         if open_quote is not None:
+            row = first_row + open_quote - header
             raise InputError(
-                f"{self.place(first_row + open_quote - header)}: "
-                "a quote is opened and never closed",
-                hint="close the quote, or double it where it is meant",
+                f"{self.place(row)}: a quote is opened and never closed",
+                hint="close the quote, or leave the line out",
+                instead=self._without(row),
             )
         types = {
             field.name: pa.large_string() if self._is_spelled(field) else field.type
@@ -219,23 +235,45 @@ class CsvFile:
             return read(pa.BufferReader(arrays.owned(piece)), parse_options=self._parse_options())
         except pa.ArrowInvalid as error:
             ragged: list[csv.InvalidRow] = []
+            fits = False
             with suppress(pa.ArrowInvalid):
-                read(
+                fitting = read(
                     pa.BufferReader(arrays.owned(_in_utf8(piece))),
                     parse_options=self._parse_options(ragged),
                 )
+                fits = fitting.num_rows > 0
             if not ragged:
                 raise self._unreadable(error) from error
-            row = ragged[0]
-            hint = "correct the row; cells that hold separators need quotes"
-            if row.text.startswith("#"):
-                hint = f"take comments out: grep -v '^#' {self.name} | divmix fit -"
-            cells = "1 cell" if row.actual_columns == 1 else f"{row.actual_columns} cells"
-            raise InputError(
-                f"{self.place(first_line + row.number - 1)}: {cells} where the table has "
-                f"{row.expected_columns} columns",
-                hint=hint,
-            ) from error
+            place = self.place(first_line + ragged[0].number - 1)
+            raise self._ragged(place, ragged[0], is_start and not fits) from error
+
+    def _ragged(self, place: str, row: csv.InvalidRow, none_fits: bool) -> InputError:
+        """The error for a row of another width; `none_fits` says that all are such."""
+        cells = "1 cell" if row.actual_columns == 1 else f"{row.actual_columns} cells"
+        told = f"{place}: {cells} where the table has {row.expected_columns} columns"
+        if row.text.startswith("#"):
+            comments = csv_remedies.without_comments()
+            return InputError(told, hint="take comments out", instead=self._through(comments))
+        if none_fits and self._dialect.header:
+            return InputError(
+                told,
+                hint="no row has as many cells as the header: correct it, or leave it out",
+                fix={"header": False},
+                instead=self._through(csv_remedies.without_header(self._dialect)),
+            )
+        program = csv_remedies.of_width(self._dialect, row.expected_columns, self._has_quotes())
+        return InputError(
+            told,
+            hint="correct the row, where cells that hold separators need quotes, or leave out rows "
+            "of other widths",
+            instead=self._through(program),
+        )
+
+    def _has_quotes(self) -> bool:
+        if self.source.is_stream:
+            return True
+        with self._open() as stream:
+            return any(b'"' in chunk for chunk in iter(partial(stream.read, self._block), b""))
 
     def _converted(
         self, table: pa.Table, schema: pa.Schema, first_row: int, as_written: Collection[str]
@@ -262,18 +300,24 @@ class CsvFile:
             return pc.cast(texts, field.type)
         if pa.types.is_boolean(field.type):
             wrong = "neither true nor false"
+            hint = f"correct it, or use --categorical {field.name}"
+            fix = {"categorical": (field.name,)}
             values, bad = _truth_values(texts)
         else:
             wrong = ""
+            hint = (
+                f"correct it, use --exclude {field.name}, or --categorical {field.name} if the "
+                "column holds categories"
+            )
+            fix = {"exclude": (field.name,)}
             values, bad = self._spelling(field.name, texts).numbers(texts)
         if pc.any(bad).as_py():
             row = pc.index(bad, True).as_py()
             told = f"is '{texts[row]}', {wrong}" if wrong else f"is text ('{texts[row]}')"
             raise InputError(
                 f"{self.place(first_row + row)}: column '{field.name}' {told}",
-                hint=f"correct it, use --exclude {field.name}, or --categorical {field.name} if "
-                "the column holds categories",
-                fix={"exclude": (field.name,)},
+                hint=hint,
+                fix=fix,
             )
         return values
 
@@ -315,7 +359,8 @@ class CsvFile:
             if self._block >= LARGEST_BLOCK:
                 raise InputError(
                     f"{self.name} has no line end in its first {LONGEST_FIRST_LINE:,} bytes",
-                    hint="check that it is a CSV file",
+                    hint="check that it is a CSV file; end each row with a line end",
+                    instead=self.source.again(),
                 )
             self._block *= 16
 
@@ -352,14 +397,15 @@ class CsvFile:
         if open_row == 0 and self._dialect.header:
             raise InputError(
                 f"{self.name}: a quote in its first line is opened and never closed",
-                hint="close the quote, or double it where it is meant",
+                hint="close the quote, or take the quotes of the line out",
+                instead=self._through(csv_remedies.without_quotes(self._dialect.skipped_lines + 1)),
             )
         ragged: list[csv.InvalidRow] = []
         sample = self._sample(piece, None, ragged)
         self._is_empty = self._whole and not (sample.num_rows or ragged or open_row is not None)
         self._row_bytes = max(1.0, len(head) / max(sample.num_rows, 1))
         kinds = {name: Kind(sample.column(name).type) for name in sample.column_names}
-        open_ones = [name for name, kind in kinds.items() if needs_a_look(kind.type)]
+        open_ones = [name for name in sample.column_names if needs_a_look(sample.column(name))]
         if open_ones:
             cells = self._sample(piece, dict.fromkeys(open_ones, pa.large_string()))
             for name in open_ones:
@@ -431,6 +477,7 @@ class CsvFile:
         return InputError(
             f"{self.name} cannot be read: {str(error).splitlines()[0]}",
             hint="check that the file is complete, and text in UTF-8",
+            instead=self.source.again(),
         )
 
 

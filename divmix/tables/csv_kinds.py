@@ -1,5 +1,6 @@
 """What the columns of a CSV file hold, told from the text of its first cells."""
 
+import math
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -26,10 +27,16 @@ class Kind(NamedTuple):
     spelling: Spelling | None = None
 
 
-def needs_a_look(kind: pa.DataType) -> bool:
-    """Whether the type that Arrow finds for some cells leaves open what they are."""
-    plain = pa.types.is_boolean(kind) or pa.types.is_null(kind) or pa.types.is_floating(kind)
-    return not plain
+def needs_a_look(column: pa.ChunkedArray) -> bool:
+    """Whether the type that Arrow finds for some cells leaves open what they are.
+
+    Whole numbers of more than 63 bits are floats to it, as 1e30 is.
+    """
+    kind = column.type
+    if pa.types.is_floating(kind):
+        ends = pc.min_max(column).as_py().values()
+        return any(end is not None and 2.0**63 <= abs(end) < math.inf for end in ends)
+    return not (pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
 
 def kind_of(found: pa.DataType, texts: pa.Array, decimal: str) -> Kind:

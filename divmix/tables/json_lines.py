@@ -51,7 +51,7 @@ class JsonLinesFile:
             sample = json.read_json(pa.BufferReader(arrays.owned(head)), read_options=options)
         except pa.ArrowInvalid as error:
             if not head.strip().endswith(b"}"):
-                refuse_foreign(self.name, head)
+                refuse_foreign(source, head)
             raise self._unreadable(error) from error
         found = {field.name: _kind(field.type) for field in sample.schema}
         found |= {name: kind for name, kind in forced.items() if name in found}
@@ -104,13 +104,15 @@ class JsonLinesFile:
     def _too_long(self) -> InputError:
         return InputError(
             f"{self.name}: a line is longer than {BLOCK:,} bytes",
-            hint="one object a line; what is so long is no value to fit",
+            hint="write one object a line; what is so long is no value to fit",
+            instead=self.source.again(),
         )
 
     def _unreadable(self, error: Exception) -> InputError:
         return InputError(
             f"{self.name} is not readable as JSON Lines: {str(error).splitlines()[0]}",
-            hint="one object a line, with the same kind of value for a key in all of them",
+            hint="write one object a line, with the same kind of value for a key in all of them",
+            instead=self.source.again(),
         )
 
 

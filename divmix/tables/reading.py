@@ -233,14 +233,15 @@ class TableReader:
     def describe(self) -> dict[str, Any]:
         """Names, size in bytes and SHA-256 of the files as stored.
 
-        Of several files it is the digest of their digests. Standard input counts as far as read.
+        A folder that is parted by folders has its own name: those of its files would not tell of
+        all columns. Of several files it is the digest of their digests. Standard input counts as far as read.
         """
         prints = [file.source.fingerprint() for file in self._files]
         digests = [digest for _, digest in prints]
         if len(digests) > 1:
             digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
         return dict(
-            names=[file.name for file in self._files],
+            names=list(dict.fromkeys(file.source.folder or file.name for file in self._files)),
             bytes=sum(size for size, _ in prints),
             sha256=digests[0],
         )
@@ -256,7 +257,8 @@ class TableReader:
         if done == 0:
             raise InputError(
                 f"{self._files[0].name} has columns but no rows",
-                hint="a table needs at least one row",
+                hint="write it again: a table needs at least one row",
+                instead=self._files[0].source.again() if len(self._files) == 1 else None,
             )
 
 
@@ -293,7 +295,7 @@ def _open_plain(
 ) -> PlainFile:
     start = source.head(8)
     if not start:
-        raise InputError(f"{source.name} is empty", hint="it should hold a header line and rows")
+        raise source.empty()
     if start.startswith(PARQUET):
         return ParquetFile(source)
     if start.startswith((ARROW_FILE, ARROW_STREAM)):
@@ -306,6 +308,7 @@ def _open_plain(
             raise InputError(
                 f"{source.name} is not a {kind} file",
                 hint="the suffix says it is; the file's first bytes say it is not",
+                instead=source.through("cat"),
             )
     if looks_like_json_lines(source):
         return JsonLinesFile(source, forced=forced)

@@ -7,13 +7,15 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 import pyarrow as pa
 
-from divmix.errors import InputError
+from divmix.errors import InputError, Instead
 
 STANDARD_INPUT = "-"
 
@@ -41,21 +43,28 @@ SUFFIXES = (
 )
 
 COMPRESSED = 4  # times smaller is a compressed table, about
-_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # also the programs that unpack them
 
 
 class Source:
     """One file or standard input, opened from its start.
 
     Standard input and pipes can be opened once, so they are read once; size and digest are taken
-    while they are read. `partition` has what the folders above a file tell of its rows, by name.
+    while they are read. `partition` has what the folders above a file tell of its rows, by name,
+    and `folder` is the one below which they stand, "" for others.
     """
 
-    def __init__(self, path: str | Path, partition: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        partition: Mapping[str, str] | None = None,
+        folder: str | Path = "",
+    ) -> None:
         self.is_input = str(path) == STANDARD_INPUT
         self.is_stream = self.is_input or _is_pipe(path)
         self.name = "standard input" if self.is_input else str(path)
         self.partition = dict(partition or {})
+        self.folder = str(folder)
         self._path = path
         self._digest = hashlib.sha256()
         self._size = 0
@@ -81,7 +90,8 @@ class Source:
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(
                 f"{self.name} cannot be read: {str(error).splitlines()[0]}",
-                hint="check that the file is complete",
+                hint="fetch or write the file again: it is not complete",
+                instead=self.again(),
             ) from error
         finally:
             if not self.is_stream:
@@ -103,7 +113,49 @@ class Source:
             raise InputError(
                 f"{self.name} cannot be read: {error.strerror}",
                 hint="check the path and its permissions",
+                instead=self._near(),
             ) from error
+
+    def _near(self) -> Instead | None:
+        """A file of nearly this name in its folder."""
+        path = Path(self._path)
+        try:
+            near = get_close_matches(path.name, os.listdir(path.parent), n=1)
+        except OSError:
+            return None
+        return self.again(str(path.with_name(near[0]))) if near else None
+
+    def again(self, by: str | None = None) -> Instead | None:
+        """What a command line names once somebody has mended the file, or written it as `by`; None
+        for what can be read once only."""
+        return None if self.is_stream else Instead(self.name, by or self.name)
+
+    def through(self, program: str) -> Instead | None:
+        """The output of a shell program that is given the bytes as `open` has them; None for what
+        can be read once only."""
+        if self.is_stream:
+            return None
+        codec = self._codec()
+        given = (
+            f"{codec} -dc {quote(self.name)} | {program}"
+            if codec
+            else f"{program} {quote(self.name)}"
+        )
+        return Instead(self.name, STANDARD_INPUT, given)
+
+    def empty(self) -> InputError:
+        """The error for a file without a table in it."""
+        return InputError(
+            f"{self.name} is empty",
+            hint="write it again: it should hold a header line and rows",
+            instead=self.again(),
+        )
+
+    def _codec(self) -> str | None:
+        """The program that unpacks the file, None for one that is not compressed."""
+        with self._open_file() as stream:
+            start = stream.peek(4)
+        return next((codec for magic, codec in _CODECS.items() if start.startswith(magic)), None)
 
     @property
     def estimated_bytes(self) -> int | None:
@@ -111,9 +163,8 @@ class Source:
         if self.is_stream:
             return None
         with self._open_file() as stream:
-            compressed = any(stream.peek(4).startswith(magic) for magic in _CODECS)
             size = os.fstat(stream.fileno()).st_size
-        return int(size * (COMPRESSED if compressed else 1))
+        return int(size * (COMPRESSED if self._codec() else 1))
 
     def fingerprint(self) -> tuple[int, str]:
         """Size in bytes and SHA-256 of the bytes as stored; of standard input, those read."""
@@ -163,7 +214,7 @@ def _fitting(source: str | Path) -> list[str | Path]:
 
 def _tables_of(folder: Path) -> list[Source]:
     """The tables of a folder. Raises InputError where there is none, or two layouts."""
-    tables = list(_parts(folder, {}))
+    tables = list(_parts(folder, {}, folder))
     if not tables:
         raise InputError(
             f"the folder {folder} holds no tables",
@@ -178,15 +229,15 @@ def _tables_of(folder: Path) -> list[Source]:
     return tables
 
 
-def _parts(folder: Path, partition: dict[str, str]) -> Iterator[Source]:
+def _parts(folder: Path, partition: dict[str, str], top: Path) -> Iterator[Source]:
     for child in sorted(folder.iterdir()):
         key, is_part, value = child.name.partition("=")
         if child.name.startswith((".", "_")):
             continue
         if child.is_file() and child.name.lower().endswith(SUFFIXES):
-            yield Source(child, partition)
+            yield Source(child, partition, top if partition else "")
         elif is_part and key and child.is_dir():
-            yield from _parts(child, {**partition, key: unquote(value)})
+            yield from _parts(child, {**partition, key: unquote(value)}, top)
 
 
 def _is_pipe(path: str | Path) -> bool:

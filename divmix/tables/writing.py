@@ -170,7 +170,7 @@ class TableWriter:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             sink = stack.enter_context(
-                _standard_output()
+                _standard_output(self._suffix in (".parquet", ".arrow"))
                 if self._path == "-"
                 else atomic_file(self._path, overwrite=self._overwrite)
             )
@@ -213,7 +213,12 @@ class TableWriter:
 
 
 @contextmanager
-def _standard_output() -> Iterator[BinaryIO]:
+def _standard_output(binary: bool) -> Iterator[BinaryIO]:
+    if binary and sys.stdout.isatty():
+        raise OutputError(
+            "--to parquet and arrow are bytes that a terminal cannot show",
+            hint="send them to a program or, by >, to a file; or leave --to out",
+        )
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -1,7 +1,7 @@
 """The line that repeats a run."""
 
+import shlex
 from dataclasses import fields
-from shlex import quote
 from typing import Any
 
 from divmix.settings import (
@@ -11,7 +11,7 @@ from divmix.settings import (
     DetectTableSettings,
     TableSettings,
     UpdateSettings,
-    flag,
+    as_typed,
 )
 
 
@@ -19,7 +19,7 @@ def command_of(document: dict[str, Any]) -> str:
     """The line that repeats a run: its input, and every setting that is not the default."""
     command, settings = document["command"], document["settings"]
     if command == "cut":
-        return f"divmix cut {quote(document['model'])} -k {document['n_clusters']} -o DIR"
+        return f"divmix cut {shlex.quote(document['model'])} -k {document['n_clusters']} -o DIR"
     method = settings.get("method", DEFAULT_METHOD)
     of_commands: dict[str, tuple[Any, ...]] = {
         "detect": (DetectSettings, DetectTableSettings),
@@ -37,7 +37,5 @@ def command_of(document: dict[str, Any]) -> str:
         default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
         if value is None or value == default or setting.name == "method":
             continue
-        words.append(flag(setting))
-        if not isinstance(value, bool):
-            words.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
-    return " ".join(quote(word) for word in words)
+        words += as_typed(setting, value)
+    return shlex.join(words)

@@ -31,7 +31,7 @@ def run_cut(
     OutputError; then no model is written.
     """
     mixture = Mixture.load(model).cut(k)
-    rows = 0
+    rows = None  # where nothing is labelled
     with run_folder.claimed(output, overwrite) as place, place.built() as folder:
         if sources:
             rows = write_labels(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from os.path import isfile  # of a name that no system takes too
+from os.path import exists  # of a name that no system takes too
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +111,7 @@ def labels_of(folder: str | Path, data: str | None) -> tuple[str, str]:
             f"{folder} holds no assignments", hint="name the folder of a fit, or a table of labels"
         )
     names = read_document(Path(folder)).get("input", {}).get("names", [])
-    if data is None and (len(names) != 1 or not isfile(names[0])):
+    if data is None and (len(names) != 1 or not exists(names[0])):
         raise InputError(
             f"the table that {folder} was fitted to is not there",
             hint="--data FILE names it",

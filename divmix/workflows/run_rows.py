@@ -1,7 +1,7 @@
 """What a run folder keeps of its rows, and the rows themselves from the table of the run."""
 
 from collections.abc import Sequence
-from os.path import isfile  # of a name that no system takes too
+from os.path import exists  # of a name that no system takes too
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from divmix.progress import Progress, TraceRow
 from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader, open_table
+from divmix.tables.sources import expand
 from divmix.workflows.run_folder import trace_schema
 
 FEW_ROWS = BATCH_ROWS // 8  # read at a time: of most batches only some rows are kept
@@ -45,7 +46,7 @@ def names_of_input(source: dict[str, Any], folder: Path) -> tuple[str, ...]:
     """
     names = source.get("names", ())
     beside = [folder.resolve().parent / name for name in names]
-    if not all(map(isfile, names)) and all(map(isfile, beside)):
+    if not all(map(exists, names)) and all(map(exists, beside)):
         return tuple(map(str, beside))
     return tuple(names)
 
@@ -54,9 +55,9 @@ def why_lacking(source: dict[str, Any], names: Sequence[str]) -> str | None:
     """Why the rows of a run cannot be shown; None where they can."""
     if not names:
         return "The run does not tell its rows."
-    if not all(map(isfile, names)):
+    if not all(map(exists, names)):
         return f"{names[0]} is not there any more: --data FILE says where the rows are."
-    if sum(Path(name).stat().st_size for name in names) != source["bytes"]:
+    if sum(Path(file.name).stat().st_size for file in expand(names)) != source["bytes"]:
         return f"{names[0]} has changed since the run, so its rows are not shown."
     return None
 

@@ -1,10 +1,10 @@
 """How a table is read, what each column is, and the command that fits it: a look before a fit."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
-from shlex import quote
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from divmix.design.rounding import notes_on_rounding
 from divmix.errors import InputError
 from divmix.progress import Progress
 from divmix.sampling import pool_rows
-from divmix.settings import TableSettings, flag
+from divmix.settings import TableSettings, as_typed
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader, open_table, reading_options, rechunk
 from divmix.tables.schema import is_number, is_text
@@ -94,7 +94,7 @@ def run_sniff(
 def _with(settings: TableSettings, fix: dict[str, Any]) -> TableSettings:
     """Settings with those of a fix; names of columns are added to those there are."""
     merged: dict[str, Any] = {
-        name: (*getattr(settings, name), *value) if isinstance(value, tuple) else value
+        name: (*(getattr(settings, name) or ()), *value) if isinstance(value, tuple) else value
         for name, value in fix.items()
     }
     return replace(settings, **merged)
@@ -175,14 +175,6 @@ def _command(sources: Sequence[str], settings: TableSettings, roles: Sequence[Ro
     words = ["divmix", "fit", *map(str, sources)]
     for setting in fields(settings):
         value = getattr(settings, setting.name)
-        if value == setting.default:
-            continue
-        words += [flag(setting)]
-        if not isinstance(value, bool):
-            words += [_names(value) if isinstance(value, tuple) else str(value)]
-    return " ".join(map(quote, words))
-
-
-def _names(names: tuple[str, ...]) -> str:
-    """Names of columns as an option takes them: one with a comma in quotes."""
-    return ",".join('"' + name.replace('"', '""') + '"' if "," in name else name for name in names)
+        if value != setting.default:
+            words += as_typed(setting, value)
+    return shlex.join(words)

@@ -2,9 +2,12 @@
 
 import csv
 import json
+import re
 
 import pytest
 
+from divmix.cli import clusters
+from divmix.cli import options as options_of_commands
 from divmix.cli.main import COMMANDS, cli
 from tests.cli.helpers import FIT, ROOT, assert_two_lines, write_csv
 
@@ -131,6 +134,12 @@ def test_the_examples_of_the_help_run_one_after_the_other(run, tmp_path):
         assert done.exit_code == 0, f"{example}: {done.stderr}"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_a_terminal_of_80_columns(run, name):
+    shown = run("help", name, terminal_width=80).stdout.splitlines()
+    assert max(map(len, shown)) <= 80 and len(shown) > 10
+
+
 def test_cut_reads_another_number_of_clusters_from_the_tree(run, table, tmp_path):
     assert run("fit", "-k", "2", "--merge", "kl", table, "-o", "two").exit_code == 0
     done = run("cut", "two", "-k", "3", "-o", "three", "--data", table, "--json")
@@ -161,11 +170,61 @@ def test_evaluate_takes_a_run_folder_and_finds_the_table_that_was_fitted(run, ta
     assert json.loads(by_folder.output)["ari"] == 1.0
 
 
-def test_every_command_that_writes_ends_with_what_and_how_much(run, table, fitted):
-    done = run("predict", fitted, table, "-o", "labels.csv", "-v")
-    assert done.stderr.splitlines()[-1].split() == ["wrote", "labels.csv", "(60", "rows)"]
-    done = run("cut", fitted, "-k", "1", "-o", "one", "--data", table, "-v")
-    assert done.exit_code or done.stderr.splitlines()[-1].split()[:2] == ["wrote", "one/"]
+def test_every_command_that_writes_ends_with_what_and_how_much(run, table, monkeypatch):
+    monkeypatch.setattr(options_of_commands, "looked_at", lambda *_: True)
+    options, wrote = ("--exclude", "kind"), "  wrote           "
+    for words, told in (
+        (("fit", table, "-k", 2, *options), r"table.divmix/ \(60 rows\) *\n  next .*"),
+        (("predict", "table.divmix", table, "-o", "labels.csv"), r"labels.csv \(60 rows\)"),
+        (("cut", "table.divmix", "-k", 1, "-o", "one"), r"one/ \(\d+ kB\)"),
+        (("cut", "table.divmix", "-k", 1, "-o", "1", "--data", table), r"1/ \(60 rows\)"),
+        (("sample", "table.divmix", "-n", 7, "-o", "drawn.csv"), r"drawn.csv \(7 rows\)"),
+        (("select", table, "-k", "1:2", *options, "-o", "k.csv"), r"k.csv \(2 rows\)"),
+        (("detect", table, *options, "-o", "scores.csv"), r"scores.csv \(60 rows\)"),
+        (("update", "table.divmix", table, "-o", "later"), r"later/ \(60 rows\)"),
+        (("report", "table.divmix"), r"table.divmix/report.html \(\d+ kB\)"),
+        (("plot", "table.divmix", "-o", "plane.svg"), r"plane.svg \(\d+ kB\)"),
+    ):
+        done = run(*words)
+        assert done.exit_code == 0, done.stderr
+        assert re.search(f"{wrote}{told}\\s*\\Z", done.stderr), done.stderr
+
+
+def test_a_folder_parted_by_folders_is_named_in_its_run_and_read_again(run, tmp_path):
+    for country in ("CH", "DE"):
+        (tmp_path / f"shops/country={country}").mkdir(parents=True)
+        write_csv(tmp_path / f"shops/country={country}/part.csv", seed=ord(country[0]))
+    assert run(*FIT, "shops").exit_code == 0
+    document = json.loads((tmp_path / "shops.divmix/run.json").read_text())
+    assert document["input"]["names"] == ["shops"] and document["input"]["rows"] == 120
+    again = run("fit", "--config", "shops.divmix/run.json", "-o", "again")
+    assert again.exit_code == 0, again.stderr
+    for name in ("assignments.csv", "components.csv"):
+        same = (tmp_path / "shops.divmix" / name, tmp_path / "again" / name)
+        assert same[0].read_bytes() == same[1].read_bytes()
+    done = run("report", "shops.divmix")
+    assert done.exit_code == 0, done.stderr
+    assert "--data" not in (tmp_path / "shops.divmix/report.html").read_text()
+    assert run("evaluate", "shops.divmix", "--truth", "country").exit_code == 0
+    write_csv(tmp_path / "shops/country=DE/more.csv")
+    assert run("report", "shops.divmix", "--force").exit_code == 0
+    assert "has changed since the run" in (tmp_path / "shops.divmix/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "value, told",
+    [
+        (87740.2, "87740"),
+        (-1234567.0, "-1235000"),
+        (1.5e9, "1500000000"),
+        (1.5e12, "1.5e+12"),
+        (0.12345, "0.1235"),
+        (0.0000123, "1.23e-05"),
+        (12.0, "12"),
+    ],
+)
+def test_numbers_of_clusters_have_no_exponent_where_zeros_do(value, told):
+    assert clusters.short(value) == told
 
 
 def test_a_matrix_beyond_the_memory_there_is_is_refused_before_it_is_made(run, table, monkeypatch):

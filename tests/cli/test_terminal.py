@@ -9,6 +9,7 @@ from rich.progress import TextColumn
 
 from divmix.cli import summary, terminal
 from divmix.progress import TraceRow
+from divmix.settings import DiversifiedSettings, EmSettings
 
 
 def row(iteration, log_likelihood, seconds=0.0, phase="diversify"):
@@ -32,7 +33,7 @@ def bar():
         Console(file=text, width=120).print(display.make_tasks_table(display.tasks))
         return text.getvalue().rstrip()
 
-    return terminal.Bar(display, time_budget=60.0, one_climb=True), line
+    return terminal.Bar(display, EmSettings(clusters=2, time_budget=60.0)), line
 
 
 def test_the_bar_tells_iteration_log_likelihood_change_and_time_left(bar):
@@ -52,8 +53,36 @@ def test_time_left_knows_the_time_budget_and_is_never_none_before_the_end(bar):
 
 
 def test_while_components_are_searched_the_bar_tells_the_time_so_far():
-    unlimited = terminal.Bar(Display(console=Console(file=io.StringIO())), time_budget=None)
+    unlimited = terminal.Bar(Display(console=Console(file=io.StringIO())))
     assert unlimited._time(row(5, -3.0, seconds=61.0), 20) == "0:01:01"
+
+
+def test_the_bar_tells_the_time_left_of_the_whole_run():
+    now, display = [0.0], Display(console=Console(file=io.StringIO()))
+    bar = terminal.Bar(display, DiversifiedSettings(clusters=3), clock=lambda: now[0])
+    for stage in ("reading t.csv", "preparing columns"):
+        bar.stage(stage)
+        now[0] += 3.0
+    bar.stage("looking for outliers")
+    assert display.tasks[0].fields["facts"] == ""  # nothing to go by yet
+    for iteration, phase in enumerate(("relax", "diversify")):
+        bar.iteration(row(iteration, -3.0, seconds=now[0], phase=phase), 20)
+        now[0] += 15.0
+    bar.stage("choosing the shape of components")
+    assert display.tasks[0].fields["facts"].endswith(" left")
+    bar.rows(500_000, 1_000_000)
+    assert display.tasks[0].fields["facts"].startswith("500,000 of 1,000,000 rows  0:0")
+
+
+def test_the_bar_leaves_room_for_what_the_terminal_writes_of_ctrl_c(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    display, text = terminal._display(), io.StringIO()
+    bar = terminal.Bar(display)
+    bar.iteration(row(9, -3.0), 110)
+    bar.stopping()
+    Console(file=text, width=60).print(display.get_renderable())
+    (line,) = text.getvalue().splitlines()
+    assert 50 < len(line) <= 58
 
 
 def test_the_bar_leaves_the_terminal_before_rows_come(bar):

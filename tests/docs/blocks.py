@@ -2,7 +2,8 @@
 
 In a `console` block a line that starts with `$ ` is a command, and the lines up to the next one are
 what it prints; where nothing is shown, the summary on the terminal was left out. `sh` blocks are
-run for their exit code, `python` blocks too. A block under `<!-- not run: reason -->` is not run.
+run for their exit code, `python` blocks too. A block under `<!-- not run: reason -->` is not run,
+one under `<!-- 80 columns -->` on a terminal so wide, which has stdout too.
 """
 
 import os
@@ -20,17 +21,19 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 COLUMNS = 120
 BLOCK = re.compile(
-    r"(?:<!-- not run: (?P<reason>.+?) -->\n+)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
+    r"(?:<!-- (?:not run: (?P<reason>.+?)|(?P<columns>\d+) columns) -->\n+)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
     flags=re.DOTALL | re.MULTILINE,
 )
 CONTROL = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 
 class Step(NamedTuple):
-    """One command of a console block, and what the document shows of its output."""
+    """One command of a console block, what the document shows of its output, and the columns of the
+    terminal that it has for all of it, None where only stderr is on one."""
 
     command: str
     shown: str
+    columns: int | None = None
 
 
 class Done(NamedTuple):
@@ -59,11 +62,20 @@ def not_run(text: str) -> list[str]:
     return [found["reason"] for found in BLOCK.finditer(text) if found["reason"]]
 
 
-def steps(block: str) -> list[Step]:
+def steps(block: str, columns: int | None = None) -> list[Step]:
     """The commands of a console block."""
     parts = re.split(r"^\$ ", block, flags=re.MULTILINE)
     assert not parts[0].strip(), f"output without a command: {parts[0]!r}"
-    return [Step(*part.partition("\n")[::2]) for part in parts[1:]]
+    return [Step(*part.partition("\n")[::2], columns) for part in parts[1:]]
+
+
+def sessions(text: str) -> list[list[Step]]:
+    """The console blocks that are run, in order."""
+    return [
+        steps(found["text"], found["columns"] and int(found["columns"]))
+        for found in BLOCK.finditer(text)
+        if found["kind"] == "console" and not found["reason"]
+    ]
 
 
 def prepare(folder: Path) -> None:
@@ -81,10 +93,11 @@ def environment(folder: Path) -> dict[str, str]:
     return kept | {"PATH": path, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
 
 
-def run(arguments: list[str], folder: Path) -> Done:
-    """Run with stderr on a terminal of COLUMNS columns; stdout is a pipe."""
+def run(arguments: list[str], folder: Path, columns: int | None = None) -> Done:
+    """Run with stderr on a terminal of COLUMNS columns and stdout in a pipe, or both on one of
+    `columns`."""
     controller, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (50, COLUMNS))
+    termios.tcsetwinsize(terminal, (50, columns or COLUMNS))
     written: list[bytes] = []
 
     def listen() -> None:
@@ -103,7 +116,7 @@ def run(arguments: list[str], folder: Path) -> Done:
         cwd=folder,
         env=environment(folder),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=terminal if columns else subprocess.PIPE,
         stderr=terminal,
         text=True,
     ) as process:
@@ -116,7 +129,10 @@ def run(arguments: list[str], folder: Path) -> Done:
             raise
         listener.join()
     os.close(controller)
-    return Done(process.returncode, stdout, screen(b"".join(written).decode()))
+    shown = screen(b"".join(written).decode())
+    if columns:
+        shown = folded(shown, columns)
+    return Done(process.returncode, stdout or "", shown)
 
 
 def screen(written: str) -> str:
@@ -139,11 +155,21 @@ def screen(written: str) -> str:
     return "\n".join(lines)
 
 
+def folded(text: str, columns: int) -> str:
+    """The lines as a terminal has them, which goes on below where one is too long."""
+    rows = (
+        line[start : start + columns]
+        for line in text.split("\n")
+        for start in range(0, max(len(line.rstrip()), 1), columns)
+    )
+    return "\n".join(rows)
+
+
 def trimmed(text: str) -> str:
     """Without blank lines at both ends and blanks at the ends of lines; a newline at the end."""
     lines = "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
     return f"{lines}\n" if lines else ""
 
 
-def console(command: str, folder: Path) -> Done:
-    return run(["bash", "-c", command], folder)
+def console(step: Step, folder: Path) -> Done:
+    return run(["bash", "-c", step.command], folder, step.columns)

@@ -20,12 +20,12 @@ def refreshed(text: str, folder: Path) -> str:
         if found["kind"] != "console" or found["reason"]:
             return found[0]
         lines = []
-        for command, shown in steps(found["text"]):
-            print(f"$ {command}", file=sys.stderr)
-            done = console(command, folder)
-            if done.code and not shown.startswith("Error:"):
+        for step in steps(found["text"], found["columns"] and int(found["columns"])):
+            print(f"$ {step.command}", file=sys.stderr)
+            done = console(step, folder)
+            if done.code and not step.shown.startswith("Error:"):
                 print(f"exit code {done.code}\n{done.told}", file=sys.stderr)
-            lines.append(f"$ {command}\n" + (done.told if shown else ""))
+            lines.append(f"$ {step.command}\n" + (done.told if step.shown else ""))
         return found[0].replace(found["text"], "".join(lines))
 
     return BLOCK.sub(rewrite, text)

@@ -2,10 +2,21 @@
 
 import re
 import sys
+from itertools import chain
 
 import pytest
 
-from tests.docs.blocks import DOCUMENTS, blocks, console, not_run, prepare, run, screen, steps
+from tests.docs.blocks import (
+    DOCUMENTS,
+    blocks,
+    console,
+    folded,
+    not_run,
+    prepare,
+    run,
+    screen,
+    sessions,
+)
 
 NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 TEXTS = {document.name: document.read_text() for document in DOCUMENTS}
@@ -40,17 +51,16 @@ def documents_with(kind):
 
 @pytest.mark.parametrize("name", documents_with("console"))
 def test_commands_print_what_the_document_shows(name, folder):
-    for block in blocks(TEXTS[name], "console"):
-        for command, shown in steps(block):
-            done = console(command, folder)
-            if shown.startswith("Error:"):
-                assert done.code in (2, 3), done.told
-            else:
-                assert done.code == 0, f"$ {command}\n{done.told}"
-            if shown:
-                assert_same_up_to_digits(shown, done.told, command)
-            else:  # the summary for the eye is left out there, data would not be
-                assert not done.stdout, command
+    for step in chain.from_iterable(sessions(TEXTS[name])):
+        done = console(step, folder)
+        if step.shown.startswith("Error:"):
+            assert done.code in (2, 3), done.told
+        else:
+            assert done.code == 0, f"$ {step.command}\n{done.told}"
+        if step.shown:
+            assert_same_up_to_digits(step.shown, done.told, step.command)
+        else:  # the summary for the eye is left out there, data would not be
+            assert not done.stdout, step.command
 
 
 def test_shell_blocks_run(folder):
@@ -68,7 +78,7 @@ def test_python_blocks_run(name, folder):
 
 
 def test_the_fit_that_the_readme_opens_with_shows_its_whole_summary():
-    step = steps(blocks(TEXTS["README.md"], "console")[0])[0]
+    step = sessions(TEXTS["README.md"])[0][0]
     assert step.command == "divmix fit sample_data/wine.csv -k 3 --truth class"
     for said in ("what sets it apart", "log-likelihood", "against truth", "wrote", "next"):
         assert said in step.shown
@@ -82,6 +92,10 @@ def test_few_blocks_are_not_run_and_each_says_why():
 def test_a_screen_shows_what_is_left_of_a_bar():
     bar = "\x1b[?25l\r\x1b[2K\x1b[32mx\x1b[0m fit\r\x1b[2Kfit 9/9\r\n\x1b[?25h\r\x1b[1A\x1b[2K"
     assert screen(bar + "\x1b[1mdone\x1b[0m\r\nnext\r\n") == "done\nnext\n"
+
+
+def test_a_line_that_is_too_long_goes_on_below():
+    assert folded("abcdef\n\nabc   \n", 3) == "abc\ndef\n\nabc\n"
 
 
 def test_figures_may_differ_by_a_hundredth_and_words_by_nothing():

@@ -15,13 +15,14 @@ TABLES = {
     "wine.csv": ("class", 13, {"class_0": 59, "class_1": 71, "class_2": 48}),
     "iris.csv": ("species", 4, {"setosa": 50, "versicolor": 50, "virginica": 50}),
     "breast_cancer.parquet": ("diagnosis", 30, {"benign": 357, "malignant": 212}),
+    "customers.csv": ("segment", 11, {"A": 121, "B": 128, "C": 151}),
 }
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_sample_table_has_the_rows_columns_and_classes_its_readme_tells(name):
     truth, features, classes = TABLES[name]
-    settings = TableSettings(truth=truth)
+    settings = TableSettings(truth=truth, missing="model")
     table = open_table([FOLDER / name], **reading_options(settings)).read()
     assert Counter(table[truth].to_pylist()) == classes
     preprocessing = Preprocessing.learn(table, settings)

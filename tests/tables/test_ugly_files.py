@@ -1,5 +1,6 @@
 """One expected message for each way a table can be broken: file, row, column and value."""
 
+import bz2
 import gzip
 import os
 import threading
@@ -19,14 +20,26 @@ UGLY = {
     "blank lines only": (b"\n\n", "ugly.csv is empty"),
     "header only": (b"a,b\n", "ugly.csv has columns but no rows"),
     "header without line end": (b"a,b", "ugly.csv has columns but no rows"),
-    "short row": (b"a,b\n1,2\n3\n", "line 3 of ugly.csv: 1 cell where the table has 2 columns"),
-    "long row": (b"a,b\n1,2\n3,4,5\n", "line 3 of ugly.csv: 3 cells where the table has 2 columns"),
+    "short row": (
+        b"a,b\n1,2\n3\n5,7\n8,4\n",
+        "line 3 of ugly.csv: 1 cell where the table has 2 columns",
+    ),
+    "long row": (
+        b"a,b\n1,2\n3,4,5\n5,7\n8,4\n",
+        "line 3 of ugly.csv: 3 cells where the table has 2 columns",
+    ),
     "short row, late": (
         f"a,b\n{NUMBERS * 4}1\n".encode(),
         "line 120,002 of ugly.csv: 1 cell where the table has 2 columns",
     ),
-    "doubled name": (b"a,b,a\n1,2,3\n", "ugly.csv: two columns are called 'a'"),
-    "nameless column": (b"a,,c\n1,2,3\n", "ugly.csv: column 2 of 3 has no name"),
+    "short row among quotes": (
+        b'a;b\n1;"x;y"\n3\n5;"x;y"\n8;"z"\n',
+        "line 3 of ugly.csv: 1 cell where the table has 2 columns",
+    ),
+    "short row below R's header": (
+        ("a,b\n" + "".join(f"{i},{i * i % 11},{i % 7}\n" for i in range(60)) + "60,1\n").encode(),
+        "line 62 of ugly.csv: 2 cells where the table has 3 columns",
+    ),
     "no header": (b"1.5,2.5\n3.5,4.5\n", "ugly.csv has no header: its first line is 1.5, 2.5, ..."),
     "text among numbers": (
         b"a,b\n1,2\n3,x\n5,6\n7,8\n",
@@ -53,7 +66,7 @@ UGLY = {
         "line 2 of ugly.csv: column 'a' is not UTF-8",
     ),
     "utf-16 without its mark": (
-        "a,b\n1,2\n".encode("utf-16-le"),
+        "a,b\n1,2\n5,7\n8,4\n".encode("utf-16-le"),
         "ugly.csv is text in UTF-16 without a mark that says so",
     ),
     "a program": (b"\x7fELF\0\0\0\0", "ugly.csv is not a table in a known format"),
@@ -63,26 +76,28 @@ UGLY = {
         "ugly.csv cannot be read: Truncated compressed stream",
     ),
     "gzip of nothing": (gzip.compress(b""), "ugly.csv is empty"),
-    "bzip2": (b"BZh91AY&SY\x93", "ugly.csv is compressed by bzip2"),
+    "bzip2": (bz2.compress(b"a,b\n1,2\n5,7\n8,4\n"), "ugly.csv is compressed by bzip2"),
     "short rows only": (b"a,b\n1\n2\n", "line 2 of ugly.csv: 1 cell where the table has 2 columns"),
     "an open quote": (
-        b'a,b\n"1,2\n3,4\n',
+        b'a,b\n"1,2\n3,4\n5,7\n8,4\n',
         "line 2 of ugly.csv: a quote is opened and never closed",
     ),
     "an open quote among names": (
-        b'"a,b\n1,2\n',
+        b'"a,b\n1,2\n5,7\n8,4\n',
         "ugly.csv: a quote in its first line is opened and never closed",
     ),
     "a name without end": (
-        b'a,"' + b"b\n" * 100_000,
+        b'a,"b\n' + b"1,2\n3,5\n" * 25_000,
         "ugly.csv: a name in its first line is longer than 131,072 characters",
     ),
     "a name in latin-1": (
-        "a,größe\n1,2\n".encode("latin-1"),
+        "a,größe\n1,2\n5,7\n8,4\n".encode("latin-1"),
         "ugly.csv: the name of column 2 is not UTF-8",
     ),
     "too many columns": (
-        b"a," * 100_000 + b"b\n1\n",
+        "".join(
+            ",".join(f"{start}{i}" for i in range(100_001)) + "\n" for start in "x149"
+        ).encode(),
         "ugly.csv has 100,001 columns in its first line; 100,000 are read",
     ),
     "no line end": (b"a,b;" * 5_000_000, "ugly.csv has no line end in its first 16,777,216 bytes"),

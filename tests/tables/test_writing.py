@@ -1,10 +1,12 @@
 """A file appears whole or not at all, and holds what was written."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from divmix.errors import OutputError
-from divmix.tables import arrays
+from divmix.tables import arrays, writing
 from divmix.tables.reading import open_table
 from divmix.tables.writing import TABLE_SUFFIXES, TableWriter, atomic_file, write_json
 
@@ -194,3 +196,18 @@ def test_json_takes_numpy_values_and_refuses_nan(tmp_path):
     with pytest.raises(ValueError):
         write_json(tmp_path / "b.json", {"x": float("nan")})
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("to", ["parquet", "arrow", "csv"])
+def test_bytes_that_no_terminal_shows_are_not_sent_to_one(monkeypatch, to):
+    written = io.BytesIO()
+    stdout = SimpleNamespace(buffer=written, isatty=lambda: True, flush=lambda: None)
+    monkeypatch.setattr(writing, "sys", SimpleNamespace(stdout=stdout))
+    writer = TableWriter("-", pa.schema([("a", pa.int64())]), to=to)
+    if to == "csv":
+        with writer:
+            assert written.getvalue() == b"a\n"
+    else:
+        with pytest.raises(OutputError, match="a terminal cannot show"), writer:
+            pass
+        assert not written.getvalue()

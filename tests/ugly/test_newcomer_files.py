@@ -1,8 +1,10 @@
 """Files as people have them: read right at once, or one error with a command that then works."""
 
+import io
 import json
 import re
 import shlex
+import zipfile
 
 import pyarrow as pa
 import pytest
@@ -34,6 +36,12 @@ READ = {
     "fixed width": (FIXED, AB | {"name": ["Jo Ann", "Bo", "Mr X"]}),
     "a mark of UTF-8": (f"\ufeffa,b\n{ROWS}", AB),
     "UTF-16 as Excel writes it": ("a\tb\r\n1.5\t10\r\n2.5\t20\r\n4\t15\r\n".encode("utf-16"), AB),
+    "a name that comes twice": (
+        "a,b,a\n1.5,10,1\n2.5,20,2\n4,15,4\n", AB | {"a.1": [1, 2, 4]}
+    ),
+    "a column without a name": (
+        "a,,b\n1.5,1,10\n2.5,2,20\n4,4,15\n", AB | {"column_2": [1, 2, 4]}
+    ),
     "a separator at line ends": ("a,b,\n1.5,10,\n2.5,20,\n4,15,\n", AB | {"column_3": [None] * 3}),
     "German thousands": (
         "a;b\n1.500;0,5\n12.000;1,25\n900;2,75\n",
@@ -90,12 +98,21 @@ REFUSED = {
     ),
 }
 
-# No settings help: the hint names another command, or what to do with the file.
+
+def zipped(text):
+    """A zip archive with a table in it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("table.csv", text)
+    return buffer.getvalue()
+
+
+# No settings help: a program makes a table of the file, or a person has to.
 NO_TABLE = {
-    "a workbook": (b"PK\x03\x04xl/workbook.xml", " is an Excel workbook", "divmix fit ugly.csv"),
-    "an old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1", " is an Excel workbook", "divmix fit ugly.csv"),
-    "a zip archive": (b"PK\x03\x04data.csv", " is a zip archive, not a table", "unzip -p"),
-    "a JSON array": (b'[{"a": 1}, {"a": 2}]', " is a JSON array", "jq -c .[]"),
+    "a workbook": (b"PK\x03\x04xl/workbook.xml", " is an Excel workbook", "Save As"),
+    "an old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1", " is an Excel workbook", "Save As"),
+    "a zip archive": (zipped(f"a,b\n{ROWS}"), " is a zip archive, not a table", "unzip -p"),
+    "a JSON array": (b'[{"a": 1}, {"a": 2}, {"a": 4}]', " is a JSON array", "jq -c '.[]'"),
     "comments between rows": (
         f"a,b\n{ROWS}# the rest\n5,6\n".encode(),
         "line 5 of ugly.csv: 1 cell where the table has 2 columns",
@@ -145,7 +162,7 @@ def test_what_is_no_table_is_refused_by_name_with_the_way_out(tmp_path, case):
     with pytest.raises(InputError) as failure:
         open_table([path]).read()
     assert message.replace("ugly.csv", str(path)) in str(failure.value)
-    assert way_out in failure.value.hint
+    assert way_out in f"{failure.value.hint} {failure.value.instead.through}"
     with pytest.raises(InputError, match=re.escape(str(failure.value))):
         run_sniff([str(path)], TableSettings())
 

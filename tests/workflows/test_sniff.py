@@ -59,3 +59,23 @@ def test_whole_numbers_that_are_too_long_late_in_a_file_are_told(long_table, tmp
     path.write_bytes(long_table.read_bytes() + b"1,a,9007199254740995\n")
     (note,) = run_sniff([str(path)], TableSettings(missing="drop"))["notes"]
     assert "column 'n' has whole numbers beyond" in note and "--exclude n" in note
+
+
+@pytest.mark.parametrize("bits", [63, 64, 80, 127])
+def test_whole_numbers_of_any_length_are_text_or_told(tmp_path, bits):
+    values = [(1 << bits) + i * i for i in range(20)]
+    path = tmp_path / "long.csv"
+    path.write_text("n,x\n" + "".join(f"{n},{i % 7}.5\n" for i, n in enumerate(values)))
+    found = run_sniff([str(path)], TableSettings())
+    column = found["columns"][0]
+    assert (column["type"], column["role"], column["fit"]) == ("text", "id", "left out")
+    path = tmp_path / "long.jsonl"
+    path.write_text("".join(f'{{"n": {n % (i + 1) or n}}}\n' for i, n in enumerate(values)))
+    (note,) = run_sniff([str(path)], TableSettings())["notes"]
+    assert "column 'n' has whole numbers beyond" in note
+
+
+def test_large_numbers_with_an_exponent_are_numbers(tmp_path):
+    path = tmp_path / "masses.csv"
+    path.write_text("kg,x\n" + "".join(f"{i * i + 1}e29,{i % 7}\n" for i in range(20)))
+    assert run_sniff([str(path)], TableSettings())["columns"][0]["type"] == "number"
