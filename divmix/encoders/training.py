@@ -13,7 +13,7 @@ from divmix.encoders.network import Module, Tensor, Torch
 from divmix.errors import FitError, UsageError
 
 HELD_OUT_SHARE = 0.1
-BATCH_ROWS, STEPS = 256, 12_000
+BATCH_ROWS, STEPS = 256, 24_000
 EPOCHS = (3, 400)  # fewest and most: so many as the steps allow
 PATIENCE = 20  # epochs without a better reconstruction of the held-out rows
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-6

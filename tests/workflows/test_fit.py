@@ -340,7 +340,7 @@ def test_an_interrupted_fit_leaves_nothing(csv, tmp_path):
         tmp_path / "run",
         should_stop=lambda: next(asked),
     )
-    assert document == Unfinished(None) and not (tmp_path / "run").exists()
+    assert document == Unfinished(None, "") and not (tmp_path / "run").exists()
 
 
 def test_the_model_file_gives_back_the_mixture(csv, tmp_path):
