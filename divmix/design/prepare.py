@@ -140,7 +140,7 @@ def design_matrix(
     n = table.num_rows
     _check_memory(n, design)
     X, row_weights = np.empty((n, design.n_features)), np.empty(n)
-    log_jacobian, complete = Filling(n), Filling(n)
+    log_jacobian, complete = Filling(n, float), Filling(n, bool)
     start = 0
 
     def place(rows: int) -> np.ndarray:
@@ -159,8 +159,8 @@ def design_matrix(
 class Filling:
     """An array (n,) that comes part by part; as long as all its values are one, it holds that alone."""
 
-    def __init__(self, n: int) -> None:
-        self.array = np.empty(0)
+    def __init__(self, n: int, kind: type) -> None:
+        self.array: np.ndarray = np.empty(0, kind)
         self._n = n
 
     def put(self, part: slice, values: np.ndarray) -> None:
