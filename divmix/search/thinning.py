@@ -13,8 +13,6 @@ from divmix.merging.tree import MergeTree, joined, merge_tree
 from divmix.search.run import Searching
 from divmix.search.shape import shape_joint
 
-PER_PARAMETER = 3.0  # where the number of components is in question; 2 to Akaike
-
 
 def thin_out(searching: Searching, components: Components) -> list[Level]:
     """Levels from these components to k, each refitted; the richest first."""
@@ -62,7 +60,7 @@ def level(searching: Searching, components: Components) -> Level:
 def level_beside(searching: Searching, components: Components, noise: Components) -> Level:
     """The components beside a broad one; its weight is a parameter more."""
     fitted = level(searching._replace(noise=noise), leaving_room(components, noise))
-    return fitted._replace(aic3=fitted.aic3 + PER_PARAMETER / (2 * searching.rows))
+    return fitted._replace(aic3=fitted.aic3 + per_parameter(searching))
 
 
 def best_level(searching: Searching, levels: Sequence[Level]) -> Level:
@@ -78,8 +76,13 @@ def aic3(searching: Searching, components: Components) -> float:
 
     BIC, with log n for each, takes the shapes of few rows for ellipses.
     """
-    penalty = PER_PARAMETER * n_parameters(searching, components) / (2 * searching.rows)
+    penalty = per_parameter(searching) * n_parameters(searching, components)
     return float(penalty - searching.log_likelihood(components))
+
+
+def per_parameter(searching: Searching) -> float:
+    """What one costs in AIC3."""
+    return searching.schedule.per_parameter / (2 * searching.rows)
 
 
 def n_parameters(searching: Searching, components: Components) -> int:

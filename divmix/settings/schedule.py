@@ -45,6 +45,8 @@ class Schedule:
     other_ways: int = 2
     # Rows of the prior of unions in the end, as a share of n / m.
     union_prior: float = 0.1
+    # What a parameter costs where the number of components is in question (Bozdogan 1994); 2 to Akaike.
+    per_parameter: float = 3.0
     # Difference of AIC3 from which on a richer mixture is better: that of two parameters.
     strong: float = 6.0
     # What counts as a cluster of its own: this share of 1 / k, and rows for each parameter.

@@ -168,8 +168,8 @@ MUTANTS = {
     ),
     "each parameter costs what BIC takes": (
         "search/thinning.py",
-        "penalty = PER_PARAMETER *",
-        "penalty = np.log(searching.rows) *",
+        "return searching.schedule.per_parameter /",
+        "return np.log(searching.rows) /",
         f"{REDUCE}::test_shapes_of_few_rows_are_unions",
     ),
     "mixtures of more parameters than rows are weighed": (
