@@ -131,7 +131,12 @@ def share_of_normal_rows(p_values: np.ndarray) -> float:
 def least_rate(p_values: np.ndarray) -> float:
     """The lowest rate at which Benjamini and Hochberg flag any row: min of n p_(k) / k, at most 1."""
     own = np.sort(p_values[~np.isnan(p_values)])
-    return min(1.0, float((own * (len(own) / np.arange(1, len(own) + 1))).min(initial=1.0)))
+    return min(1.0, float(_rates(own, len(own)).min(initial=1.0)))
+
+
+def _rates(lowest: np.ndarray, n: int) -> np.ndarray:
+    """n p_(k) / k of the lowest of n p-values, ascending: the rate at which k rows would be flagged."""
+    return lowest * (n / np.arange(1, len(lowest) + 1))
 
 
 def flags(
@@ -156,8 +161,7 @@ def flags(
         normal = share_of_normal_rows(p_values[there]) if storey else 1.0
         # No row above the level has a say: a table has few below it, and these alone are sorted.
         own = np.sort(p_values[there & (normal * p_values <= level)])
-        adjusted = own * (there.sum() / np.arange(1, len(own) + 1))
-        met = np.flatnonzero(normal * adjusted <= level)
+        met = np.flatnonzero(normal * _rates(own, there.sum()) <= level)
         flagged = p_values <= (own[met[-1]] if len(met) else -1.0)
     elif rule == "alpha_level":
         flagged[there] = p_values[there] <= level

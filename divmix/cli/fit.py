@@ -8,7 +8,7 @@ from divmix.cli import method_options, options
 from divmix.cli.completion import FILE
 from divmix.cli.config import config_option
 from divmix.cli.memory import Memory
-from divmix.cli.signals import GracefulStop, resuming
+from divmix.cli.signals import GracefulStop, to_go_on
 from divmix.errors import UsageError
 from divmix.settings import TableSettings
 
@@ -151,7 +151,7 @@ def command(
         if not isinstance(run, Unfinished):
             should_stop.left = f"the fit had ended, and {output} is written"
         elif run.checkpoint is not None:
-            should_stop.left = f"{run.checkpoint} keeps {run.kept}; to go on: {resuming(ctx)}"
+            should_stop.left = to_go_on(ctx, run.checkpoint, run.kept)
     if isinstance(run, Unfinished):  # a signal ended the fit, and GracefulStop tells
         return
     if as_json:

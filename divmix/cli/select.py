@@ -9,7 +9,7 @@ import click
 from divmix.cli import options
 from divmix.cli.completion import FILE
 from divmix.cli.config import config_option
-from divmix.cli.signals import GracefulStop, resuming
+from divmix.cli.signals import GracefulStop, to_go_on
 from divmix.settings import SELECT_SETTINGS, DiversifiedSettings, TableSettings
 
 
@@ -112,8 +112,7 @@ def command(
             if not for_the_eye:
                 progress.note(document["reason"])
         elif document.checkpoint is not None:
-            kept = f"{document.checkpoint} keeps {document.kept}"
-            should_stop.left = f"{kept}; to go on: {resuming(ctx)}"
+            should_stop.left = to_go_on(ctx, document.checkpoint, document.kept)
     if isinstance(document, Unfinished):  # a signal ended the work, and GracefulStop tells
         return
     if as_json or for_the_eye:

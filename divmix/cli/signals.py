@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -94,8 +95,8 @@ class GracefulStop:
             raise Interrupted(self.number, self.left)
 
 
-def resuming(context: click.Context) -> str:
-    """The command line that goes on where that of the context was interrupted."""
+def to_go_on(context: click.Context, checkpoint: Path, kept: str) -> str:
+    """What an interrupted command has left, and the command line that goes on with it."""
     arguments = context.meta[ARGUMENTS]
     again = [] if "--resume" in arguments else ["--resume"]
-    return shlex.join(["divmix", *arguments, *again])
+    return f"{checkpoint} keeps {kept}; to go on: {shlex.join(['divmix', *arguments, *again])}"
