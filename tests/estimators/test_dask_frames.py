@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 import divmix
-from divmix import sampling
-from divmix.rows import DaskRows, StreamedRows, segments
+from divmix.rows import DaskRows, StreamedRows
 
 dd = pytest.importorskip("dask.dataframe")
 distributed = pytest.importorskip("distributed")
@@ -20,11 +19,8 @@ CUTS = [0, 1_000, 40_000, 40_000, 66_000, N]  # partitions of all lengths, one o
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """Segments of a batch and small pools, so that a short frame is cut like a long one."""
-    monkeypatch.setattr(segments, "SEGMENT_CELLS", segments.STEP)
-    monkeypatch.setattr(sampling, "POOL_CELLS", 1)
-    monkeypatch.setattr(sampling, "LEAST_ROWS", 30_000)
+def short(cut_short):
+    cut_short(30_000)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import time
 import numpy as np
 import pytest
 
-from divmix import sampling
 from divmix.families import Components, make_family
 from divmix.kernels.sums import Sums
 from divmix.rows import Block, Features, MemoryRows, StreamedRows, segments
@@ -19,10 +18,8 @@ N, D = 200_000, 3
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
-    monkeypatch.setattr(segments, "SEGMENT_CELLS", segments.STEP)
-    monkeypatch.setattr(sampling, "POOL_CELLS", 1)
-    monkeypatch.setattr(sampling, "LEAST_ROWS", 5_000)
+def short(cut_short):
+    cut_short(5_000)
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,14 @@ def scattered(X, n, generator):
     return np.vstack([X, generator.uniform(low, high, (n, X.shape[1]))])
 
 
+def agreement(labelled, seed):
+    """Adjusted Rand index of a fit to a labelled table, rows of noise left out."""
+    settings = DiversifiedSettings(clusters=labelled.n_classes, seed=seed, threads=1)
+    found = fit_table(labelled.table, settings, COLUMNS).scores.cluster
+    inside = labelled.classes >= 0
+    return adjusted_rand_score(labelled.classes[inside], found[inside])
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_unions_are_read_where_their_clusters_are_parted_most_clearly(order):
     X, truth = make_moons(600, noise=0.06, random_state=0)
@@ -42,20 +50,12 @@ def test_unions_are_read_where_their_clusters_are_parted_most_clearly(order):
 @pytest.mark.parametrize("family, made, seed", [("moons", 408, 0), ("rings", 404, 4)])
 def test_unions_do_not_hang_on_one_start(family, made, seed):
     # Few moons, which some starts miss; rings, of which some levels part the halves most clearly.
-    labelled = make(family, made)
-    settings = DiversifiedSettings(clusters=labelled.n_classes, seed=seed, threads=1)
-    found = fit_table(labelled.table, settings, COLUMNS).scores.cluster
-    inside = labelled.classes >= 0
-    assert adjusted_rand_score(labelled.classes[inside], found[inside]) > 0.97
+    assert agreement(make(family, made), seed) > 0.97
 
 
 def test_shapes_of_few_rows_are_unions():
     # By BIC, with log n for each parameter, these 234 rows on three circles are three ellipses.
-    labelled = make("rings", 885)
-    settings = DiversifiedSettings(clusters=3, threads=1)
-    found = fit_table(labelled.table, settings, COLUMNS).scores.cluster
-    inside = labelled.classes >= 0
-    assert adjusted_rand_score(labelled.classes[inside], found[inside]) > 0.97
+    assert agreement(make("rings", 885), 0) > 0.97
 
 
 def test_few_rows_that_scatter_leave_ellipses_ellipses():

@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from divmix import sampling
 from divmix.errors import InputError, UsageError
 from divmix.model.mixture import Mixture
-from divmix.rows import segments
 from divmix.settings import DiversifiedSettings, TableSettings, fit_settings
 from divmix.tables import reading
 from divmix.tables.reading import open_table
@@ -21,11 +19,8 @@ FILES = ("model.divmix", "assignments.csv", "components.csv")
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """Segments of a batch and small pools, so that a short table is cut like a long one."""
-    monkeypatch.setattr(segments, "SEGMENT_CELLS", segments.STEP)
-    monkeypatch.setattr(sampling, "POOL_CELLS", 1)
-    monkeypatch.setattr(sampling, "LEAST_ROWS", 30_000)
+def short(cut_short):
+    cut_short(30_000)
 
 
 @pytest.fixture(scope="module")
