@@ -80,7 +80,7 @@ def fit_members(
 def shapes(rows: MemoryRows) -> tuple[str, ...]:
     """Covariances that are pooled; of wide tables, and where there is one number, diagonal ones."""
     categories = rows.features.categories
-    numbers = rows.matrix.X.shape[1] if categories is None else len(categories.numeric)
+    numbers = rows.held.X.shape[1] if categories is None else len(categories.numeric)
     return ("diag", "full") if 1 < numbers <= MOST_FULL_COLUMNS else ("diag",)
 
 
@@ -146,7 +146,7 @@ def _trimmed(
         if drop:
             components = without_small(components)
         likely = _likeliest(rows, family, components)
-        kept = rows.reweighted(rows.matrix.row_weights * likely)
+        kept = rows.reweighted(rows.held.row_weights * likely)
         components = _climb(kept, family, components, iterations, monitor)
     return without_small(components) if drop else components
 

@@ -27,7 +27,7 @@ from divmix.design.preprocessing import Preprocessing
 from divmix.families import make_family
 from divmix.kernels import compile as compiling
 from divmix.progress import Progress
-from divmix.rows import Block, DaskRows, MemoryRows, StreamedRows
+from divmix.rows import AnyBlock, DaskRows, MemoryRows, StreamedRows
 from divmix.rows.segments import Place, segment_rows
 from divmix.rows.stream import survey
 from divmix.sampling import pool_rows
@@ -92,9 +92,9 @@ def opened(path: Path) -> Table:
     preprocessing, _ = Preprocessing.learn_with_roles(reader.batches, sample, TableSettings())
     design = Design(preprocessing)
 
-    def read(place: Place) -> Iterator[Block]:
+    def read(place: Place) -> Iterator[AnyBlock]:
         for done in prepared(reader.batches(), design, place=place):
-            yield Block(done.X, done.row_weights)
+            yield AnyBlock(done.X, done.row_weights)
 
     part = TablePart.of(reader.paths, reader.options, design)
     features = features_of(design)

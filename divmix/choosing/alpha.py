@@ -72,7 +72,7 @@ def held_out_by_alpha(
     Cross-validated in FOLDS parts over all rows, or over the sample that the fit searches.
     """
     sample = rows.sample(sample_rows(searching.k), generator)
-    row_weights = sample.matrix.row_weights
+    row_weights = sample.held.row_weights
     fold = generator.permutation(len(row_weights)) % FOLDS
     totals = np.zeros(len(ALPHAS))
     for part in range(FOLDS):
@@ -92,6 +92,6 @@ def held_out_by_alpha(
                 "select",
                 Limits(REFINE_ITERATIONS, REFINE_TOLERANCE),
             ).moved
-            X, weights = held_out.matrix
+            X, weights = held_out.held
             totals[i] += weights @ objective.posterior(X, refined).log_density
     return totals / sample.total_weight

@@ -71,7 +71,7 @@ def resample(
         own = replace(problem, rows=drawn, monitor=monitor, way=None)
         outcome = run(method, own, generator)
         objective = Objective(problem.family, noise=problem.noise)
-        posterior = objective.posterior(rows.matrix.X, outcome.components)
+        posterior = objective.posterior(rows.held.X, outcome.components)
         weights = outcome.components.weights
         of_clusters = np.bincount(outcome.clusters, weights=weights).astype(np.float64)
         means = np.zeros((len(of_clusters), outcome.components.means.shape[1]))
@@ -80,7 +80,7 @@ def resample(
         found = posterior.clusters(outcome.clusters)
         found[posterior.responsibilities.sum(axis=1) < 0.5] = -1  # noise takes most of the row
         # Once each: rows that were drawn twice say no more of what a cluster is.
-        counted = rows.matrix.row_weights * (drawn.matrix.row_weights > 0)
+        counted = rows.held.row_weights * (drawn.held.row_weights > 0)
         return matched(similarities(labels, found, counted), of_clusters, means)
 
     fits = side_by_side(start, count, problem.monitor)
@@ -96,7 +96,7 @@ def resample_paths(
     Raises FitError, and Interrupted when a signal ended the work.
     """
     searching, monitor = path.searching, path.searching.monitor
-    row_weights = searching.sample.matrix.row_weights
+    row_weights = searching.sample.held.row_weights
     labels = {
         k: searching.posterior(candidate.components).responsibilities.argmax(axis=1)
         for k, candidate in path.candidates.items()
@@ -105,7 +105,7 @@ def resample_paths(
     def found_in(number: int) -> tuple[tuple[int, Array], ...]:
         generator = np.random.default_rng([seed, RESAMPLES, number])
         drawn = resampled(searching.sample, generator)
-        in_it = drawn.matrix.row_weights > 0
+        in_it = drawn.held.row_weights > 0
         own = Path(searching._replace(sample=drawn.take(in_it)), generator)
         own.cover(lowest, highest)
         found = []
@@ -129,7 +129,7 @@ def resample_paths(
 def resampled(rows: MemoryRows, generator: np.random.Generator) -> MemoryRows:
     """As many rows, drawn with replacement from those of positive weight: the same ones with their
     weight times how often each was drawn."""
-    row_weights = rows.matrix.row_weights
+    row_weights = rows.held.row_weights
     used = np.flatnonzero(row_weights > 0)
     times = np.bincount(generator.integers(len(used), size=len(used)), minlength=len(used))
     drawn = np.zeros(len(row_weights))

@@ -154,7 +154,7 @@ class Path:
         """The order in which overlapping components unite, small ones like others."""
         searching = self.searching
         responsibilities = searching.posterior(components).responsibilities
-        shared = shared_mass(responsibilities, searching.sample.matrix.row_weights)
+        shared = shared_mass(responsibilities, searching.sample.held.row_weights)
         moments = searching.family.moments(components)
         return merge_tree(moments, criterion="overlap", shared=shared)
 
@@ -174,7 +174,7 @@ def assess(searching: Searching, components: Components) -> Candidate:
     log_joint = searching.log_joint(components)
     log_density = log_sum_exp(log_joint)
     log_responsibilities = log_joint - log_density[:, None]
-    row_weights, n = searching.sample.matrix.row_weights, searching.rows
+    row_weights, n = searching.sample.held.row_weights, searching.rows
     weights = row_weights * (n / searching.sample.total_weight)
     total = float(weights @ log_density)
     each = (np.exp(log_responsibilities) * log_responsibilities).sum(axis=1)
@@ -210,7 +210,7 @@ def choose_clusters(
             scattered.descend_beside_noise(path)
             if scattered.best.bic < path.best.bic - CLEARLY:
                 path = scattered
-        if len(sample.matrix.X) < size or path.best.k == known:
+        if sample.visited < size or path.best.k == known:
             break
         # Which family is best shows on few rows.
         models = [model for model in models if model.family is path.searching.family]

@@ -108,7 +108,7 @@ def _split(
         labels.append({})
         for k, candidate in part.candidates.items():
             log_density, responsibilities = searching.posterior(candidate.components)
-            weights = sample.matrix.row_weights[~own]
+            weights = sample.held.row_weights[~own]
             held_out.append((k, float(np.average(log_density[~own], weights=weights))))
             labels[-1][k] = responsibilities.argmax(axis=1)
     one, other = labels

@@ -65,9 +65,9 @@ def choose_shape(
             components = leaving_room(made.from_moments(smoothed(start)), searching.noise)
             weak = searching.weak(components, prior) if prior else None
             fitted = searching.climb("select", components, weak, ITERATIONS)
-            told[i].append(searching.objective().posterior(other.matrix.X, fitted).log_density)
+            told[i].append(searching.objective().posterior(other.held.X, fitted).log_density)
     densities = np.stack([np.concatenate(each) for each in told])
-    weights = np.concatenate([other.matrix.row_weights for other in halves[::-1]])
+    weights = np.concatenate([other.held.row_weights for other in halves[::-1]])
     return Shape(*shapes[_best(densities, weights / weights.sum(), shapes)])
 
 

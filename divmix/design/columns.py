@@ -38,6 +38,14 @@ class BooleanColumn:
 
     def encode(self, column: pa.Array, out: np.ndarray, row_name: Locate) -> np.ndarray | None:
         """Fill `out` (n, 1); returns (n,) bool where values are missing, or None where none is."""
+        codes, missing = self.codes(column, row_name)
+        out[:, 0] = codes - self.share
+        return missing
+
+    def codes(
+        self, column: pa.Array, row_name: Locate, unknown: str = "error"
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """1 for true and 0 for false, (n,), and where values are missing. Raises InputError."""
         values = numbers(self.name, column, row_name)
         missing = np.isnan(values)
         strange = ~missing & (values != 0) & (values != 1)
@@ -47,8 +55,8 @@ class BooleanColumn:
                 f"{row_name(row)}: column '{self.name}' is {values[row]:g}, neither true nor false",
                 hint="the model was fitted on a column of true and false",
             )
-        out[:, 0] = np.where(missing, float(self.share >= 0.5), values) - self.share
-        return missing if missing.any() else None
+        codes = np.where(missing, float(self.share >= 0.5), values)
+        return codes, missing if missing.any() else None
 
     def decode(self, encoded: np.ndarray) -> pa.Array:
         """(n, 1) features to the column they stand for: true from one half."""
@@ -92,6 +100,18 @@ class CategoricalColumn:
         A category that was not there in the fit is an InputError, or with `unknown="ignore"` a
         row that has none of the known ones.
         """
+        codes, missing = self.codes(column, row_name, unknown)
+        shares = np.array(self.shares)
+        out[:] = -shares
+        known = np.flatnonzero(codes < len(shares))
+        out[known, codes[known]] = 1 - shares[codes[known]]
+        return missing
+
+    def codes(
+        self, column: pa.Array, row_name: Locate, unknown: str = "error"
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The place of each row's category, (n,), their number for a row that has none of them, and
+        where values are missing: these count as the category of most rows."""
         texts = as_text(column)
         codes = arrays.to_codes(pc.index_in(texts, value_set=self._category_array))
         missing = arrays.is_empty(texts)
@@ -104,11 +124,8 @@ class CategoricalColumn:
                 hint="use --unknown ignore to label such rows by their other columns",
             )
         codes = np.where(missing, int(np.argmax(self.shares)), codes)
-        shares = np.array(self.shares)
-        out[:] = -shares
-        known = np.flatnonzero(codes >= 0)
-        out[known, codes[known]] = 1 - shares[codes[known]]
-        return missing if missing.any() else None
+        codes = np.where(codes < 0, len(self.categories), codes)
+        return codes, missing if missing.any() else None
 
     def decode(self, encoded: np.ndarray) -> pa.Array:
         """(n, categories) features to the column they stand for: the largest wins."""

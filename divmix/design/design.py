@@ -13,10 +13,14 @@ from divmix.design.preprocessing import Batch, ColumnSummary, Preprocessing, Tra
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import Chain
 from divmix.errors import UsageError
-from divmix.families import Categories, CategoryColumn
+from divmix.families import AnyMatrix, Categories, CategoryColumn, Coded
+from divmix.families.coded import put
 from divmix.tables.schema import Schema
 
 EMPTY_CHAIN = Chain()
+# So many features of categories make codes worth their while: where they are few, products of
+# matrices are as fast, and their memory does not matter.
+CODED_FROM = 64
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,15 @@ class Design:
                 columns.append(CategoryColumn(places, (column.share,), True, name=column.name))
         return Categories(self.n_features, tuple(columns)) if columns else None
 
+    def room(self, n: int, coded: bool = False) -> AnyMatrix:
+        """Room for n rows, (n, d); `coded`: where categories have many features, and no cell may be
+        missing, for codes in place of these. Which it is the design alone says: sums have the
+        same bits wherever rows live."""
+        categories = self.categories if coded and self.preprocessing.missing != "model" else None
+        if categories is None or self.n_features - len(categories.numeric) < CODED_FROM:
+            return np.empty((n, self.n_features))
+        return Coded.empty(n, categories)
+
     def category_names(self, block: int) -> tuple[str, ...] | None:
         """Categories of a block of features, of a yes/no column true and false; None for numbers."""
         if self.is_embedding:
@@ -120,18 +133,25 @@ class Design:
         start at a whole number of `BLOCK_ROWS`. The Jacobian of an embedding is 0: there may be
         none. Raises InputError.
         """
+        X = np.empty((batch.num_rows, self.n_features)) if out is None else out
+        return Transformed(X, *self.fill(X, batch, unknown, first_row, locate))
+
+    def fill(
+        self,
+        X: AnyMatrix,
+        batch: Batch,
+        unknown: str = "error",
+        first_row: int = 0,
+        locate: Locate = row_name,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Write a batch into X (n, d), as `transform` has it: `complete` and `log_jacobian` of that."""
         if not self.is_embedding:
-            return self.preprocessing.transform(
-                batch, unknown=unknown, first_row=first_row, locate=locate, out=out
-            )
+            return self.preprocessing.fill(X, batch, unknown, first_row, locate)
         done = self.preprocessing.transform(
             batch, unknown=unknown, first_row=first_row, locate=locate
         )
-        X = self.chain.transform(done.X)
-        if out is not None:
-            out[:] = X
-            X = out
-        return Transformed(X, done.complete, np.zeros(len(X)))
+        put(X, self.chain.transform(done.X))
+        return done.complete, np.zeros(len(X))
 
     def with_missing(self, missing: str) -> Self:
         """The same design that does something else about empty cells: error, model or drop."""

@@ -16,6 +16,7 @@ from divmix.design.roles import Role
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining, memory
 from divmix.errors import InputError, UsageError
+from divmix.families import Coded
 from divmix.progress import Progress
 from divmix.rows.segments import Place, anywhere
 from divmix.settings import TableSettings
@@ -25,13 +26,19 @@ class DesignMatrix(NamedTuple):
     """The rows of a table: X (n, d), row_weights (n,), log_jacobian (n,) nats, complete (n,).
 
     roles are those of the table's columns. A row that missing values keep out stays, with weight 0, so that rows keep their places.
+    held: the rows, X itself or by the codes of their categories; then X is made anew each time.
     """
 
-    X: np.ndarray
+    held: np.ndarray | Coded
     row_weights: np.ndarray
     log_jacobian: np.ndarray
     complete: np.ndarray
     roles: tuple[Role, ...] = ()
+
+    @property
+    def X(self) -> np.ndarray:
+        """The rows with all of their features, (n, d) float64."""
+        return self.held.matrix() if isinstance(self.held, Coded) else self.held
 
 
 def prepare(
@@ -41,11 +48,12 @@ def prepare(
     progress: Progress,
     locate: Locate = row_name,
     joint: JointTraining | None = None,
+    coded: bool = False,
 ) -> tuple[Design, DesignMatrix]:
     """What is learned of the columns of a table and, with an encoder, of its rows; and the rows.
 
     `joint` is the mixture that an encoder may be trained along with, None where the number of its
-    clusters is not known yet. Raises InputError, UsageError, FitError, MissingExtraError.
+    clusters is not known yet. `coded`: categories may be held as codes, where that is worth it. Raises InputError, UsageError, FitError, MissingExtraError.
     """
     progress.stage("preparing columns")
     preprocessing, roles = Preprocessing.learn_with_roles(
@@ -56,7 +64,8 @@ def prepare(
     steps = encoders.parse(tables.encoder)  # before the work begins
     if steps and tables.missing == "model":
         raise without_gaps(tables.encoder)
-    matrix = design_matrix(table, design, progress, locate)._replace(roles=roles)
+    matrix = design_matrix(table, design, progress, locate, coded=coded and not steps)
+    matrix = matrix._replace(roles=roles)
     if not steps:
         return design, matrix
     learning = encoders.Learning(generator, progress, image, tables.device, joint)
@@ -66,7 +75,7 @@ def prepare(
         embedded = chain.transform(matrix.X)  # in the blocks that a prediction has
     log_jacobian = np.zeros(len(embedded))
     return Design(design.preprocessing, chain), matrix._replace(
-        X=embedded, log_jacobian=log_jacobian
+        held=embedded, log_jacobian=log_jacobian
     )
 
 
@@ -78,9 +87,9 @@ def without_gaps(encoder: str | None) -> UsageError:
     )
 
 
-def _check_memory(rows: int, design: Design) -> None:
-    """Raises InputError where a matrix of so many rows cannot be held."""
-    needed, there = 8 * rows * design.n_features, memory.available()
+def _check_memory(rows: int, design: Design, coded: bool) -> None:
+    """Raises InputError where a matrix of so many rows cannot be held, or their codes."""
+    needed, there = rows * design.room(1, coded).nbytes, memory.available()
     if there is None or needed <= there:
         return
     widest = max(design.preprocessing.columns, key=lambda column: len(column.features))
@@ -95,10 +104,10 @@ def _check_memory(rows: int, design: Design) -> None:
 
 
 class PreparedBatch(NamedTuple):
-    """Some rows of a design matrix: X (b, d), row_weights (b,), log_jacobian (b,) nats,
+    """Some rows of a design matrix: X (b, d), or `Coded`, row_weights (b,), log_jacobian (b,) nats,
     complete (b,), and the batch of the table that they come from."""
 
-    X: np.ndarray
+    X: np.ndarray | Coded
     row_weights: np.ndarray
     log_jacobian: np.ndarray
     complete: np.ndarray
@@ -112,17 +121,20 @@ def prepared(
     place: Place = anywhere,
     first_row: int = 0,
     unknown: str = "error",
+    coded: bool = False,
 ) -> Iterator[PreparedBatch]:
     """The batches of a table, from `first_row` on, as rows of the design matrix; written where
-    `place` says, `unknown` as for `transform`. Raises InputError."""
+    `place` says, `unknown` as for `transform`, `coded` as for `design_matrix`. Raises InputError."""
     start = first_row
     for batch in batches:
         rows = slice(start, start + batch.num_rows)
-        out = place(batch.num_rows)
-        done = design.transform(batch, unknown=unknown, first_row=start, locate=locate, out=out)
+        room = place(batch.num_rows)
+        if room is None:
+            room = design.room(batch.num_rows, coded)
+        complete, log_jacobian = design.fill(room, batch, unknown, start, locate)
         weights = design.row_weights(batch, first_row=start, locate=locate)
-        weights = np.where(done.complete, weights, 0.0)
-        yield PreparedBatch(done.X, weights, done.log_jacobian, done.complete, batch)
+        weights = np.where(complete, weights, 0.0)
+        yield PreparedBatch(room, weights, log_jacobian, complete, batch)
         start = rows.stop
 
 
@@ -132,19 +144,20 @@ def design_matrix(
     progress: Progress,
     locate: Locate = row_name,
     unknown: str = "error",
+    coded: bool = False,
 ) -> DesignMatrix:
     """The rows of a table as a matrix, filled batch by batch; `unknown` as for `transform`.
 
-    Raises InputError.
+    `coded`: categories are held as codes where the design says that this is worth it. Raises InputError.
     """
     n = table.num_rows
-    _check_memory(n, design)
-    X, row_weights = np.empty((n, design.n_features)), np.empty(n)
+    _check_memory(n, design, coded)
+    held, row_weights = design.room(n, coded), np.empty(n)
     log_jacobian, complete = Filling(n, float), Filling(n, bool)
     start = 0
 
-    def place(rows: int) -> np.ndarray:
-        return X[start : start + rows]
+    def place(rows: int) -> np.ndarray | Coded:
+        return held[start : start + rows]
 
     for done in prepared(in_batches(table), design, locate, place, unknown=unknown):
         part = slice(start, start + len(done.X))
@@ -153,7 +166,7 @@ def design_matrix(
         complete.put(part, done.complete)
         progress.rows(part.stop, n)
         start = part.stop
-    return DesignMatrix(X, row_weights, log_jacobian.array, complete.array)
+    return DesignMatrix(held, row_weights, log_jacobian.array, complete.array)
 
 
 class Filling:

@@ -1,6 +1,6 @@
 """From a table to the design matrix and back: learned once on the training table, then applied."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -22,12 +22,15 @@ from divmix.design.missing import empty_rows, incomplete_rows, refuse_empty_cell
 from divmix.design.roles import Role
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, ModelFileError
+from divmix.families.coded import Coded
 from divmix.settings import TableSettings
 from divmix.tables.schema import Column, Schema
 
 _COLUMN_KINDS: dict[str, Callable[..., TableColumn]] = {
     kind.kind: kind for kind in (NumericColumn, BooleanColumn, CategoricalColumn, DateColumn)
 }
+
+CODED_KINDS = (BooleanColumn, CategoricalColumn)  # of which `Coded` rows have the codes
 
 
 class Transformed(NamedTuple):
@@ -163,29 +166,52 @@ class Preprocessing:
         out : (n, d) float64 C-contiguous, filled in place instead of a new matrix.
         """
         X = np.empty((batch.num_rows, self.n_features)) if out is None else out
+        return Transformed(X, *self.fill(X, batch, unknown, first_row, locate))
+
+    def fill(
+        self,
+        X: np.ndarray | Coded,
+        batch: Batch,
+        unknown: str = "error",
+        first_row: int = 0,
+        locate: Locate = row_name,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Write a batch into X (n, d), as `transform` has it; `complete` and `log_jacobian` of that.
+
+        X may be `Coded` where missing is not "model".
+        """
         log_jacobian = np.zeros(batch.num_rows)
         missing_by_column = {}
-        start = 0
-        for column in self.columns:
-            stop = start + len(column.features)
-            may_be_unknown = isinstance(column, (CategoricalColumn, NumericColumn))
-            options = {"unknown": unknown} if may_be_unknown else {}
-            missing = column.encode(
+        for column, place in zip(self.columns, self._places(X)):
+            missing = _encode(
+                column,
                 cells.column_of(batch, column.name),
-                X[:, start:stop],
+                place,
                 lambda row: locate(first_row + row),
-                **options,
+                unknown,
             )
-            of_column = column.log_jacobian(X[:, start:stop])
+            of_column = column.log_jacobian(place.features)
             if missing is not None:
                 missing_by_column[column.name] = missing
                 if self.missing == "model":  # the density is one of the other cells
-                    X[missing, start:stop] = np.nan
+                    place.features[missing] = np.nan
                     of_column = np.where(missing, 0.0, of_column)
             log_jacobian += of_column
-            start = stop
         complete = self._complete_rows(missing_by_column, batch.num_rows, first_row, locate)
-        return Transformed(X, complete, log_jacobian)
+        return complete, log_jacobian
+
+    def _places(self, X: np.ndarray | Coded) -> Iterator["_Place"]:
+        """Where the features of each column are in X (n, d), or its codes."""
+        features = X.numbers if isinstance(X, Coded) else X
+        start = code = 0
+        for column in self.columns:
+            if isinstance(X, Coded) and isinstance(column, CODED_KINDS):
+                yield _Place(features[:, :0], X.codes[:, code])
+                code += 1
+                continue
+            stop = start + len(column.features)
+            yield _Place(features[:, start:stop])
+            start = stop
 
     def _complete_rows(
         self, missing_by_column: Mapping[str, np.ndarray], n: int, first_row: int, locate: Locate
@@ -259,6 +285,26 @@ class Preprocessing:
             raise ModelFileError(
                 "the model's description of its columns is damaged", hint="fit the model again"
             ) from error
+
+
+class _Place(NamedTuple):
+    """Where a column's features (n, features) are written; or its codes (n,), and no features."""
+
+    features: np.ndarray
+    codes: np.ndarray | None = None
+
+
+def _encode(
+    column: TableColumn, values: pa.Array, place: _Place, row_name: Locate, unknown: str
+) -> np.ndarray | None:
+    """Write a column where its place is: which values are missing, (n,) bool, None where none is."""
+    if place.codes is not None:
+        assert isinstance(column, CODED_KINDS)
+        place.codes[:], missing = column.codes(values, row_name, unknown)
+        return missing
+    if isinstance(column, (CategoricalColumn, NumericColumn)):
+        return column.encode(values, place.features, row_name, unknown=unknown)
+    return column.encode(values, place.features, row_name)
 
 
 def _column_from_dict(document: dict[str, Any]) -> TableColumn:

@@ -7,7 +7,7 @@ m are apart. A prior on covariances, where there is one, is a part of J.
 
 from typing import NamedTuple
 
-from divmix.families import Components, Family, Prior
+from divmix.families import AnyMatrix, Components, Family, Prior
 from divmix.families.family import Array
 from divmix.families.noise import with_noise, without_last
 from divmix.families.posterior import Posterior, log_weights, posterior
@@ -15,6 +15,7 @@ from divmix.kernels.components import Overlap
 from divmix.kernels.sums import Sums
 from divmix.progress import Value
 from divmix.rows import Rows
+from divmix.rows.segments import as_visited
 
 
 class Look(NamedTuple):
@@ -114,12 +115,13 @@ class Objective(NamedTuple):
         """F, mean per row in nats."""
         return self.sums(rows, components).log_likelihood / rows.total_weight
 
-    def log_joint(self, X: Array, components: Components) -> Array:
+    def log_joint(self, X: AnyMatrix, components: Components) -> Array:
         """log w_j p(x|theta_j) of rows X (n, d), (n, m); beside noise (n, m + 1)."""
         beside = with_noise(components, self.noise)
-        return log_weights(beside.weights) + self.family.log_densities(X, beside)
+        seen = as_visited(X, self.family, coarse=False)
+        return log_weights(beside.weights) + self.family.log_densities(seen, beside)
 
-    def posterior(self, X: Array, components: Components) -> Posterior:
+    def posterior(self, X: AnyMatrix, components: Components) -> Posterior:
         """log p(x), (n,), and the responsibilities of the components, (n, m), noise left out."""
         log_density, responsibilities = posterior(self.log_joint(X, components))
         return Posterior(log_density, responsibilities[:, : components.count])

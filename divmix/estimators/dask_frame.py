@@ -23,7 +23,7 @@ from divmix.estimators import frames
 from divmix.estimators.validation import check_names
 from divmix.families import Components, Family
 from divmix.progress import Progress
-from divmix.rows import Block, DaskRows, Rows, StreamedRows
+from divmix.rows import AnyBlock, DaskRows, Rows, StreamedRows
 from divmix.rows.dask import Nodes, summed
 from divmix.rows.segments import segment_rows
 from divmix.settings import FitSettings, TableSettings
@@ -194,7 +194,7 @@ def _segment(
     schema: pa.Schema,
     design: Design,
     features: NDArray[np.int64] | None,
-) -> Block:
+) -> AnyBlock:
     """Some rows of partitions that follow each other, on a worker."""
     settle_process()
     table = pa.concat_tables(_as_table(partition, schema) for partition in partitions)
@@ -202,7 +202,9 @@ def _segment(
     return block_of(in_batches(part), design, features)
 
 
-def _summed(blocks: Sequence[Block], family: Family, components: Components, coarse: bool) -> Nodes:
+def _summed(
+    blocks: Sequence[AnyBlock], family: Family, components: Components, coarse: bool
+) -> Nodes:
     settle_process()
     return summed(blocks, family, components, coarse)
 

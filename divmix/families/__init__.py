@@ -3,6 +3,7 @@
 from divmix.errors import UsageError
 from divmix.families.axis_aligned import Diag, Known, Spherical
 from divmix.families.categories import Categories, CategoryColumn
+from divmix.families.coded import AnyMatrix, Coded
 from divmix.families.common import CommonNumbers
 from divmix.families.components import Components
 from divmix.families.family import Array, DifferentiableFamily, Family, Moments, Prior
@@ -21,9 +22,11 @@ __all__ = [
     "FAMILIES",
     "STRUCTURES",
     "AnyFamily",
+    "AnyMatrix",
     "Array",
     "Categories",
     "CategoryColumn",
+    "Coded",
     "CommonNumbers",
     "Components",
     "DifferentiableFamily",

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.kernels.codes import add_counts, add_values
 from divmix.kernels.gaps import has_gaps
 
 Array = NDArray[np.float64]
@@ -42,6 +43,18 @@ class CategoryColumn:
         shares = np.array(self.shares)
         return np.array([1 - shares[0], shares[0]]) if self.yes_no else shares
 
+    def of_features(self, levels: NDArray) -> NDArray:
+        """Of values of the levels (..., L) those of its features: a yes/no column's is its second."""
+        return levels[..., int(self.yes_no) :]
+
+    def encoded(self, codes: NDArray) -> Array:
+        """Its centred features (n, features) of rows of these levels, (n,)."""
+        return self.centred(codes[:, None] == np.arange(len(self.levels)))
+
+    def centred(self, levels: NDArray) -> Array:
+        """Values of the levels (..., L) as those of its features, less their shares."""
+        return self.of_features(levels) - np.array(self.shares)
+
 
 class Levels:
     """The levels of some columns, side by side: L in all, of F features."""
@@ -60,6 +73,9 @@ class Levels:
         first[self.starts] = True
         self.no = np.flatnonzero(first & yes_no[of_column])  # levels without a feature
         self.own = np.setdiff1d(np.arange(len(self.shares)), self.no)  # (F,) of each feature
+        # In a table by codes each column has one row more, for what is none of its levels.
+        self.at = self.starts + np.arange(len(columns))
+        self.places = np.arange(len(self.shares)) + of_column
 
     def __len__(self) -> int:
         return len(self.shares)
@@ -118,6 +134,20 @@ class Levels:
         slopes[:, at] -= logs[:, self.no]
         return slopes, constants + slopes @ self.offsets
 
+    def log_densities_by_codes(self, codes: NDArray, probabilities: Array) -> Array:
+        """log p of the columns of rows, (n, m), nats, by their levels: codes (n, columns)."""
+        values = np.zeros((len(self) + self.count, len(probabilities)))
+        values[self.places] = np.log(probabilities).T
+        found = np.zeros((len(codes), len(probabilities)))
+        add_values(codes, self.at, values, found)
+        return found
+
+    def counts_by_codes(self, codes: NDArray, shares: Array) -> Array:
+        """Rows of each level (m, L), of rows with codes (n, columns) that have shares (n, m)."""
+        counts = np.zeros((len(self) + self.count, shares.shape[1]))
+        add_counts(codes, self.at, shares, counts)
+        return counts[self.places].T
+
     def drawn(
         self, probabilities: Array, labels: NDArray[np.int64], generator: np.random.Generator
     ) -> Array:
@@ -159,6 +189,11 @@ class Categories:
     def common(self) -> Levels:
         """Levels of the columns that have one distribution in all components."""
         return Levels([column for column in self.columns if column.common])
+
+    @cached_property
+    def is_varying(self) -> NDArray[np.bool_]:
+        """(columns,): which have a distribution in each component."""
+        return np.array([not column.common for column in self.columns], bool)
 
     def with_common(self, common: Sequence[bool]) -> "Categories":
         """The same columns, of which these (columns,) have one distribution in all components."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.categories import SMALLEST_PROBABILITY, Categories
+from divmix.families.coded import Coded
 from divmix.families.components import Components
 from divmix.families.family import Array, Moments, Prior
 from divmix.families.gaps import one_each
@@ -149,20 +150,29 @@ class Mixed:
         saved = (components.count - 1) * (sizes - 1) * np.log(n)
         return float(np.maximum(saved - lost, 0.0).sum())
 
-    def log_densities(self, X: Array, components: Components) -> Array:
+    def log_densities(self, X: Array | Coded, components: Components) -> Array:
         """log p(x|theta_j) of rows X (n, d), (n, m), nats; of categories, of probability."""
-        numbers = self.of_numbers(components)
-        own = self.numbers.log_densities(X[:, self.categories.numeric], numbers)
+        own = self.numbers.log_densities(self.numbers_of(X), self.of_numbers(components))
         return own + self.log_categories(X, self.probabilities(components))
 
-    def log_categories(self, X: Array, probabilities: Array) -> Array:
+    def numbers_of(self, X: Array | Coded) -> Array:
+        """The numbers of rows X (n, d), (n, c)."""
+        if isinstance(X, Coded):
+            return X.numbers
+        return np.ascontiguousarray(X[:, self.categories.numeric])
+
+    def log_categories(self, X: Array | Coded, probabilities: Array) -> Array:
         """log-probability (n, m) of the categories of rows X (n, d) by probabilities (m, L)."""
         varying, common = self.categories.varying, self.categories.common
-        found = varying.log_densities(X[:, varying.features], probabilities)
-        if common.count:
-            shares = np.maximum(common.shares, SMALLEST_PROBABILITY)[None]
-            found += common.log_densities(X[:, common.features], shares)
-        return found
+        shares = np.maximum(common.shares, SMALLEST_PROBABILITY)[None]
+        if isinstance(X, Coded):
+            own = self.categories.is_varying
+            found = varying.log_densities_by_codes(X.codes[:, own], probabilities)
+            of_all = common.log_densities_by_codes(X.codes[:, ~own], shares)
+        else:
+            found = varying.log_densities(X[:, varying.features], probabilities)
+            of_all = common.log_densities(X[:, common.features], shares)
+        return found + of_all if common.count else found
 
     def log_marginal(self, X: Array, components: Components, columns: NDArray[np.int64]) -> Array:
         """log p of these features alone, (n, m), of rows X (n, d); a column's are whole."""
@@ -179,7 +189,7 @@ class Mixed:
             self.numbers.columns_independent or not np.isin(columns, self.categories.numeric).any()
         )
 
-    def sums(self, X: NDArray, row_weights: Array, components: Components) -> Sums:
+    def sums(self, X: NDArray | Coded, row_weights: Array, components: Components) -> Sums:
         """Log-likelihood, masses and moments summed over rows X (n, d), in blocks of BLOCK_ROWS.
 
         `second` is that of the numbers alone, in the shape of their structure.

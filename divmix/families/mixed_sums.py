@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.axis_aligned import AxisAligned
+from divmix.families.coded import Coded
 from divmix.families.components import Components
 from divmix.families.family import Array
 from divmix.families.gaps import expected_sums
@@ -21,13 +22,15 @@ BLOCK_ROWS = 4096  # rows x components at a time, whatever the number of threads
 PACKED_COLUMNS = 24  # up to so many, products of pairs of columns are made once for all components
 
 
-def sums_of(family: "Mixed", X: NDArray, row_weights: Array, components: Components) -> Sums:
+def sums_of(
+    family: "Mixed", X: NDArray | Coded, row_weights: Array, components: Components
+) -> Sums:
     """`Mixed.sums`."""
     numbers, probabilities = family.of_numbers(components), family.probabilities(components)
     total: Sums | None = None
     for start in range(0, max(len(X), 1), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        block = np.asarray(X[rows], np.float64)
+        block = X[rows] if isinstance(X, Coded) else np.asarray(X[rows], np.float64)
         part = _block_sums(family, block, row_weights[rows], numbers, probabilities)
         total = part if total is None else total + part
     assert total is not None
@@ -35,11 +38,15 @@ def sums_of(family: "Mixed", X: NDArray, row_weights: Array, components: Compone
 
 
 def _block_sums(
-    family: "Mixed", X: Array, row_weights: Array, numbers: Components, probabilities: Array
+    family: "Mixed",
+    X: Array | Coded,
+    row_weights: Array,
+    numbers: Components,
+    probabilities: Array,
 ) -> Sums:
     numeric, levels = family.categories.numeric, family.categories.varying
-    N = np.ascontiguousarray(X[:, numeric])
-    if has_gaps(X):
+    N = family.numbers_of(X)
+    if not isinstance(X, Coded) and has_gaps(X):
         return _expected_sums(family, X, N, row_weights, numbers, probabilities)
     seen = family.numbers.structure.seen(N, numbers)
     joint = family.numbers.log_densities_at(seen, numbers)
@@ -48,7 +55,11 @@ def _block_sums(
     shares *= row_weights[:, None]
     mass = shares.sum(axis=0)
     first = np.zeros((numbers.count, X.shape[1]))
-    first[:, levels.features] = shares.T @ X[:, levels.features]
+    if isinstance(X, Coded):
+        counts = levels.counts_by_codes(X.codes[:, family.categories.is_varying], shares)
+        first[:, levels.features] = counts[:, levels.own] - mass[:, None] * levels.offsets
+    else:
+        first[:, levels.features] = shares.T @ X[:, levels.features]
     scales = family.numbers.row_scales(seen, numbers)
     if scales is None:
         scaled, log_scale = shares, -mass

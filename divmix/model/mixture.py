@@ -11,7 +11,8 @@ from divmix.design.design import Design
 from divmix.design.preprocessing import Batch, Transformed
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import FitError, ModelFileError, UsageError
-from divmix.families import AnyFamily, Components
+from divmix.families import AnyFamily, AnyMatrix, Components, Mixed
+from divmix.families.coded import matrix_of
 from divmix.families.noise import with_noise
 from divmix.families.posterior import log_weights, posterior
 from divmix.kernels.gaps import by_pattern, has_gaps
@@ -86,14 +87,15 @@ class Mixture:
         shares = np.concatenate([part.responsibilities for part in parts])
         return shares[:, : self.components.count]
 
-    def score(self, X: np.ndarray, *, posterior: bool = False) -> Scores:
+    def score(self, X: AnyMatrix, *, posterior: bool = False) -> Scores:
         """Scores of rows X (n, d) of the design matrix; densities in the units of X."""
         n = len(X)
         shares = np.empty((n, self.n_clusters)) if posterior else None
         scores = Scores(np.empty(n, np.int64), np.empty(n), np.empty(n), shares)
         for start in range(0, n, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            scores.part(part).take_over(self._score_block(X[part], posterior))
+            rows = X[part] if isinstance(self.family, Mixed) else matrix_of(X[part])
+            scores.part(part).take_over(self._score_block(rows, posterior))
         return scores
 
     def score_batch(
@@ -111,15 +113,20 @@ class Mixture:
         where the batch starts in its table and `locate` names a row of it, both for errors.
         Raises InputError.
         """
-        rows = self.design.transform(batch, unknown=unknown, first_row=first_row, locate=locate)
-        return self.score_rows(rows, posterior=posterior)
+        X = self.design.room(batch.num_rows, coded=True)
+        complete, log_jacobian = self.design.fill(X, batch, unknown, first_row, locate)
+        return self._in_own_units(self.score(X, posterior=posterior), complete, log_jacobian)
 
     def score_rows(self, rows: Transformed, *, posterior: bool = False) -> Scores:
         """Scores of rows that the design has made, in the data's own units."""
         scores = self.score(rows.X, posterior=posterior)
-        log_density = scores.log_density + rows.log_jacobian
-        scores = scores._replace(log_density=log_density)
-        return scores if rows.complete.all() else blank(scores, ~rows.complete)
+        return self._in_own_units(scores, rows.complete, rows.log_jacobian)
+
+    def _in_own_units(
+        self, scores: Scores, complete: np.ndarray, log_jacobian: np.ndarray
+    ) -> Scores:
+        scores = scores._replace(log_density=scores.log_density + log_jacobian)
+        return scores if complete.all() else blank(scores, ~complete)
 
     def filled(self, X: np.ndarray, generator: np.random.Generator | None = None) -> np.ndarray:
         """Rows X (n, d) of the design matrix with their missing cells (NaN) filled in: by
@@ -190,7 +197,7 @@ class Mixture:
             clusters[outlying] = self.score(X[outlying]).cluster
         return X, clusters
 
-    def _score_block(self, X: np.ndarray, posterior: bool) -> Scores:
+    def _score_block(self, X: Any, posterior: bool) -> Scores:
         components = self.all_components
         with np.errstate(all="ignore"):  # rows beyond all numbers: see below
             joint = log_weights(components.weights) + self.family.log_densities(X, components)

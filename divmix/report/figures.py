@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from divmix.encoders.extras import extra
+from divmix.families import AnyMatrix
+from divmix.families.coded import matrix_of
 from divmix.model.mixture import Mixture
 from divmix.model.profile import pictures_of, profile_of
 from divmix.progress import TraceRow
@@ -27,7 +29,7 @@ def check_available(wanted: str = "--figures") -> None:
 
 
 def clusters_figure(
-    mixture: Mixture, X: np.ndarray, clusters: np.ndarray, path: Path, *, overwrite: bool
+    mixture: Mixture, X: AnyMatrix, clusters: np.ndarray, path: Path, *, overwrite: bool
 ) -> None:
     """Draw rows X (n, d) and components in the plane of the clusters, as the page of a run does.
 
@@ -40,7 +42,7 @@ def clusters_figure(
 
     shown = np.linspace(0, len(X) - 1, min(len(X), MOST_POINTS)).astype(int)
     plane, labels = plane_of(mixture), clusters[shown]
-    places = plane.places(X[shown])
+    places = plane.places(matrix_of(X[shown]))
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()
     for cluster in range(-1 if (labels < 0).any() else 0, mixture.n_clusters):

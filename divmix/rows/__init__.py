@@ -3,11 +3,12 @@
 from divmix.rows.dask import DaskRows
 from divmix.rows.memory import MemoryRows
 from divmix.rows.minibatch import MiniBatches
-from divmix.rows.protocol import Block, Features, Rows
+from divmix.rows.protocol import AnyBlock, Block, Features, Rows
 from divmix.rows.stream import StreamedRows, Survey
 from divmix.rows.summary import Summary, summarize
 
 __all__ = [
+    "AnyBlock",
     "Block",
     "DaskRows",
     "Features",

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from divmix.families.components import Components
 from divmix.families.family import Family
 from divmix.kernels.sums import Sums
-from divmix.rows.protocol import Block
-from divmix.rows.segments import Tree, segment_rows
+from divmix.rows.protocol import AnyBlock
+from divmix.rows.segments import Tree, as_visited, segment_rows
 from divmix.rows.stream import StreamedRows
 
 if TYPE_CHECKING:
@@ -44,11 +44,13 @@ class Part(Protocol):
         ...
 
 
-def summed(blocks: Iterable[Block], family: Family, components: Components, coarse: bool) -> Nodes:
+def summed(
+    blocks: Iterable[AnyBlock], family: Family, components: Components, coarse: bool
+) -> Nodes:
     """The sums of segments that follow each other, on a worker."""
     tree = Tree()
     for X, row_weights in blocks:
-        tree.add(family.sums(X.astype(np.float32) if coarse else X, row_weights, components))
+        tree.add(family.sums(as_visited(X, family, coarse), row_weights, components))
     return tree.nodes
 
 

@@ -1,17 +1,20 @@
 """Rows in memory."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.families import AnyMatrix, Coded
+from divmix.families.coded import matrix_of, of_features
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
 from divmix.kernels.gaps import has_gaps
 from divmix.kernels.sums import Sums
 from divmix.rows.completed import Completed, completed
-from divmix.rows.protocol import Block, Features
-from divmix.rows.segments import added, in_runs, segments
+from divmix.rows.protocol import AnyBlock, Block, Features
+from divmix.rows.segments import added, as_visited, in_runs, segments, whole
 from divmix.rows.summary import Summary, summarize
 from divmix.sampling import pool_rows, pooled
 
@@ -21,19 +24,19 @@ BLOCK_ROWS = 65_536  # bounds the copies that a pass over blocks makes
 class MemoryRows:
     """Rows X (n, d), C-contiguous, with weights (n,), ones by default.
 
-    A missing cell is NaN. A table of one segment keeps the float32 copy that its first coarse visit
+    A missing cell is NaN. `Coded` rows have all of their features in `matrix`, `filled` and `blocks`. A table of one segment keeps the float32 copy that its first coarse visit
     makes. Samples of a table of more than `pool` rows are drawn from so many of them; by default the
     number of features says how many.
     """
 
     def __init__(
         self,
-        X: Array,
+        X: AnyMatrix,
         row_weights: Array | None = None,
         features: Features | None = None,
         pool: int | None = None,
     ) -> None:
-        self._X = np.ascontiguousarray(X, dtype=np.float64)
+        self._X = X if isinstance(X, Coded) else np.ascontiguousarray(X, dtype=np.float64)
         self._row_weights = np.ones(len(X)) if row_weights is None else row_weights
         self._features = features or Features(np.zeros(self._X.shape[1], bool))
         self._single: NDArray[np.float32] | None = None
@@ -52,7 +55,7 @@ class MemoryRows:
     @property
     def total_weight(self) -> float:
         """Sum of the weights."""
-        return float(sum(block.row_weights.sum() for block in self.blocks()))
+        return float(sum(block.row_weights.sum() for block in self._held_blocks()))
 
     @property
     def visited(self) -> int:
@@ -60,15 +63,20 @@ class MemoryRows:
         return len(self._X)
 
     @property
+    def held(self) -> AnyBlock:
+        """All rows at once, as they are held; the arrays are not to be written to."""
+        return AnyBlock(self._X, self._row_weights)
+
+    @property
     def matrix(self) -> Block:
-        """All rows at once; the arrays are not to be written to."""
-        return Block(self._X, self._row_weights)
+        """All rows at once, with all of their features; the arrays are not to be written to."""
+        return Block(matrix_of(self._X), self._row_weights)
 
     @property
     def has_gaps(self) -> bool:
         """Whether a cell is missing."""
         if self._gaps is None:
-            self._gaps = has_gaps(self._X)
+            self._gaps = not isinstance(self._X, Coded) and has_gaps(self._X)
         return self._gaps
 
     @property
@@ -87,14 +95,15 @@ class MemoryRows:
     def _by_pattern(self) -> Block:
         """The rows, within each segment those that miss the same columns one after the other."""
         if self._runs is None:
-            parts = [in_runs(Block(self._X[s], self._row_weights[s])) for s in self._segments()]
+            X, row_weights = self.matrix
+            parts = [in_runs(Block(X[s], row_weights[s])) for s in self._segments()]
             self._runs = Block(*(np.concatenate(part) for part in zip(*parts)))
         return self._runs
 
     def summary(self) -> Summary:
         """Counts, moments and range, over the rows of positive weight."""
         if self._summary is None:
-            self._summary = summarize(self.blocks())
+            self._summary = summarize(self._held_blocks())
         return self._summary
 
     def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
@@ -105,7 +114,7 @@ class MemoryRows:
                 family.sums(X[part], row_weights[part], components) for part in self._segments()
             )
         return added(
-            family.sums(self._part(part, coarse), self._row_weights[part], components)
+            family.sums(self._part(part, family, coarse), self._row_weights[part], components)
             for part in self._segments()
         )
 
@@ -140,7 +149,7 @@ class MemoryRows:
     def among(self, features: NDArray[np.int64]) -> "MemoryRows":
         """The same rows with these of their features alone, in this order."""
         own = self._features.among(features)
-        same = MemoryRows(self._X[:, features], self._row_weights, own, self._pool)
+        same = MemoryRows(of_features(self._X, features), self._row_weights, own, self._pool)
         same._summary = self.summary().among(features)
         return same
 
@@ -153,19 +162,21 @@ class MemoryRows:
     def _segments(self) -> Iterator[slice]:
         return segments(*self._X.shape)
 
-    def _part(self, part: slice, coarse: bool) -> NDArray:
-        """Some of the rows, in float32 for a coarse visit."""
-        if not coarse:
-            return self._X[part]
-        if self._single is not None:
+    def _part(self, part: slice, family: Family, coarse: bool) -> Any:
+        """Some of the rows as `family` visits them."""
+        if self._single is not None and coarse:
             return self._single
-        single = self._X[part].astype(np.float32)
-        if len(single) == len(self._X):
-            self._single = single
-        return single
+        visited = as_visited(self._X[part], family, coarse)
+        if coarse and len(visited) == len(self._X) and not isinstance(visited, Coded):
+            self._single = visited
+        return visited
 
     def blocks(self) -> Iterator[Block]:
         """All rows in their order."""
+        for block in self._held_blocks():
+            yield from whole(block)
+
+    def _held_blocks(self) -> Iterator[AnyBlock]:
         for start in range(0, len(self._X), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            yield Block(self._X[part], self._row_weights[part])
+            yield AnyBlock(self._X[part], self._row_weights[part])

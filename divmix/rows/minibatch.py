@@ -22,9 +22,8 @@ class MiniBatches:
 
     def __init__(self, rows: MemoryRows, size: int, generator: np.random.Generator) -> None:
         self._all, self._generator = rows, generator
-        X, row_weights = rows.matrix
-        self._size = min(size, len(X))
-        self._weight = float(row_weights.sum()) * self._size / len(X)
+        self._size = min(size, rows.visited)
+        self._weight = rows.total_weight * self._size / rows.visited
 
     @property
     def features(self) -> Features:
@@ -47,11 +46,10 @@ class MiniBatches:
 
     def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
         """Those of a batch, scaled to the weight that as many rows have on average."""
-        X, row_weights = self._all.matrix
-        batch = self._generator.choice(len(X), self._size, replace=False, shuffle=False)
-        weights = row_weights[batch]
+        chosen = self._generator.choice(self._all.visited, self._size, replace=False, shuffle=False)
+        X, weights = self._all.take(chosen).matrix
         weights = weights * (self._weight / max(weights.sum(), SMALLEST_WEIGHT))
-        return family.sums(X[batch], weights, components)
+        return family.sums(X, weights, components)
 
     def sample(self, size: int | None, generator: np.random.Generator) -> MemoryRows:
         """From all rows."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.categories import Categories
+from divmix.families.coded import AnyMatrix
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
 from divmix.kernels.sums import Sums
@@ -22,6 +23,13 @@ class Block(NamedTuple):
     """Some rows: X (b, d) float64, and their weights (b,)."""
 
     X: Array
+    row_weights: Array
+
+
+class AnyBlock(NamedTuple):
+    """Some rows as they are held, X (b, d) float64 or `Coded`, and their weights (b,)."""
+
+    X: AnyMatrix
     row_weights: Array
 
 

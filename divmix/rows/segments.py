@@ -3,14 +3,16 @@ and on other machines have the same bits."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from divmix.families.family import Array
+from divmix.families import Coded, Mixed
+from divmix.families.coded import AnyMatrix, put, room_like
+from divmix.families.family import Family
 from divmix.kernels.gaps import by_pattern, has_gaps
 from divmix.kernels.sums import Sums
-from divmix.rows.protocol import Block
+from divmix.rows.protocol import AnyBlock, Block
 
 # A segment has about so many numbers, 64 MB: next to its sums, starting it costs nothing.
 SEGMENT_CELLS = 1 << 23
@@ -72,10 +74,26 @@ def in_runs(rows: Block) -> Block:
     return Block(rows.X[order], rows.row_weights[order])
 
 
-Place: TypeAlias = Callable[[int], Array | None]
-"""Where the next rows of a matrix may be written: an array (n, d) for n rows, or None for anywhere."""
+def as_visited(X: AnyMatrix, family: Family, coarse: bool) -> Any:
+    """A segment as `family` sums it up: by codes if it knows categories, in float32 for a coarse visit."""
+    if isinstance(X, Coded):
+        return X if isinstance(family, Mixed) else X.matrix()
+    return X.astype(np.float32) if coarse else X
 
-Read: TypeAlias = Callable[[Place], Iterable[Block]]
+
+def whole(block: AnyBlock) -> Iterator[Block]:
+    """The rows of a block with all of their features: of coded ones no more than a segment at a time."""
+    if not isinstance(block.X, Coded):
+        yield Block(block.X, block.row_weights)
+        return
+    for part in segments(*block.X.shape):
+        yield Block(block.X[part].matrix(), block.row_weights[part])
+
+
+Place: TypeAlias = Callable[[int], AnyMatrix | None]
+"""Where the next rows of a matrix may be written: room for n rows, or None for anywhere."""
+
+Read: TypeAlias = Callable[[Place], Iterable[AnyBlock]]
 """Reads all rows from the start, in blocks of STEP rows, the last one shorter."""
 
 
@@ -83,27 +101,32 @@ def anywhere(rows: int) -> None:
     """No place in particular."""
 
 
-def in_segments(read: Read, features: int) -> Iterator[Block]:
+def in_segments(read: Read) -> Iterator[AnyBlock]:
     """Rows put together and cut into segments. The arrays of one are used again for the third after
     it: who runs ahead of its user by one fills the next while one is looked at."""
-    size = segment_rows(features)
-    buffers = cycle([Block(np.empty((size, features)), np.empty(size)) for _ in range(3)])
-    segment, filled = next(buffers), 0
+    buffers: Iterator[AnyBlock] = iter(())
+    segment, filled, size = None, 0, 0
 
-    def place(rows: int) -> Array | None:
-        return segment.X[filled : filled + rows] if filled + rows <= size else None
+    def place(rows: int) -> AnyMatrix | None:
+        if segment is None or filled + rows > size:
+            return None
+        return segment.X[filled : filled + rows]
 
     for block in read(place):
+        if segment is None:
+            size = segment_rows(block.X.shape[1])
+            rooms = [AnyBlock(room_like(block.X, size), np.empty(size)) for _ in range(3)]
+            buffers = cycle(rooms)
+            segment = next(buffers)
         start = 0
         while start < len(block.X):
             count = min(size - filled, len(block.X) - start)
             into, part = slice(filled, filled + count), slice(start, start + count)
-            if not np.may_share_memory(segment.X[into], block.X):
-                segment.X[into] = block.X[part]
+            put(segment.X[into], block.X[part])
             segment.row_weights[into] = block.row_weights[part]
             start, filled = part.stop, into.stop
             if filled == size:
                 yield segment
                 segment, filled = next(buffers), 0
-    if filled:
-        yield Block(segment.X[:filled], segment.row_weights[:filled])
+    if segment is not None and filled:
+        yield AnyBlock(segment.X[:filled], segment.row_weights[:filled])

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.families.coded import Coded, matrix_of, of_features
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
 from divmix.kernels.gaps import has_gaps
@@ -14,8 +15,17 @@ from divmix.kernels.sums import Sums
 from divmix.rows.ahead import ahead
 from divmix.rows.memory import MemoryRows
 from divmix.rows.pool import PoolBuilder
-from divmix.rows.protocol import Block, Features
-from divmix.rows.segments import Place, Read, added, anywhere, in_runs, in_segments
+from divmix.rows.protocol import AnyBlock, Block, Features
+from divmix.rows.segments import (
+    Place,
+    Read,
+    added,
+    anywhere,
+    as_visited,
+    in_runs,
+    in_segments,
+    whole,
+)
 from divmix.rows.summary import Summary, summarize
 from divmix.sampling import pool_rows
 
@@ -38,14 +48,14 @@ def survey(read: Read, features: Features, pool: int | None = None) -> Survey:
     builder = PoolBuilder(pool)
     rows, total, gaps = 0, 0.0, False
 
-    def seen() -> Iterator[Block]:
+    def seen() -> Iterator[AnyBlock]:
         nonlocal rows, total, gaps
         for block in ahead(partial(read, anywhere)):
             used = np.flatnonzero(block.row_weights > 0)
             builder.update(rows + used, block.X[used], block.row_weights[used])
             total += block.row_weights.sum()
             rows += len(block.X)
-            gaps = gaps or has_gaps(block.X)
+            gaps = gaps or (not isinstance(block.X, Coded) and has_gaps(block.X))
             yield block
 
     summary = summarize(seen())
@@ -92,7 +102,7 @@ class StreamedRows:
         """Log-likelihood and sufficient statistics of all rows."""
         return added(
             family.sums(X, row_weights, components)
-            for X, row_weights in ahead(partial(self._segments, coarse))
+            for X, row_weights in ahead(partial(self._segments, family, coarse))
         )
 
     def sample(self, size: int | None, generator: np.random.Generator) -> MemoryRows:
@@ -103,9 +113,9 @@ class StreamedRows:
     def among(self, features: NDArray[np.int64]) -> "StreamedRows":
         """The same rows with these of their features alone, in this order."""
 
-        def read(place: Place) -> Iterator[Block]:
+        def read(place: Place) -> Iterator[AnyBlock]:
             for X, row_weights in self._read(anywhere):
-                yield Block(np.ascontiguousarray(X[:, features]), row_weights)
+                yield AnyBlock(of_features(X, features), row_weights)
 
         found = self._survey._replace(
             summary=self.summary().among(features), pool=self.pool.among(features)
@@ -114,14 +124,18 @@ class StreamedRows:
 
     def blocks(self) -> Iterator[Block]:
         """All rows in their order."""
-        return ahead(partial(self._read, anywhere), depth=4)
+        for block in ahead(partial(self._read, anywhere), depth=4):
+            yield from whole(block)
 
     @property
     def has_gaps(self) -> bool:
         """Whether a cell is missing."""
         return self._survey.gaps
 
-    def _segments(self, coarse: bool) -> Iterator[tuple[Array, Array]]:
-        for segment in in_segments(self._read, len(self._features.indicator)):
-            X, row_weights = in_runs(segment) if self.has_gaps else segment
-            yield (X.astype(np.float32) if coarse and not self.has_gaps else X), row_weights
+    def _segments(self, family: Family, coarse: bool) -> Iterator[tuple[Any, Array]]:
+        for segment in in_segments(self._read):
+            X, row_weights = segment
+            if self.has_gaps:
+                yield in_runs(Block(matrix_of(X), row_weights))
+            else:
+                yield as_visited(X, family, coarse), row_weights

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.families.coded import AnyMatrix, Coded
 from divmix.families.family import Array
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.kernels.gaps import has_gaps
-from divmix.rows.protocol import Block
+from divmix.rows.protocol import AnyBlock, Block
 
 
 class Summary(NamedTuple):
@@ -68,19 +69,42 @@ def _of_either(which: np.ufunc, one: Array, other: Array, there: Array, others: 
     return np.where(there <= 0, other, np.where(others <= 0, one, which(one, other)))
 
 
-def summarize(blocks: Iterable[Block]) -> Summary:
+def summarize(blocks: Iterable[AnyBlock | Block]) -> Summary:
     """The summary of all rows in `blocks`. Raises ValueError where none has a positive weight."""
     total: Summary | None = None
     for block in blocks:
         used = block.row_weights > 0
         if not used.any():
             continue
-        X, weights = (block.X, block.row_weights) if used.all() else (p[used] for p in block)
-        part = _beside_gaps(X, weights) if has_gaps(X) else _complete(X, weights)
+        everything = slice(None) if used.all() else used
+        part = _of_rows(block.X[everything], block.row_weights[everything])
         total = part if total is None else total.merged(part)
     if total is None:
         raise ValueError("no row has a positive weight")
     return total
+
+
+def _of_rows(X: AnyMatrix, weights: Array) -> Summary:
+    if isinstance(X, Coded):
+        return _of_codes(X, weights)
+    return _beside_gaps(X, weights) if has_gaps(X) else _complete(X, weights)
+
+
+def _of_codes(X: Coded, weights: Array) -> Summary:
+    """What features say that are 0 or 1, less their share, follows from how many rows have each level."""
+    numeric, weight = X.categories.numeric, float(weights.sum())
+    of_numbers = _complete(X.numbers, weights)
+    mean, scatter, low, high, there = (np.full(X.shape[1], weight) for _ in range(5))
+    mean[numeric], scatter[numeric] = of_numbers.mean, of_numbers.scatter
+    low[numeric], high[numeric] = of_numbers.low, of_numbers.high
+    for column, codes in zip(X.categories.columns, X.codes.T):
+        levels, features = len(column.levels), list(column.features)
+        rows = np.bincount(codes, minlength=levels + 1)[:levels]
+        share = np.bincount(codes, weights, minlength=levels + 1)[:levels] / weight
+        mean[features] = column.centred(share)
+        scatter[features] = weight * column.of_features(share * (1 - share))
+        low[features], high[features] = column.centred(rows == len(X)), column.centred(rows > 0)
+    return Summary(len(X), weight, mean, scatter, low, high, there)
 
 
 def _complete(X: Array, weights: Array) -> Summary:

@@ -9,7 +9,7 @@ from divmix.engine.loop import Limits, ascend
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
 from divmix.engine.state import State
-from divmix.families import Components, Family, Mixed, Prior
+from divmix.families import AnyMatrix, Components, Family, Mixed, Prior
 from divmix.families.family import Array
 from divmix.families.posterior import Posterior
 from divmix.rows import MemoryRows
@@ -44,14 +44,14 @@ class Searching(NamedTuple):
     @property
     def rows(self) -> int:
         """Rows of the sample."""
-        return len(self.sample.matrix.X)
+        return self.sample.visited
 
     @property
     def columns(self) -> int:
         """Columns of the rows; of a mixed table its numbers, and 1 where there is none."""
         if isinstance(self.family, Mixed):
             return max(1, len(self.family.categories.numeric))
-        return self.sample.matrix.X.shape[1]
+        return self.sample.held.X.shape[1]
 
     @property
     def settled(self) -> float:
@@ -131,16 +131,17 @@ class Searching(NamedTuple):
 
     def posterior(self, components: Components) -> Posterior:
         """log p(x), (n,), and responsibilities, (n, m)."""
-        return self.objective().posterior(self.sample.matrix.X, components)
+        return self.objective().posterior(self.sample.held.X, components)
 
-    def filled(self, components: Components) -> Array:
+    def filled(self, components: Components) -> AnyMatrix:
         """The rows of the sample, their gaps filled by conditional means."""
-        X = self.sample.matrix.X
-        return self.family.filled(X, components) if self.sample.has_gaps else X
+        if not self.sample.has_gaps:
+            return self.sample.held.X
+        return self.family.filled(self.sample.matrix.X, components)
 
     def log_joint(self, components: Components) -> Array:
         """log w_j p(x|theta_j), (n, m); beside noise (n, m + 1)."""
-        return self.objective().log_joint(self.sample.matrix.X, components)
+        return self.objective().log_joint(self.sample.held.X, components)
 
 
 def weighted_covariance(rows: MemoryRows) -> Array:

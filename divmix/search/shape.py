@@ -1,13 +1,13 @@
 """Where a cluster that is a union of components has its shape: among the numbers."""
 
-from divmix.families import Components, Mixed
+from divmix.families import AnyMatrix, Components, Mixed
 from divmix.families.family import Array
 from divmix.families.noise import with_noise
 from divmix.families.posterior import log_weights
 from divmix.search.run import Searching
 
 
-def shape_joint(searching: Searching, components: Components, X: Array | None = None) -> Array:
+def shape_joint(searching: Searching, components: Components, X: AnyMatrix | None = None) -> Array:
     """log w_j p(numbers|theta_j) of rows X (n, d), those of the sample by default, (n, m); of
     categories alone theirs; beside noise (n, m + 1).
 
@@ -16,10 +16,9 @@ def shape_joint(searching: Searching, components: Components, X: Array | None = 
     in all numbers, and by it halves of one shape were farther apart than two shapes are.
     """
     family = searching.family
-    X = searching.sample.matrix.X if X is None else X
+    X = searching.sample.held.X if X is None else X
     if not isinstance(family, Mixed) or not len(family.categories.numeric):
         return searching.objective().log_joint(X, components)
     beside = with_noise(components, searching.noise)
-    numbers = X[:, family.categories.numeric]
-    log_densities = family.numbers.log_densities(numbers, family.of_numbers(beside))
+    log_densities = family.numbers.log_densities(family.numbers_of(X), family.of_numbers(beside))
     return log_weights(beside.weights) + log_densities

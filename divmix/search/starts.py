@@ -129,7 +129,7 @@ def distinct_sample(rows: Rows, m: int, generator: np.random.Generator) -> Block
     """
     sample = rows.sample(SAMPLE_ROWS, generator)
     distinct = _distinct(sample.filled)
-    if len(distinct.X) < m and rows.summary().number > len(sample.matrix.X):
+    if len(distinct.X) < m and rows.summary().number > sample.visited:
         distinct = _distinct(rows.sample(None, generator).filled)
     if len(distinct.X) < m:
         raise InputError(

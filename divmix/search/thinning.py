@@ -94,7 +94,7 @@ def overlaps(searching: Searching, components: Components, share: float) -> Merg
     """The order in which overlapping components unite; those below `share` of 1 / k first."""
     every = posterior(shape_joint(searching, components)).responsibilities
     responsibilities = every[:, : components.count]  # noise left out
-    shared = shared_mass(responsibilities, searching.sample.matrix.row_weights)
+    shared = shared_mass(responsibilities, searching.sample.held.row_weights)
     return merge_tree(
         searching.family.moments(components),
         criterion="overlap",

@@ -19,10 +19,11 @@ from divmix.design.prepare import prepared
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, MissingExtraError, UsageError
 from divmix.families import Components, Family
+from divmix.families.coded import Coded, of_features, stacked
 from divmix.kernels import compile as compiling
 from divmix.memory import available
 from divmix.progress import Progress
-from divmix.rows import Block, DaskRows, StreamedRows
+from divmix.rows import AnyBlock, Block, DaskRows, StreamedRows
 from divmix.rows.dask import Nodes, summed
 from divmix.rows.segments import in_runs, segment_rows
 from divmix.tables.reading import TableReader, open_table
@@ -95,7 +96,7 @@ class TablePart:
                     hint="fit a copy that stays as it is",
                 )
 
-    def _read(self, number: int) -> Block:
+    def _read(self, number: int) -> AnyBlock:
         """The rows of one segment."""
         d = self.design.n_features if self.features is None else len(self.features)
         start = number * segment_rows(d)
@@ -110,14 +111,19 @@ def block_of(
     features: NDArray[np.int64] | None,
     first_row: int = 0,
     locate: Locate = row_name,
-) -> Block:
+) -> AnyBlock:
     """Rows of a table, from `first_row` on, as a worker sums them up: some features, None for all.
     Raises InputError."""
-    blocks = list(prepared(batches, design, locate, first_row=first_row))
-    X = np.concatenate([block.X for block in blocks])
+    blocks = list(prepared(batches, design, locate, first_row=first_row, coded=True))
+    X = stacked([block.X for block in blocks])
     if features is not None:
-        X = np.ascontiguousarray(X[:, features])
-    return in_runs(Block(X, np.concatenate([block.row_weights for block in blocks])))
+        X = of_features(X, features)
+    row_weights = np.concatenate([block.row_weights for block in blocks])
+    return (
+        AnyBlock(X, row_weights)
+        if isinstance(X, Coded)
+        else AnyBlock(*in_runs(Block(X, row_weights)))
+    )
 
 
 def on_workers(client: "Client", reader: TableReader) -> OnWorkers:
@@ -152,11 +158,11 @@ class Kept:
 
     def __init__(self) -> None:
         self._table: str | None = None
-        self._blocks: dict[int, Block] = {}
+        self._blocks: dict[int, AnyBlock] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, table: str, number: int, read: Callable[[int], Block]) -> Block:
+    def get(self, table: str, number: int, read: Callable[[int], AnyBlock]) -> AnyBlock:
         """A segment of a table: what is kept, or else what `read` yields, which is then kept."""
         with self._lock:
             if table != self._table:

@@ -21,7 +21,7 @@ from divmix.encoders import JointTraining
 from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
 from divmix.errors import NotConvergedError
-from divmix.families import Components, Family
+from divmix.families import Coded, Components, Family
 from divmix.model.scores import blank
 from divmix.model.tally import Tally, tallied
 from divmix.progress import Progress
@@ -287,7 +287,7 @@ def fit_table(
     with limited_threads(settings.threads, progress):
         generator = np.random.default_rng(settings.seed)
         joint = joint_training(settings)
-        design, matrix = prepare(table, tables, generator, progress, locate, joint)
+        design, matrix = prepare(table, tables, generator, progress, locate, joint, coded=True)
         said += notes_on(design, matrix, tables) + notes_on_roles(matrix.roles, tables)
         said += notes_on_rounding(table, design.preprocessing.columns)
         matched = table if former is not None else None
@@ -300,11 +300,11 @@ def fit_table(
         fitted = fit_rows(rows_of(design, matrix, settings), settings, monitor, start=given)
         progress.stage("labelling rows")
         mixture, scores = labelled(
-            mixture_of(fitted, design), matrix.X, matrix.row_weights, in_order=start is None
+            mixture_of(fitted, design), matrix.held, matrix.row_weights, in_order=start is None
         )
         match = None
         if former is not None:
-            weighted = matrix.X, matrix.row_weights
+            weighted = matrix.held, matrix.row_weights
             mixture, scores, match = numbered_like(former, matched, mixture, scores, *weighted)
             said.append(told(match))
         resamples = None
@@ -313,6 +313,7 @@ def fit_table(
     scores.log_density[...] += matrix.log_jacobian
     scores = blank(scores, ~matrix.complete)
     tally = tallied(mixture.n_clusters, scores, matrix.row_weights)
+    X = matrix.held
     fit = Fit(
         mixture,
         scores,
@@ -322,7 +323,7 @@ def fit_table(
         fitted.stop_reason,
         fitted.entropy,
         [*said, *fitted.notes],
-        mixture.filled(matrix.X),
+        X if isinstance(X, Coded) else mixture.filled(X),
         fitted,
         matrix.roles,
         resamples and summary.stability(resamples, design, fitted.common),
@@ -335,7 +336,7 @@ def fit_table(
 def rows_of(design: Design, matrix: DesignMatrix, settings: FitSettings) -> MemoryRows:
     """The rows of a design matrix, as a fit sees them."""
     pool = pool_size(settings, design.n_features)
-    return MemoryRows(matrix.X, matrix.row_weights, features_of(design), pool)
+    return MemoryRows(matrix.held, matrix.row_weights, features_of(design), pool)
 
 
 def offset_of(matrix: DesignMatrix) -> float:

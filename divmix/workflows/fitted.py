@@ -9,7 +9,7 @@ from divmix.choosing.restarts import Spread
 from divmix.core import Fitted
 from divmix.design.design import Design
 from divmix.design.roles import Role
-from divmix.families import AnyFamily
+from divmix.families import AnyFamily, AnyMatrix
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores
 from divmix.model.tally import Tally, tallied
@@ -42,7 +42,7 @@ class Fit(NamedTuple):
     stop_reason: str
     entropy: float
     notes: list[str]
-    X: np.ndarray
+    X: AnyMatrix
     fitted: Fitted | None = None
     roles: tuple[Role, ...] = ()
     stability: summary.Stability | None = None
@@ -109,7 +109,7 @@ def mixture_of(fitted: Fitted, design: Design) -> Mixture:
 
 
 def labelled(
-    mixture: Mixture, X: np.ndarray, row_weights: np.ndarray, *, in_order: bool = True
+    mixture: Mixture, X: AnyMatrix, row_weights: np.ndarray, *, in_order: bool = True
 ) -> tuple[Mixture, Scores]:
     """The mixture with clusters numbered by the rows assigned to them, and their scores.
 

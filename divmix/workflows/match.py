@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from divmix.families import AnyMatrix
 from divmix.matching import SAME, matched, numbers_like, shared_weight
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores
@@ -30,7 +31,7 @@ def numbered_like(
     table: pa.Table,
     mixture: Mixture,
     scores: Scores,
-    X: np.ndarray,
+    X: AnyMatrix,
     row_weights: np.ndarray,
 ) -> tuple[Mixture, Scores, dict[str, Any]]:
     """The mixture with the numbers of the former model's clusters, its scores, and what was matched.

@@ -109,11 +109,12 @@ def write_labels(
     def scored(place: tuple[int, pa.RecordBatch]) -> pa.RecordBatch:
         first_row, whole = place
         batch, written = parted(whole, len(reader.names))
-        rows = mixture.design.transform(
-            batch, unknown=unknown, first_row=first_row, locate=reader.locate
-        )
-        scores = mixture.score_rows(rows, posterior=probabilities)
-        if fill is not None:
+        where: Any = {"unknown": unknown, "first_row": first_row, "locate": reader.locate}
+        if fill is None:
+            scores = mixture.score_batch(batch, posterior=probabilities, **where)
+        else:
+            rows = mixture.design.transform(batch, **where)
+            scores = mixture.score_rows(rows, posterior=probabilities)
             generator = np.random.default_rng([seed, first_row]) if fill == "draw" else None
             filled = mixture.filled(rows.X, generator)
             written = filled_in(
@@ -123,7 +124,9 @@ def write_labels(
 
     def labelled() -> Iterator[pa.RecordBatch]:
         done = 0
-        threads = at_once(BATCH_ROWS * mixture.design.preprocessing.n_features)
+        design = mixture.design
+        row = design.of_columns.room(1, coded=True)  # what an encoder is given, too
+        threads = at_once(BATCH_ROWS * row.nbytes // 8 + 1)
         for batch in mapped(scored, placed, threads):
             yield batch
             done += batch.num_rows

@@ -20,11 +20,12 @@ from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError, UsageError
 from divmix.families import Components, Family
+from divmix.families.coded import matrix_of
 from divmix.memory import available
 from divmix.model.scores import blank
 from divmix.model.tally import Tally, tallied
 from divmix.progress import Progress
-from divmix.rows import Block, Rows, StreamedRows
+from divmix.rows import AnyBlock, Rows, StreamedRows
 from divmix.rows.ahead import ahead
 from divmix.rows.segments import Place, anywhere
 from divmix.rows.stream import survey
@@ -183,7 +184,10 @@ class StreamedTable:
             return design
         ((name, arguments),) = steps
         self._progress.stage(f"learning encoder {name}")
-        used = (done.X[done.row_weights > 0] for done in ahead(partial(self._prepared, design)))
+        used = (
+            matrix_of(done.X)[done.row_weights > 0]
+            for done in ahead(partial(self._prepared, design))
+        )
         pca = Pca.learn_from_blocks((X for X in used if len(X)), arguments)
         return Design(design.preprocessing, encoders.Chain((pca,)))
 
@@ -192,20 +196,20 @@ class StreamedTable:
         that have gaps or no weight."""
         jacobian, left_out, empty_cells, empty_rows = 0.0, 0, 0, 0
 
-        def seen(place: Place) -> Iterator[Block]:
+        def seen(place: Place) -> Iterator[AnyBlock]:
             nonlocal jacobian, left_out, empty_cells, empty_rows
             for done in self._prepared(design, place=place):
                 jacobian += float((done.row_weights * done.log_jacobian).sum())
                 left_out += int(np.count_nonzero(done.row_weights == 0))
                 if self._tables.missing == "model":
-                    empty = gaps_of(done.X, design)
+                    empty = gaps_of(matrix_of(done.X), design)
                     empty_cells += int(empty.sum())
                     empty_rows += int(empty.any(axis=1).sum())
-                yield Block(done.X, done.row_weights)
+                yield AnyBlock(done.X, done.row_weights)
 
-        def read(place: Place) -> Iterator[Block]:
+        def read(place: Place) -> Iterator[AnyBlock]:
             for done in self._prepared(design, place=place):
-                yield Block(done.X, done.row_weights)
+                yield AnyBlock(done.X, done.row_weights)
 
         self._progress.stage("looking at all rows")
         features = features_of(design)
@@ -221,7 +225,8 @@ class StreamedTable:
         self, design: Design, names: Sequence[str] = (), place: Place = anywhere
     ) -> Iterator[PreparedBatch]:
         done = 0
-        for batch in prepared(self._batches(names), design, self._reader.locate, place):
+        batches = self._batches(names)
+        for batch in prepared(batches, design, self._reader.locate, place, coded=True):
             done += len(batch.X)
             yield batch
         if done != self.rows:

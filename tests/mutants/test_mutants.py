@@ -22,6 +22,24 @@ UGLY = "tests/tables/test_ugly_files.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
+    "a number for each of many categories": (
+        "design/design.py",
+        "CODED_FROM = 64",
+        "CODED_FROM = 1_000_000",
+        "tests/workflows/test_streamed.py::test_of_many_categories_no_matrix_is_made",
+    ),
+    "predictions without codes": (
+        "model/mixture.py",
+        "X = self.design.room(batch.num_rows, coded=True)",
+        "X = self.design.room(batch.num_rows)",
+        "tests/workflows/test_streamed.py::test_of_many_categories_no_matrix_is_made",
+    ),
+    "a row without a known category is one of the last": (
+        "families/categories.py",
+        "self.at = self.starts + np.arange(len(columns))",
+        "self.at = self.starts",
+        "tests/families/test_coded.py::test_densities_and_sums_are_those_of_all_features",
+    ),
     "frames of Dask gathered": (
         "estimators/mixture.py",
         'if frames.is_dask(X) and self.method != "nsvgd":',

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 from divmix.errors import InputError, UsageError
+from divmix.families import Coded
 from divmix.model.mixture import Mixture
 from divmix.settings import DiversifiedSettings, TableSettings, fit_settings
 from divmix.tables import reading
 from divmix.tables.reading import open_table
 from divmix.workflows.beside import Beside
 from divmix.workflows.fit import run_fit
+from divmix.workflows.predict import write_labels
 
 N = 140_000  # three batches
 FILES = ("model.divmix", "assignments.csv", "components.csv")
@@ -37,6 +39,9 @@ def frame():
             "money": np.exp(2 * label + generator.normal(0, 0.5, N)),
             "kind": np.array(["a", "b", "c"])[(label + (generator.random(N) < 0.2)) % 3],
             "flag": generator.random(N) < 0.2 + 0.3 * label,
+            "place": np.char.add(
+                "p", ((label * 30 + 60 * generator.random(N)) % 90).astype(int).astype(str)
+            ),
             "w": generator.integers(0, 3, N) * 0.5,
             "class": label,
         }
@@ -61,6 +66,7 @@ CASES = {
     "gaussian tied": ({"covariance": "tied"}, NUMBERS),
     "student": ({"family": "student", "covariance": "full"}, NUMBERS | {"log": ("auto",)}),
     "mixed, weights, gaps": ({"prior": 0.5}, MIXED | {"missing": "mean", "weight": "w"}),
+    "many categories": ({}, MIXED | {"columns": ("x", "money", "place", "flag"), "weight": "w"}),
     "auto, gaps dropped": ({"clusters": "auto"}, {"columns": ("x", "y"), "missing": "drop"}),
     "gaps modelled": ({"covariance": "full"}, MIXED | {"columns": ("x", "y"), "missing": "model"}),
     "em": ({"method": "em"}, NUMBERS | {"weight": "w"}),
@@ -83,6 +89,23 @@ def test_a_stream_has_the_bits_of_memory(case, table, tmp_path):
     assert held["result"] == streamed["result"] and held["notes"] == streamed["notes"]
     traces = [pd.read_csv(tmp_path / run / "trace.csv") for run in ("held", "streamed")]
     pd.testing.assert_frame_equal(*(trace.drop(columns="seconds") for trace in traces))
+
+
+def test_of_many_categories_no_matrix_is_made(table, tmp_path, monkeypatch):
+    """Codes are held in place of features, and a prediction has the bits of the fit."""
+    made, whole = [], Coded.matrix
+
+    def matrix(rows):
+        made.append(len(rows))
+        return whole(rows)
+
+    monkeypatch.setattr(Coded, "matrix", matrix)
+    tables = {"columns": ("x", "money", "place", "flag")}
+    fitted(table, tmp_path / "run", {}, tables)
+    assert made and max(made) <= 30_000
+    mixture, labels = Mixture.load(tmp_path / "run" / "model.divmix"), tmp_path / "labels.csv"
+    write_labels(mixture, [str(table)], labels)
+    assert labels.read_bytes() == (tmp_path / "run" / "assignments.csv").read_bytes()
 
 
 def test_labels_and_columns_beside_them_are_those_of_memory(frame, tmp_path):
@@ -154,7 +177,7 @@ def test_a_file_that_changes_between_visits_ends_the_fit(frame, tmp_path, monkey
 def test_estimates_of_what_a_table_needs(frame, table, tmp_path):
     path = tmp_path / "table.csv"
     frame[["x", "money"]].head(70_000).to_csv(path, index=False)
-    assert open_table([table]).estimated_bytes == 8 * N * 7
+    assert open_table([table]).estimated_bytes == 8 * N * 8
     assert open_table([path]).estimated_bytes == pytest.approx(8 * 70_000 * 2, rel=0.1)
 
 
