@@ -5,7 +5,7 @@ category only what exceeds its own rarity counts: a rare one that has nothing to
 the row is no anomaly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -57,16 +57,7 @@ class Reasons:
         contributions = self.contributions(X)
         contributions[unseen.any(axis=1)] = 0.0
         contributions[unseen] = surprisal.UNSEEN_VALUE
-        order = np.argsort(-contributions, axis=1, kind="stable")[:, :MOST_NAMED]
-        own = np.take_along_axis(contributions, order, axis=1)
-        told = np.full(order.shape, None, object)
-        for j in np.unique(order[own > 0]):
-            rows, place = np.nonzero((own > 0) & (order == j))
-            # One by one: an assignment of tuples would make them columns.
-            for row, at, of_row in zip(rows, place, self._told(int(j), X[rows], unseen[rows, j])):
-                told[row, at] = of_row
-        blamed = own >= LEAST_SHARE * contributions.sum(axis=1, keepdims=True)
-        return [_sentence(list(filter(None, row)), shares) for row, shares in zip(told, blamed)]
+        return sentences(contributions, lambda j, rows: self._told(j, X[rows], unseen[rows, j]))
 
     def contributions(self, X: Array) -> Array:
         """Conditional surprisals in excess of what is usual, (n, blocks), nats, not negative."""
@@ -195,6 +186,25 @@ class Reasons:
         own = column.columns[0] if isinstance(column, DateColumn) else column
         assert isinstance(own, NumericColumn)
         return own
+
+
+def sentences(
+    contributions: Array, told_of: Callable[[int, NDArray[np.int64]], Sequence[Told]]
+) -> list[str]:
+    """A sentence for each row on the columns with the highest contributions (n, blocks).
+
+    told_of: a block, and rows of which it is to tell.
+    """
+    order = np.argsort(-contributions, axis=1, kind="stable")[:, :MOST_NAMED]
+    own = np.take_along_axis(contributions, order, axis=1)
+    told = np.full(order.shape, None, object)
+    for j in np.unique(order[own > 0]):
+        rows, place = np.nonzero((own > 0) & (order == j))
+        # One by one: an assignment of tuples would make them columns.
+        for row, at, of_row in zip(rows, place, told_of(int(j), rows)):
+            told[row, at] = of_row
+    blamed = own >= LEAST_SHARE * contributions.sum(axis=1, keepdims=True)
+    return [_sentence(list(filter(None, row)), shares) for row, shares in zip(told, blamed)]
 
 
 def _sentence(told: Sequence[Told], blamed: Sequence[bool] | NDArray[np.bool_]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +22,11 @@ from divmix.design.missing import empty_rows, incomplete_rows, refuse_empty_cell
 from divmix.design.roles import Role
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, ModelFileError
-from divmix.families.coded import Coded
 from divmix.settings import TableSettings
 from divmix.tables.schema import Column, Schema
+
+if TYPE_CHECKING:
+    from divmix.families.coded import Coded
 
 _COLUMN_KINDS: dict[str, Callable[..., TableColumn]] = {
     kind.kind: kind for kind in (NumericColumn, BooleanColumn, CategoricalColumn, DateColumn)
@@ -170,7 +172,7 @@ class Preprocessing:
 
     def fill(
         self,
-        X: np.ndarray | Coded,
+        X: "np.ndarray | Coded",
         batch: Batch,
         unknown: str = "error",
         first_row: int = 0,
@@ -200,13 +202,13 @@ class Preprocessing:
         complete = self._complete_rows(missing_by_column, batch.num_rows, first_row, locate)
         return complete, log_jacobian
 
-    def _places(self, X: np.ndarray | Coded) -> Iterator["_Place"]:
+    def _places(self, X: "np.ndarray | Coded") -> Iterator["_Place"]:
         """Where the features of each column are in X (n, d), or its codes."""
-        features = X.numbers if isinstance(X, Coded) else X
+        features, codes = (X, None) if isinstance(X, np.ndarray) else (X.numbers, X.codes)
         start = code = 0
         for column in self.columns:
-            if isinstance(X, Coded) and isinstance(column, CODED_KINDS):
-                yield _Place(features[:, :0], X.codes[:, code])
+            if codes is not None and isinstance(column, CODED_KINDS):
+                yield _Place(features[:, :0], codes[:, code])
                 code += 1
                 continue
             stop = start + len(column.features)
