@@ -1,6 +1,6 @@
 """A density with scores of known rows, and what it makes of other rows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from divmix.anomaly import pool as pools
 from divmix.anomaly.pool import Pool
 from divmix.anomaly.reasons import Reasons
 from divmix.anomaly.shift import Shift
+from divmix.anomaly.substitution import SubstitutedReasons
 from divmix.core import Interrupted
 from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, prepare
@@ -24,11 +25,12 @@ from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.families.family import Array
-from divmix.model.calibration import HELD_OUT, TRAINING, Calibration
+from divmix.model.calibration import HELD_OUT, TRAINING, USUAL, Calibration
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
 from divmix.rows import Features, MemoryRows
 from divmix.settings import DetectSettings, DetectTableSettings, TableSettings
+from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
 
 # Rows kept from the density of clean rows, to calibrate it: one half of a small table, since the
@@ -45,13 +47,22 @@ HIGHEST = 10  # rows with the highest scores, which have reasons in any case
 class Fitted(NamedTuple):
     """A calibrated density and the rows of its table: design matrix X (n, d), which rows are
     complete, (n,), and which ones calibrate, (c,). Where the table is held against itself, also
-    scores (n,) by densities that have not seen the row, NaN for incomplete rows."""
+    scores (n,) by densities that have not seen the row, NaN for incomplete rows. Where X is an
+    embedding, the table."""
 
     mixture: Mixture
     X: Array
     complete: NDArray[np.bool_]
     calibrating: NDArray[np.int64]
     scores: Array | None = None
+    table: pa.Table | None = None
+
+    def of_columns(self, rows: slice | NDArray[np.int64]) -> Array:
+        """Some of the rows by the features of their columns."""
+        if self.table is None:
+            return self.X[rows]
+        chosen = self.table.take(arrays.integers(np.arange(len(self.X))[rows]))
+        return self.mixture.design.of_columns.transform(chosen).X
 
 
 class KnownShift(NamedTuple):
@@ -64,7 +75,8 @@ class KnownShift(NamedTuple):
 class Scored(NamedTuple):
     """What a density says of n rows: score (n,) in nats, p_value (n,); NaN for incomplete rows.
 
-    X (h, d) belongs to the rows with the `highest` scores (h,), the highest one first.
+    X (h, d) are the columns' features of the rows with the `highest` scores (h,), the highest one
+    first.
     """
 
     score: Array
@@ -81,7 +93,7 @@ class Detection(NamedTuple):
     p_value: Array
     flagged: NDArray[np.bool_]
     highest: NDArray[np.int64]
-    because: list[str]
+    because: Sequence[str | None]
     notes: list[str]
 
 
@@ -155,7 +167,9 @@ def fit_density(
         "log_likelihood": None,
     }
     mixture = replace(mixture, about=about)
-    return Fitted(mixture, rows.X, rows.complete, used, scores if itself else None)
+    kept = table if design.is_embedding else None
+    done = Fitted(mixture, rows.X, rows.complete, used, scores if itself else None, kept)
+    return done if kept is None else _with_usual(done)
 
 
 def _held_out(rows: int) -> int:
@@ -188,6 +202,15 @@ def _calibrated(
     )
 
 
+def _with_usual(fitted: Fitted) -> Fitted:
+    """With what is usual of the columns among the rows that calibrate."""
+    mixture, rows = fitted.mixture, fitted.calibrating
+    places = np.linspace(0, len(rows) - 1, min(len(rows), TYPICAL_ROWS)).astype(int)
+    usual = np.quantile(fitted.of_columns(rows[places]), USUAL, axis=0)
+    calibration = calibration_of(mixture)._replace(usual=usual)
+    return fitted._replace(mixture=replace(mixture, calibration=calibration))
+
+
 def pool_of(mixture: Mixture) -> Pool:
     """The mixtures of a model whose surprisals are pooled. Raises UsageError."""
     calibration = calibration_of(mixture)
@@ -216,7 +239,7 @@ def score_itself(fitted: Fitted) -> Scored:
     assert fitted.scores is not None
     highest = _highest(fitted.scores)
     p_value = p_values.own_p_values(fitted.scores)
-    return Scored(fitted.scores, p_value, highest, fitted.X[highest])
+    return Scored(fitted.scores, p_value, highest, fitted.of_columns(highest))
 
 
 def score_seen(fitted: Fitted) -> Scored:
@@ -224,11 +247,11 @@ def score_seen(fitted: Fitted) -> Scored:
     pool, scores = pool_of(fitted.mixture), np.empty(len(fitted.X))
     for start in range(0, len(scores), BATCH_ROWS):
         part = slice(start, start + BATCH_ROWS)
-        scores[part] = surprisal.score(pool, *_seen(fitted.mixture, fitted.X[part]))
+        scores[part] = surprisal.score(pool, *_seen(fitted.mixture.design, fitted.X[part]))
     scores[~fitted.complete] = np.nan
     known, highest = calibration_of(fitted.mixture).scores, _highest(scores)
     p_value = p_values.conformal_p_values(scores, known)
-    return Scored(scores, p_value, highest, fitted.X[highest])
+    return Scored(scores, p_value, highest, fitted.of_columns(highest))
 
 
 def learned_shift(
@@ -239,7 +262,7 @@ def learned_shift(
     design, parts, stride, done = fitted.mixture.design, [], 1, 0
     for batch in batches:
         new = design.transform(batch, unknown="ignore", first_row=done, locate=locate)
-        X, unseen = _seen(fitted.mixture, new.X)
+        X, unseen = _seen(design, new.X)
         parts.append(X[new.complete & ~unseen.any(axis=1)][::stride])
         done += batch.num_rows
         if sum(map(len, parts)) > 2 * MOST_SHIFTED:
@@ -267,12 +290,13 @@ def score_rows(
     scores, ranks = [], []
     pool, known = pool_of(mixture), calibration_of(mixture).scores
     highest, values = np.zeros(0, np.int64), np.zeros(0)
-    rows = np.zeros((0, mixture.design.n_features))
+    columns = mixture.design.of_columns
+    rows = np.zeros((0, columns.n_features))
     for batch in batches:
         transformed = mixture.design.transform(
             batch, unknown="ignore", first_row=done, locate=locate
         )
-        X, unseen = _seen(mixture, transformed.X)
+        X, unseen = _seen(mixture.design, transformed.X)
         own = surprisal.score(pool, X, unseen)
         own[~transformed.complete] = np.nan
         if shifted is None:
@@ -284,7 +308,10 @@ def score_rows(
         ranks.append(p_value)
         best = _highest(own)
         highest, values = np.append(highest, done + best), np.append(values, own[best])
-        rows = np.vstack([rows, transformed.X[best]])
+        of_best = transformed.X[best]
+        if mixture.design.is_embedding:
+            of_best = columns.transform(batch.take(arrays.integers(best)), unknown="ignore").X
+        rows = np.vstack([rows, of_best])
         kept = _highest(values)
         highest, values, rows = highest[kept], values[kept], rows[kept]
         done += batch.num_rows
@@ -321,16 +348,24 @@ def explained(mixture: Mixture, scored: Scored, flagged: NDArray[np.bool_]) -> D
     return Detection(scored.score, scored.p_value, flagged, scored.highest, because, notes)
 
 
-def reasons_of(mixture: Mixture) -> Callable[[Array], list[str]]:
-    """What tells the columns to blame of rows X (n, d) of the design matrix."""
-    reasons = Reasons(pool_of(mixture), mixture.design, calibration_of(mixture).typical)
-    return lambda X: reasons.of(*_seen(mixture, X))
+def reasons_of(mixture: Mixture) -> Callable[[Array], Sequence[str | None]]:
+    """What tells the columns to blame of rows X (n, d) of the columns' features."""
+    pool, columns, calibration = (
+        pool_of(mixture),
+        mixture.design.of_columns,
+        calibration_of(mixture),
+    )
+    if calibration.usual is not None:
+        substituted = SubstitutedReasons(pool, mixture.design, calibration.usual)
+        return lambda X: substituted.of(*_seen(columns, X))
+    reasons = Reasons(pool, mixture.design, calibration.typical)
+    return lambda X: reasons.of(*_seen(mixture.design, mixture.design.chain.transform(X)))
 
 
-def _seen(mixture: Mixture, X: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _seen(design: Design, X: Array) -> tuple[Array, NDArray[np.bool_]]:
     """Rows X (n, d) with what constant columns differ in put back in place, and where they did."""
     X = X.copy()
-    return X, mixture.design.unseen_values(X)
+    return X, design.unseen_values(X)
 
 
 def why_none(found: Detection, known: int, rule: str, level: float, *, itself: bool) -> str:

@@ -89,7 +89,7 @@ class Reasons:
             ]
         if unseen.any() and self._number(j).is_constant:
             only = self._own_units(j, np.zeros(1))[0]
-            return [Told(f"{name} is not {_number(only)}", "", True)] * len(X)
+            return [Told(f"{name} is not {number_told(only)}", "", True)] * len(X)
         values = X[:, block[0]]
         low, high = (np.full(len(X), end) for end in self._usual(j))
         inside = (low <= values) & (values <= high) & ~unseen
@@ -102,8 +102,8 @@ class Reasons:
             low, high = (np.clip(end, column.minimum, column.maximum) for end in (low, high))
         return [
             Told(
-                f"{name} {'is -1 or less' if below else _number(value)}",
-                f"{word} {_range(*ends)}",
+                f"{name} {'is -1 or less' if below else number_told(value)}",
+                f"{word} {range_told(*ends)}",
                 out,
             )
             for value, below, word, out, *ends in zip(own, unseen, words, outside, low, high)
@@ -218,10 +218,12 @@ def _sentence(told: Sequence[Told], blamed: Sequence[bool] | NDArray[np.bool_]) 
     return f"{', '.join(first)} and {last}, unusual together"
 
 
-def _number(value: float) -> str:
+def number_told(value: float) -> str:
+    """A number of a row."""
     return f"{float(f'{value:.6g}'):.15g}"
 
 
-def _range(low: float, high: float) -> str:
+def range_told(low: float, high: float) -> str:
+    """`18 to 43`."""
     low_text, high_text = (f"{float(f'{end:.3g}'):.15g}" for end in (low, high))
     return low_text if low_text == high_text else f"{low_text} to {high_text}"

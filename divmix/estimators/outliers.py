@@ -214,7 +214,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         told, because = reasons_of(self.mixture_), []
         for batch in _batches(self._table(X)):
-            done = self.mixture_.design.transform(batch, unknown="ignore")
+            done = self.mixture_.design.of_columns.transform(batch, unknown="ignore")
             own = np.full(len(done.X), None, dtype=object)
             own[done.complete] = told(done.X[done.complete])
             because.append(own)

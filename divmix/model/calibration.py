@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+USUAL = (0.005, 0.5, 0.995)  # what is usual of a column, and its middle
 HELD_OUT, TRAINING = "held-out rows", "training rows"
 
 
@@ -17,6 +18,8 @@ class Calibration(NamedTuple):
     members (m,): of which of the mixtures that are pooled each component is, counted from 0.
     centres (members,): surprisals of typical rows by each of these, nats; None where the plain mean
     pools.
+    usual (3, inputs): of an embedding, quantiles USUAL of each feature of the table's columns among
+    known rows; else None.
     """
 
     scores: np.ndarray
@@ -24,3 +27,4 @@ class Calibration(NamedTuple):
     source: str
     members: np.ndarray
     centres: np.ndarray | None = None
+    usual: np.ndarray | None = None

@@ -136,7 +136,7 @@ def check(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None
     features = sum(map(_features, document["preprocessing"]["columns"]))
     if features > MOST_FEATURES:
         raise ValueError(f"it has {features:,} features")
-    sizes: Sizes = {"features": features, "d": features}
+    sizes: Sizes = {"features": features, "d": features, "inputs": features}
     _check_encoders(document.get("encoders", []), arrays, sizes)
     columns = document["preprocessing"]["columns"]
     numbers = sum(_features(column) for column in columns if column["kind"] in NUMBERS)
@@ -224,6 +224,8 @@ def _expected(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
             expected["calibration_members"] = Array("<i8", ("m",), 0, MOST_FEATURES)
         if "calibration_centres" in arrays:
             expected["calibration_centres"] = Array("<f8", ("pooled",), -FAR, FAR)
+        if "calibration_usual" in arrays:
+            expected["calibration_usual"] = Array("<f8", (3, "inputs"), -FAR, FAR)
     if "noise_joins" in document and "noise_means" not in arrays:
         raise ValueError("its noise is missing")
     if "noise_means" in arrays:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import divmix
 from divmix.anomaly.detector import (
     Detection,
+    Fitted,
     calibration_of,
     explained,
     fit_density,
@@ -129,7 +130,7 @@ def run_detect(
         if itself:
             assert fitted is not None
             scored = score_itself(fitted) if against_itself else score_seen(fitted)
-            rows = HeldRows(fitted.X, written)
+            rows = HeldRows(fitted, written)
         else:
             new = open_table(
                 score or sources, **mixture.design.reading_options(), encoding=tables.encoding
@@ -139,7 +140,7 @@ def run_detect(
                 assert fitted is not None
                 shifted = learned_shift(fitted, new.batches(BATCH_ROWS), new.locate)
                 notes.append(_of_shift(shifted.weights))
-            rows = RowsOfFiles(new, mixture.design, names)
+            rows = RowsOfFiles(new, mixture.design.of_columns, names)
             scored = score_rows(
                 mixture,
                 rows.batches(),
@@ -222,19 +223,19 @@ Part: TypeAlias = tuple[Callable[[], np.ndarray], pa.RecordBatch | None]
 
 
 class HeldRows(NamedTuple):
-    """Rows in memory: their matrix X (n, d), and columns as written."""
+    """The rows of the table of the fit, and columns as written."""
 
-    X: np.ndarray
+    fitted: Fitted
     written: pa.Table | None
 
     def parts(self, made: bool) -> Iterator[Part]:
         """The rows once more, batch by batch."""
-        for start in range(0, len(self.X), BATCH_ROWS):
+        for start in range(0, len(self.fitted.X), BATCH_ROWS):
             part = slice(start, start + BATCH_ROWS)
             written = None
             if self.written is not None:
                 (written,) = self.written.slice(start, BATCH_ROWS).combine_chunks().to_batches()
-            yield partial(self.X.__getitem__, part), written
+            yield partial(self.fitted.of_columns, part), written
 
 
 class RowsOfFiles:

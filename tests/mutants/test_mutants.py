@@ -22,6 +22,13 @@ UGLY = "tests/tables/test_ugly_files.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
+    "columns of an encoder never as usual": (
+        "anomaly/substitution.py",
+        "made[j + 1][:, block] = usual[block]",
+        "pass",
+        "tests/anomaly/test_substitution.py::"
+        "test_the_column_that_is_wrong_is_named_first_in_its_units",
+    ),
     "a number for each of many categories": (
         "design/design.py",
         "CODED_FROM = 64",
