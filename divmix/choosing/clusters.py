@@ -1,4 +1,4 @@
-"""The number of clusters, by BIC.
+"""The number of clusters, by ICL along a path that BIC leads.
 
 A relaxed mixture is thinned out by its cheapest merges down to one component, and every mixture on
 the way is a candidate: one path costs a few fits, whatever the number of candidates. Far from the
@@ -72,8 +72,20 @@ class Path:
         return min(self.candidates.values(), key=lambda candidate: candidate.bic)
 
     @property
+    def separate(self) -> Candidate:
+        """The candidate with the lowest ICL."""
+        return min(self.candidates.values(), key=lambda candidate: candidate.icl)
+
+    @property
     def chosen(self) -> Candidate:
-        """The fewest components whose BIC is not clearly above the lowest."""
+        """The candidate with the lowest ICL; where that is a single component, the fewest whose BIC
+        is not clearly above the lowest.
+
+        BIC counts components, ICL clusters: it takes none for two that share their rows. A single one
+        shares with no other, so that it wins where all overlap, however clear they are.
+        """
+        if self.separate.k > 1:
+            return self.separate
         least = self.best.bic + CLEARLY
         return min(
             (candidate for candidate in self.candidates.values() if candidate.bic <= least),
@@ -111,6 +123,16 @@ class Path:
                 rich = [level for level, _ in levels if level.count >= RICH * self.best.k]
         for level in rich[:1] + rich[1:][-1:]:  # the richest and the poorest of them
             self.propose_unions(level)
+        self.fill_in()
+
+    def fill_in(self) -> None:
+        """Each number of components between the neighbours of the choice, which ICL may make where
+        BIC took long steps."""
+        known = sorted(self.candidates)
+        place = known.index(self.chosen.k)
+        below, above = known[max(place - 1, 0)], known[min(place + 1, len(known) - 1)]
+        if above - below > min(place + 1, len(known) - 1) - max(place - 1, 0):
+            self.descend(self.candidates[above].components, below, STEPS[-1])
 
     def cover(self, lowest: int, highest: int) -> None:
         """Candidates of lowest .. highest components, and no others."""
@@ -253,15 +275,17 @@ def count_clusters(candidate: Candidate, smallest: float) -> int:
 def explain(path: Path, chosen: Candidate, k: int | None = None) -> str:
     """A sentence on the chosen candidate, of which k components count; on scattered rows, on small
     clusters and on groups apart."""
-    best = path.best
-    if chosen.k == best.k:
-        reason = f"{best.k} clusters have the lowest BIC on {path.searching.rows:,} rows"
-    else:
-        reason = f"{chosen.k} clusters are the fewest with a BIC within {CLEARLY:g} of the lowest"
+    rows, by = f"{path.searching.rows:,} rows", criterion_of(path, chosen)
     others = [candidate for candidate in path.candidates.values() if candidate.k != chosen.k]
+    second = min(others, key=lambda candidate: getattr(candidate, by.lower()), default=chosen)
+    gap = getattr(second, by.lower()) - getattr(chosen, by.lower())
+    if gap >= 0:
+        reason = f"{chosen.k} clusters have the lowest {by} on {rows}"
+    elif by == "BIC":
+        reason = f"{chosen.k} clusters are the fewest with a BIC within {CLEARLY:g} of the lowest"
+    else:
+        reason = f"{chosen.k} clusters are where the way to the lowest {by} ends on {rows}"
     if others:
-        second = min(others, key=lambda candidate: candidate.bic)
-        gap = second.bic - chosen.bic
         reason += f", {abs(gap):.3g} {'below' if gap > 0 else 'above'} that of {second.k}"
     if path.searching.noise is not None:
         share = max(1 - chosen.components.weights.sum(), 0.0)
@@ -280,6 +304,11 @@ def explain(path: Path, chosen: Candidate, k: int | None = None) -> str:
     if 1 < groups < chosen.k:
         reason += f"; they form {groups} groups that share next to no rows (see -k {groups})"
     return reason
+
+
+def criterion_of(path: Path, chosen: Candidate) -> str:
+    """What has made the choice."""
+    return "BIC" if path.separate.k == 1 < chosen.k else "ICL"
 
 
 def count_groups(path: Path, chosen: Candidate) -> int:

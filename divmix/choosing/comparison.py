@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.choosing.bootstrap import resample_paths
-from divmix.choosing.clusters import SAMPLES, Candidate, MadeNoise, Path, choose_clusters
+from divmix.choosing.clusters import (
+    SAMPLES,
+    Candidate,
+    MadeNoise,
+    Path,
+    choose_clusters,
+    criterion_of,
+)
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.rows import MemoryRows, Rows
@@ -135,8 +142,9 @@ def _check_range(sample: MemoryRows, lowest: int, highest: int) -> None:
 
 def told(comparison: Comparison) -> str:
     """What the other criteria say, in half a sentence."""
-    icl = min(comparison.path.candidates.values(), key=lambda candidate: candidate.icl).k
-    votes = {"ICL": icl}
+    path = comparison.path
+    votes = {"BIC": path.best.k, "ICL": path.separate.k}
+    del votes[criterion_of(path, comparison.chosen)]
     for name, values in (
         ("held-out log-likelihood", comparison.held_out),
         ("stability", comparison.stability),

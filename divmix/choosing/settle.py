@@ -156,7 +156,8 @@ def smallest_share(rows: Rows) -> float:
 def candidate_models(
     rows: Rows, summary: Summary, settings: FitSettings, categories: Categories | None = None
 ) -> list[Model]:
-    """The models among which a criterion may choose: with covariance auto, full and diagonal.
+    """The models among which a criterion may choose: with covariance auto, full, diagonal and
+    spherical.
 
     `categories` are those of the rows that the family is to know. Student-t components are full
     where they can be: diagonal ones fill a cluster of an embedding with many, 396 where there are
@@ -166,7 +167,7 @@ def candidate_models(
     floor = variance_floor(rows, settings.floor)
     covariances: tuple[str, ...] = (settings.covariance,)
     if settings.covariance == "auto":
-        both: tuple[str, ...] = ("full",) if family == "student" else ("full", "diag")
+        both: tuple[str, ...] = ("full",) if family == "student" else ("full", "diag", "spherical")
         d = len(floor) if categories is None else len(categories.numeric)
         covariances = both if 0 < d <= MOST_FULL_COLUMNS else ("diag",)
     made = [make_family(family, covariance, floor, categories) for covariance in covariances]

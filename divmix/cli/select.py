@@ -77,7 +77,7 @@ def command(
     config: Path | None,
     **values: object,
 ) -> None:
-    """One line for each number of clusters of DATA, the choice by BIC marked.
+    """One line for each number of clusters of DATA, the choice by ICL marked.
 
     log_likelihood and held_out (by the mixture of one half of the rows for the other) are nats per
     row. bic and icl are better the lower; icl also wants clusters apart. stability is the adjusted

@@ -55,7 +55,7 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         least; None for a number that suits the table.
     n_clusters : int, "auto" or None, default None
         Clusters, each one component or a union of several, as `divmix fit -k`; "auto" takes the
-        number with the lowest BIC. None: `n_components` of them.
+        number with the lowest ICL. None: `n_components` of them.
     alpha : float >= 0, "auto" or None, default None
         Weight of the entropy. None: the method's default, .03 for "diversified".
     prior : float >= 0, "auto" or None, default None
@@ -65,7 +65,7 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
     family : {"auto", "gaussian", "student"}, default "auto"
         Density of a component.
     merge : {"auto", "kl", "overlap"} or None, default None
-        What a cluster is where `n_clusters` is given: one component, a union, or chosen by BIC.
+        What a cluster is where `n_clusters` is given: one component, a union, or chosen by AIC3.
     noise : bool, default False
         A broad component for scattered rows; their cluster is -1.
     method : {"diversified", "nsvgd", "em"}, default "diversified"

@@ -61,7 +61,7 @@ def _charts(document: dict[str, Any]) -> str:
         )
         keys = html.keys([(colour(j), NAMES[name]) for j, name in enumerate(names)], told)
         parts.append(f"<div><h3>{escape(told)}</h3>{drawn}{keys}</div>")
-    about = "Across the number of clusters; the dashed line is the choice, which BIC makes."
+    about = "Across the number of clusters; the dashed line is the choice, which ICL makes."
     return html.section(
         "criteria", "Criteria", f'<div class="two">{"".join(parts)}</div>', html.soft(about)
     )

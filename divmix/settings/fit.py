@@ -34,7 +34,7 @@ class FitSettings(Settings):
         at_least=1,
         choices=("auto",),
         metavar="N|auto",
-        help="Clusters to return, such as -k 10; auto takes the number with the lowest BIC.",
+        help="Clusters to return, such as -k 10; auto takes the number with the lowest ICL.",
     )
     family: str = option(
         "auto",

@@ -90,19 +90,47 @@ def test_the_same_seed_gives_the_same_choice():
 
 
 def test_the_reason_names_the_runner_up_and_groups_far_apart():
-    path = choose(blobs([(0, 0), (3.2, 0), (40, 0), (43.2, 0)], [600] * 4))
+    path = choose(blobs([(0, 0), (4.5, 0), (40, 0), (44.5, 0)], [600] * 4))
     reason = explain(path, path.chosen)
-    assert reason.startswith("4 clusters have the lowest BIC on 2,400 rows")
+    assert reason.startswith("4 clusters have the lowest ICL on 2,400 rows")
     assert "they form 2 groups" in reason
 
 
-def test_a_slightly_lower_bic_is_no_reason_for_one_more_cluster():
+@pytest.mark.parametrize(
+    ("icl", "chosen"),
+    [
+        ((150.0, 140.0, 131.0, 135.0, 150.0), 3),  # the lowest
+        ((110.0, 140.0, 131.0, 135.0, 150.0), 3),  # of one: the fewest with a BIC near the lowest
+    ],
+)
+def test_the_choice_is_the_lowest_icl_of_several_clusters(icl, chosen):
     path = Path(searching_of(np.zeros((4, 1)), gaussian("diag", 1)), np.random.default_rng(0))
-    for k, bic in ((2, 130.0), (3, 109.0), (4, 100.0), (5, 104.0)):
+    for k, bic, own in zip(range(1, 6), (150.0, 130.0, 109.0, 100.0, 104.0), icl, strict=True):
         components = Components(np.full(k, 1 / k), np.zeros((k, 1)), np.ones((k, 1)), None)
-        path.candidates[k] = Candidate(components, 0.0, bic, bic)
+        path.candidates[k] = Candidate(components, 0.0, bic, own)
     assert path.best.k == 4
-    assert path.chosen.k == 3
+    assert path.chosen.k == chosen
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_cluster_that_is_no_ellipse_counts_once(seed):
+    """A disc and a square take several components each, which share their rows."""
+    generator = np.random.default_rng(seed)
+    angle, radius = generator.uniform(0, 2 * np.pi, 1500), np.sqrt(generator.random(1500))
+    disc = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
+    X = np.vstack([disc, generator.uniform((4, 0), (6, 2), (1500, 2))])
+    path = choose(X, seed)
+    assert path.best.k > 2
+    assert path.chosen.k == 2
+
+
+def test_around_the_choice_no_number_is_left_out():
+    """Intervals, of which BIC counts several components each: its way passes their number by."""
+    places = np.repeat(2.5 * np.arange(12), 400)
+    X = (places + np.random.default_rng(0).random(len(places)))[:, None]
+    path = choose(X, covariance="diag")
+    assert path.best.k > 20 and path.chosen.k == 12
+    assert {11, 13} <= path.candidates.keys()
 
 
 def test_splinters_of_a_cluster_are_not_counted():

@@ -22,6 +22,18 @@ UGLY = "tests/tables/test_ugly_files.py"
 
 # name: file, text, replacement, test that dies
 MUTANTS = {
+    "clusters counted by BIC": (
+        "choosing/clusters.py",
+        "if self.separate.k > 1:",
+        "if False:",
+        "tests/choosing/test_clusters.py::test_a_cluster_that_is_no_ellipse_counts_once",
+    ),
+    "numbers passed by near the choice": (
+        "choosing/clusters.py",
+        "self.descend(self.candidates[above].components, below, STEPS[-1])",
+        "pass",
+        "tests/choosing/test_clusters.py::test_around_the_choice_no_number_is_left_out",
+    ),
     "columns of an encoder never as usual": (
         "anomaly/substitution.py",
         "made[j + 1][:, block] = usual[block]",

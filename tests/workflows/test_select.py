@@ -41,10 +41,10 @@ def test_one_line_for_each_number_and_one_choice(compared):
     assert column(compared, "clusters") == [2, 3, 4, 5, 6, 7]
     assert column(compared, "chosen") == [False, False, True, False, False, False]
     assert compared["clusters"] == 4
-    assert compared["reason"].startswith("4 clusters have the lowest BIC on 280 rows")
+    assert compared["reason"].startswith("4 clusters have the lowest ICL on 280 rows")
 
 
-def test_the_choice_is_the_lowest_bic_and_the_most_stable(compared):
+def test_the_choice_is_the_lowest_icl_and_bic_and_the_most_stable(compared):
     assert np.argmin(column(compared, "bic")) == 2
     assert np.argmin(column(compared, "icl")) == 2
     assert np.argmax(column(compared, "stability")) == 2
@@ -60,7 +60,7 @@ def test_held_out_log_likelihood_is_in_the_units_of_the_data(compared):
 def test_fit_with_k_auto_agrees_and_says_why(table):
     fit = fit_table(table, AUTO, TableSettings(truth="known"))
     assert fit.mixture.n_clusters == 4
-    assert any("4 clusters have the lowest BIC" in note for note in fit.notes)
+    assert any("4 clusters have the lowest ICL" in note for note in fit.notes)
     assert fit.trace[0].iteration == 0 and all(row.phase != "select" for row in fit.trace)
 
 
@@ -72,13 +72,13 @@ def test_select_and_fit_with_k_auto_make_the_same_choice_beside_scattered_rows()
     settings = replace(AUTO, covariance="full")
     document, fit = select_table(table, 2, 4, settings), fit_table(table, settings)
     assert document["clusters"] == fit.mixture.n_clusters == 3
-    reason = next(note for note in fit.notes if "BIC" in note)
+    reason = next(note for note in fit.notes if "ICL" in note)
     assert "scattered rows" in reason
     assert document["reason"].split(";")[0].split(" beside ")[1] in reason
 
 
 def test_other_criteria_are_told_with_the_choice(table, compared):
-    agree = "ICL, held-out log-likelihood, stability agree"
+    agree = "BIC, held-out log-likelihood, stability agree"
     assert compared["reason"].endswith(agree)
     few = select_table(table, 2, 3, replace(AUTO, covariance="diag"), TableSettings(truth="known"))
     assert few["clusters"] == 3
