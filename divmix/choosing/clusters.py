@@ -72,25 +72,17 @@ class Path:
         return min(self.candidates.values(), key=lambda candidate: candidate.bic)
 
     @property
-    def separate(self) -> Candidate:
-        """The candidate with the lowest ICL."""
-        return min(self.candidates.values(), key=lambda candidate: candidate.icl)
-
-    @property
     def chosen(self) -> Candidate:
-        """The candidate with the lowest ICL; where that is a single component, the fewest whose BIC
-        is not clearly above the lowest.
+        """The candidate with the lowest ICL among those of two components and more, up to the fewest
+        whose BIC is not clearly above the lowest.
 
-        BIC counts components, ICL clusters: it takes none for two that share their rows. A single one
-        shares with no other, so that it wins where all overlap, however clear they are.
+        BIC counts components, and ICL those of them that are clusters: it takes none for two that share
+        their rows. A single one shares with no other, so whether there are several BIC says.
         """
-        if self.separate.k > 1:
-            return self.separate
         least = self.best.bic + CLEARLY
-        return min(
-            (candidate for candidate in self.candidates.values() if candidate.bic <= least),
-            key=lambda candidate: candidate.k,
-        )
+        most = min(candidate.k for candidate in self.candidates.values() if candidate.bic <= least)
+        among = [own for k, own in self.candidates.items() if min(2, most) <= k <= most]
+        return min(among, key=lambda candidate: candidate.icl)
 
     def descend_to_best(self, m: int) -> None:
         """From m components to one, then again in ever shorter steps around the lowest BIC."""
@@ -275,17 +267,13 @@ def count_clusters(candidate: Candidate, smallest: float) -> int:
 def explain(path: Path, chosen: Candidate, k: int | None = None) -> str:
     """A sentence on the chosen candidate, of which k components count; on scattered rows, on small
     clusters and on groups apart."""
-    rows, by = f"{path.searching.rows:,} rows", criterion_of(path, chosen)
+    reason = f"{chosen.k} clusters have the lowest ICL on {path.searching.rows:,} rows"
     others = [candidate for candidate in path.candidates.values() if candidate.k != chosen.k]
-    second = min(others, key=lambda candidate: getattr(candidate, by.lower()), default=chosen)
-    gap = getattr(second, by.lower()) - getattr(chosen, by.lower())
-    if gap >= 0:
-        reason = f"{chosen.k} clusters have the lowest {by} on {rows}"
-    elif by == "BIC":
-        reason = f"{chosen.k} clusters are the fewest with a BIC within {CLEARLY:g} of the lowest"
-    else:
-        reason = f"{chosen.k} clusters are where the way to the lowest {by} ends on {rows}"
     if others:
+        second = min(others, key=lambda candidate: candidate.icl)
+        gap = second.icl - chosen.icl
+        if gap < 0:
+            reason += " of as many as BIC has"
         reason += f", {abs(gap):.3g} {'below' if gap > 0 else 'above'} that of {second.k}"
     if path.searching.noise is not None:
         share = max(1 - chosen.components.weights.sum(), 0.0)
@@ -304,11 +292,6 @@ def explain(path: Path, chosen: Candidate, k: int | None = None) -> str:
     if 1 < groups < chosen.k:
         reason += f"; they form {groups} groups that share next to no rows (see -k {groups})"
     return reason
-
-
-def criterion_of(path: Path, chosen: Candidate) -> str:
-    """What has made the choice."""
-    return "BIC" if path.separate.k == 1 < chosen.k else "ICL"
 
 
 def count_groups(path: Path, chosen: Candidate) -> int:

@@ -8,14 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.choosing.bootstrap import resample_paths
-from divmix.choosing.clusters import (
-    SAMPLES,
-    Candidate,
-    MadeNoise,
-    Path,
-    choose_clusters,
-    criterion_of,
-)
+from divmix.choosing.clusters import SAMPLES, Candidate, MadeNoise, Path, choose_clusters
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.rows import MemoryRows, Rows
@@ -142,9 +135,7 @@ def _check_range(sample: MemoryRows, lowest: int, highest: int) -> None:
 
 def told(comparison: Comparison) -> str:
     """What the other criteria say, in half a sentence."""
-    path = comparison.path
-    votes = {"BIC": path.best.k, "ICL": path.separate.k}
-    del votes[criterion_of(path, comparison.chosen)]
+    votes = {"BIC": comparison.path.best.k}
     for name, values in (
         ("held-out log-likelihood", comparison.held_out),
         ("stability", comparison.stability),

@@ -99,8 +99,13 @@ def test_the_reason_names_the_runner_up_and_groups_far_apart():
 @pytest.mark.parametrize(
     ("icl", "chosen"),
     [
-        ((150.0, 140.0, 131.0, 135.0, 150.0), 3),  # the lowest
-        ((110.0, 140.0, 131.0, 135.0, 150.0), 3),  # of one: the fewest with a BIC near the lowest
+        ((150.0, 140.0, 131.0, 135.0, 150.0), 3),
+        ((150.0, 130.0, 131.0, 135.0, 150.0), 2),
+        ((110.0, 140.0, 131.0, 135.0, 150.0), 3),  # several are BIC's to say
+        (
+            (150.0, 140.0, 131.0, 125.0, 120.0),
+            3,
+        ),  # and as many as the fewest with a BIC near the lowest
     ],
 )
 def test_the_choice_is_the_lowest_icl_of_several_clusters(icl, chosen):

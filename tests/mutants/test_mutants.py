@@ -24,8 +24,8 @@ UGLY = "tests/tables/test_ugly_files.py"
 MUTANTS = {
     "clusters counted by BIC": (
         "choosing/clusters.py",
-        "if self.separate.k > 1:",
-        "if False:",
+        "return min(among, key=lambda candidate: candidate.icl)",
+        "return self.candidates[most]",
         "tests/choosing/test_clusters.py::test_a_cluster_that_is_no_ellipse_counts_once",
     ),
     "numbers passed by near the choice": (
