@@ -145,7 +145,7 @@ def select_table(
     tables, progress = tables or TableSettings(), progress or Progress()
     with limited_threads(settings.threads, progress):
         generator = np.random.default_rng(settings.seed)
-        design, matrix = prepare(table, tables, generator, progress, locate)
+        design, matrix = prepare(table, tables, generator, progress, locate, coded=True)
         for note in notes_on_roles(matrix.roles, tables):
             progress.note(note)
         monitor = Monitor(None, should_stop, progress, offset_of(matrix), journal)
