@@ -10,7 +10,7 @@ from pyarrow import types
 from divmix.errors import InputError
 from divmix.tables import arrays
 from divmix.tables.columnar_file import cast, plain_type
-from divmix.tables.csv_dialect import refuse_foreign
+from divmix.tables.foreign import refuse_foreign
 from divmix.tables.number_text import Spelling
 from divmix.tables.sources import Source
 
