@@ -46,8 +46,8 @@ UGLY = {
         "line 3 of ugly.csv: column 'b' is text ('x')",
     ),
     "late text": (
-        f"a,b\n{NUMBERS * 40}oops,1\n".encode(),
-        "line 1,200,002 of ugly.csv: column 'a' is text ('oops')",
+        f"a,b\n{NUMBERS * 24}oops,1\n".encode(),  # in the third piece that is parsed
+        "line 720,002 of ugly.csv: column 'a' is text ('oops')",
     ),
     "late text after blank lines": (
         b"\n\na,b\n1,2\n\n3,4\n5,6\n7,x\n",
