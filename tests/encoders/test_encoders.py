@@ -427,7 +427,7 @@ class TestAutoencoder:
 
         training = None
         own = Learning(np.random.default_rng(0), Seen(), joint=JointTraining(5, 0.03))
-        pretrained = Autoencoder.pretrained(DIGITS.data[:600], ("4",), own)
+        pretrained = Autoencoder.pretrained(DIGITS.data[:300], ("4",), own)
         training = pretrained.training
         Joint.refined(pretrained, own)
         steps = [np.abs(after - before).mean() for before, after in pairwise(seen)]
