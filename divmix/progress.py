@@ -3,6 +3,11 @@
 from typing import NamedTuple
 
 
+def counted(count: int, thing: str) -> str:
+    """How many things there are, in words: 1 iteration, 1,234 iterations."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 class Value(NamedTuple):
     """J = F + alpha H + log prior of components, nats per row.
 

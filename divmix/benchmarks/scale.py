@@ -28,6 +28,7 @@ from divmix.families import make_family
 from divmix.kernels import compile as compiling
 from divmix.progress import Progress
 from divmix.rows import AnyBlock, DaskRows, MemoryRows, StreamedRows
+from divmix.rows.dask import Visit
 from divmix.rows.segments import Place, segment_rows
 from divmix.rows.stream import survey
 from divmix.sampling import pool_rows
@@ -194,7 +195,7 @@ def _round_costs(client: "Client", few: Table, passes: int) -> tuple[float, floa
     visit()
     one = float(_times(visit, 5 * passes).min())
     family, components = visit.args
-    sums = partial(few.part.summed, range(1), family, components, False)
+    sums = partial(few.part.summed, Visit(range(1), family, components, coarse=False))
 
     def round_of_many() -> None:
         client.gather([client.submit(sums, pure=False) for _ in range(MANY)])

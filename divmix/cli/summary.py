@@ -7,6 +7,7 @@ from typing import Any
 
 from divmix.cli.clusters import print_clusters
 from divmix.cli.show import console, print_facts, table
+from divmix.progress import counted
 
 MOST_NAMES = 12  # columns that the summary of a fit names
 SELDOM, MOST_SELDOM = 0.9, 5  # clusters named that fewer resamples have, and how many of them
@@ -26,7 +27,7 @@ def print_summary(run: dict[str, Any], output: Path, told: Collection[str] = fro
         (
             "log-likelihood",
             f"{result['log_likelihood']:.5f} nats per row after "
-            f"{result['iterations']} iterations, {how}",
+            f"{counted(result['iterations'], 'iteration')}, {how}",
         )
     ]
     facts.append(
@@ -80,7 +81,7 @@ def print_update(run: dict[str, Any], output: Path, told: Collection[str] = froz
     out.print()
     how = "converged" if result["converged"] else f"not converged ({result['stop_reason']})"
     facts = [
-        ("updated", f"{result['iterations']} iterations, {how}"),
+        ("updated", f"{counted(result['iterations'], 'iteration')}, {how}"),
         ("drift", _drifted(drift)),
         ("", f"symmetric KL of the model before and after {drift['symmetric_kl']:.4f} "
              f"± {drift['standard_error']:.4f} nats, {drift['expected_by_chance']:.2g} by chance"),

@@ -1,7 +1,7 @@
 """Nearest neighbours in a self-tuned scale, and the embedding of new rows by theirs."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -63,6 +63,35 @@ class Reference:
         ):
             raise ValueError("the arrays of its encoder do not fit together")
         return cls(rows, scale, embedding)
+
+
+@dataclass(frozen=True)
+class ByNeighbours:
+    """What encoders have in common that learn an embedding of the training rows alone: that of other
+    rows is the mean of their neighbours'. `axis` names a direction of it."""
+
+    reference: Reference
+
+    axis: ClassVar[str]
+    far_rows = True
+    pictures = None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return tuple(f"{self.axis}{j + 1}" for j in range(self.reference.embedding.shape[1]))
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        return self.reference.embed(X)
+
+    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
+        return self.reference.decode(responsibilities)
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return {}, self.reference.to_arrays()
+
+    @classmethod
+    def from_parts(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        return cls(Reference.from_arrays(arrays))
 
 
 def nearest(

@@ -31,11 +31,10 @@ class Pca:
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
         from sklearn.decomposition import PCA
 
-        components, most = _wanted(arguments, X.shape)
+        asked = _asked(arguments, X.shape)
         solver = "full" if min(X.shape) < 500 else "covariance_eigh"
-        fitted = PCA(components if arguments else None, svd_solver=solver).fit(X)
-        if not arguments:
-            components = min(max(beyond_noise(fitted.singular_values_, X.shape), 1), most)
+        fitted = PCA(asked, svd_solver=solver).fit(X)
+        components = asked or standing_out(fitted.singular_values_, X.shape)
         return cls(fitted.mean_, fitted.components_[:components])
 
     @classmethod
@@ -49,11 +48,11 @@ class Pca:
             scatter = scatter + (X - centre).T @ (X - centre)
             scatter = scatter + np.outer(gap, gap) * (rows * len(X) / both)
             mean, rows = mean + gap * (len(X) / both), both
-        components, most = _wanted(arguments, (rows, len(mean)))
+        shape = rows, len(mean)
+        asked = _asked(arguments, shape)
         squares, vectors = np.linalg.eigh(scatter)
         squares, directions = np.maximum(squares[::-1], 0.0), vectors.T[::-1]
-        if not arguments:
-            components = min(max(beyond_noise(np.sqrt(squares), (rows, len(mean))), 1), most)
+        components = asked or standing_out(np.sqrt(squares), shape)
         # The sign that scikit-learn gives them: the largest entry is positive.
         largest = np.abs(directions).argmax(axis=1)
         signs = np.sign(directions[np.arange(len(directions)), largest])
@@ -79,26 +78,28 @@ class Pca:
         return cls(arrays["mean"], arrays["directions"])
 
 
-def _wanted(arguments: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, int]:
-    """The number of components that is asked for, and the most there are without one."""
+def _asked(arguments: tuple[str, ...], shape: tuple[int, ...]) -> int | None:
+    """The number of components that is asked for, None where they are to stand out of noise.
+    Raises UsageError, InputError."""
     from divmix.encoders.chain import whole_number
 
-    most = min(MOST, *shape)
-    components = whole_number(Pca.name, arguments, most)
+    components = whole_number(Pca.name, arguments, min(MOST, *shape))
     if components > min(shape):
         raise InputError(
             f"pca:{components} of {shape[0]:,} rows and {shape[1]} features",
             hint=f"there are {min(shape)} principal components at most",
         )
-    return components, most
+    return components if arguments else None
 
 
-def beyond_noise(singular_values: np.ndarray, shape: tuple[int, ...]) -> int:
-    """How many singular values of a matrix of this shape are not those of noise.
+def standing_out(singular_values: np.ndarray, shape: tuple[int, ...]) -> int:
+    """How many singular values of a matrix of this shape are not those of noise; one at least, MOST
+    at the most.
 
     The threshold is omega(beta) times their median, beta the ratio of the shorter to the longer
     side, and omega the cubic by which Gavish and Donoho approximate it.
     """
     beta = min(shape) / max(shape)
     omega = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
-    return int((singular_values > omega * np.median(singular_values)).sum())
+    found = int((singular_values > omega * np.median(singular_values)).sum())
+    return min(max(found, 1), MOST, *shape)

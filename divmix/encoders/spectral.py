@@ -4,14 +4,13 @@ The graph is self-tuned (Zelnik-Manor and Perona, NIPS 2004), its Laplacian norm
 degrees (Shi and Malik 2000).
 """
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from divmix.encoders import memory, neighbours
-from divmix.encoders.encoder import Learning, Responsibilities
-from divmix.encoders.neighbours import NEIGHBOURS, Neighbours, Reference
+from divmix.encoders.encoder import Learning
+from divmix.encoders.neighbours import NEIGHBOURS, ByNeighbours, Neighbours, Reference
 from divmix.errors import InputError
 
 DEFAULT = 15
@@ -19,15 +18,11 @@ DEFAULT = 15
 BRIDGE = 1e-3
 
 
-@dataclass(frozen=True)
-class Spectral:
+class Spectral(ByNeighbours):
     """Coordinates on the e leading eigenvectors after the constant one."""
 
-    reference: Reference
-
     name = "spectral"
-    far_rows = True
-    pictures = None
+    axis = "eigenvector"
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -48,23 +43,6 @@ class Spectral:
         graph = _connected(_graph(near, scale), rows, learning)
         embedding = _eigenvectors(graph, vectors, learning.generator)
         return cls(Reference(rows, scale, embedding))
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        return tuple(f"eigenvector{j + 1}" for j in range(self.reference.embedding.shape[1]))
-
-    def transform(self, X: np.ndarray) -> np.ndarray:
-        return self.reference.embed(X)
-
-    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
-        return self.reference.decode(responsibilities)
-
-    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        return {}, self.reference.to_arrays()
-
-    @classmethod
-    def from_parts(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        return cls(Reference.from_arrays(arrays))
 
 
 def _graph(near: Neighbours, scale: np.ndarray) -> Any:

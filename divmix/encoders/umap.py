@@ -1,27 +1,22 @@
 """UMAP (McInnes, Healy and Melville 2018), by umap-learn: needed to learn, not to transform."""
 
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from divmix.encoders import memory, neighbours
-from divmix.encoders.encoder import Learning, Responsibilities
+from divmix.encoders.encoder import Learning
 from divmix.encoders.extras import extra
-from divmix.encoders.neighbours import NEIGHBOURS, Reference
+from divmix.encoders.neighbours import NEIGHBOURS, ByNeighbours, Reference
 
 DEFAULT = 10
 
 
-@dataclass(frozen=True)
-class Umap:
+class Umap(ByNeighbours):
     """The embedding of the training rows; that of other rows is the mean of their neighbours'."""
 
-    reference: Reference
-
     name = "umap"
-    far_rows = True
-    pictures = None
+    axis = "umap"
 
     @classmethod
     def learn(cls, X: np.ndarray, arguments: tuple[str, ...], learning: Learning) -> Self:
@@ -43,20 +38,3 @@ class Umap:
         embedding = model.fit_transform(rows).astype(np.float64)
         near = neighbours.nearest(rows, rows, min(NEIGHBOURS, len(rows)))
         return cls(Reference(rows, neighbours.own_scale(near), embedding))
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        return tuple(f"umap{j + 1}" for j in range(self.reference.embedding.shape[1]))
-
-    def transform(self, X: np.ndarray) -> np.ndarray:
-        return self.reference.embed(X)
-
-    def decode(self, means: np.ndarray, responsibilities: Responsibilities) -> np.ndarray:
-        return self.reference.decode(responsibilities)
-
-    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        return {}, self.reference.to_arrays()
-
-    @classmethod
-    def from_parts(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        return cls(Reference.from_arrays(arrays))

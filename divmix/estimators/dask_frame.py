@@ -24,7 +24,7 @@ from divmix.estimators.validation import check_names
 from divmix.families import Components, Family
 from divmix.progress import Progress
 from divmix.rows import AnyBlock, DaskRows, Rows, StreamedRows
-from divmix.rows.dask import Nodes, summed
+from divmix.rows.dask import Nodes, Visit, summed
 from divmix.rows.segments import segment_rows
 from divmix.settings import FitSettings, TableSettings
 from divmix.tables.reading import rechunk
@@ -158,18 +158,10 @@ class FramePart:
         self._size = segment_rows(design.n_features if features is None else len(features))
         self._segments: dict[int, Future] = {}
 
-    def visit(
-        self,
-        client: "Client",
-        segments: range,
-        family: Family,
-        components: Components,
-        coarse: bool,
-        where: dict[str, Any],
-    ) -> "Future":
-        """Has a worker add up a range of segments, as `Part` says."""
-        blocks = [self._segment(client, number, where) for number in segments]
-        return client.submit(_summed, blocks, family, components, coarse, pure=False, **where)
+    def visit(self, client: "Client", asked: Visit, where: dict[str, Any]) -> "Future":
+        """Has a worker add up segments, as `Part` says."""
+        blocks = [self._segment(client, number, where) for number in asked.segments]
+        return client.submit(_summed, blocks, asked, pure=False, **where)
 
     def among(self, features: NDArray[np.int64]) -> "FramePart":
         """With these of the features alone."""
@@ -202,11 +194,9 @@ def _segment(
     return block_of(in_batches(part), design, features)
 
 
-def _summed(
-    blocks: Sequence[AnyBlock], family: Family, components: Components, coarse: bool
-) -> Nodes:
+def _summed(blocks: Sequence[AnyBlock], asked: Visit) -> Nodes:
     settle_process()
-    return summed(blocks, family, components, coarse)
+    return summed(blocks, asked)
 
 
 def _as_table(partition: Any, schema: pa.Schema) -> pa.Table:

@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
-from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from divmix.errors import UsageError
+from divmix.design.learning import in_batches
 from divmix.estimators import frames, parameters
+from divmix.estimators.base import TableEstimator
 from divmix.estimators.callbacks import CallbackSupportMixin, Listening, with_callbacks
+from divmix.estimators.criteria import DensityCriteria
 from divmix.estimators.dask_frame import by_partition, fit_frame
-from divmix.estimators.starting import Start
+from divmix.estimators.settings import of_mixture
+from divmix.estimators.starting import start_of
 from divmix.estimators.validation import (
     check_names,
     seed_of,
-    table_of,
     weighted,
     with_value_errors,
 )
 from divmix.model.mixture import Mixture
 from divmix.model.scores import Scores, joined
 from divmix.progress import Progress
-from divmix.settings import FitSettings, TableSettings, fit_settings
 from divmix.tables.batches import BATCH_ROWS
 from divmix.workflows.fit import Fit, fit_table
 from divmix.workflows.resources import single_blas_thread
@@ -39,7 +39,7 @@ NOT_CONVERGED = (
 )
 
 
-class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, BaseEstimator):
+class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityCriteria, TableEstimator):
     """A mixture whose components cover the data and differ from each other.
 
     It maximises J = F + alpha H, the mean log-likelihood F of the rows in nats and the entropy H
@@ -214,71 +214,18 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         return self
 
     def _fitted(self, X: Any, sample_weight: Any, progress: Progress) -> Fit:
-        settings, tables = self._settings(), self._tables()
-        start = self._start(settings.seed)
+        settings, tables = of_mixture(self)
+        start = start_of(self, settings.seed)
         made = None if start is None else start.components
         if frames.is_dask(X) and self.method != "nsvgd":  # whose mini-batches are drawn from memory
             check_names(self, X, training=True)
             self._column_names = [str(name) for name in X.columns]
             return fit_frame(X, sample_weight, settings, tables, made, progress)
-        table = table_of(self, X, training=True, may_lack=self.missing != "error")
+        table = self._table(X, training=True)
         self._column_names = table.column_names
         table, weight = weighted(table, sample_weight)
         tables = replace(tables, weight=weight)
         return fit_table(table, settings, tables, start=made, progress=progress)
-
-    def _settings(self) -> FitSettings:
-        own: dict[str, Any] = {
-            "clusters": self.n_clusters,
-            "components": self.n_components,
-            "alpha": self.alpha,
-            "prior": self.prior,
-            "merge": self.merge,
-            "noise": self.noise or None,
-            "init": self.init_params if self.init_params != "kmeans++" else None,
-            "max_iter": self.max_iter,
-        }
-        if self.n_components is not None and isinstance(self.n_clusters, int):
-            own |= {"components": max(self.n_components, self.n_clusters)}
-        if self.n_clusters is None:
-            own |= {"clusters": 1 if self.n_components is None else self.n_components}
-            own |= {"components": None}
-            if self.method == "diversified" and self.merge is None:
-                own |= {"merge": "kl"}
-        return fit_settings(
-            self.method,
-            **{name: value for name, value in own.items() if value is not None},
-            covariance=self.covariance_type,
-            family=self.family,
-            tol=self.tol,
-            restarts=self.n_init,
-            seed=seed_of(self.random_state),
-            threads=self.n_jobs if self.n_jobs != -1 else None,
-        )
-
-    def _start(self, seed: int) -> Start | None:
-        """What is known of the components to go on from; None where they are searched for."""
-        m = 1 if self.n_components is None else self.n_components
-        given = (self.weights_init, self.means_init, self.precisions_init)
-        kind = self.covariance_type
-        if self.warm_start and hasattr(self, "n_iter_"):  # a fit of this estimator
-            given = (self.weights_, self.means_, self.precisions_)
-            m, kind = len(self.weights_), self.covariance_type_
-        elif all(part is None for part in given):
-            return None
-        if self.n_clusters is not None:
-            raise UsageError(
-                "components to start from are those of n_components",
-                hint="leave n_clusters out, or weights_init, means_init, precisions_init and warm_start",
-            )
-        return Start(m, *given, kind, self.init_params, seed)
-
-    def _tables(self) -> TableSettings:
-        if self.output not in ("array", "same"):
-            raise UsageError(f"output={self.output!r}", hint="choose 'array' or 'same'")
-        return TableSettings.from_dict(
-            {name: getattr(self, name) for name in ("scale", "log", "categorical", "missing")}
-        )
 
     def _take(self, mixture: Mixture) -> None:
         """The attributes that a mixture alone tells."""
@@ -330,7 +277,7 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         Raises NotFittedError, ValueError.
         """
         posterior = self._posterior(X)
-        if not self._same(X):
+        if not self._gives_frames(X):
             return posterior
         return frames.frame_like(X, dict(zip(self.get_feature_names_out(), posterior.T)))
 
@@ -366,35 +313,6 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         Raises NotFittedError, ValueError.
         """
         return self._like(X, "log_density", self._scores(X).log_density)
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean log-density of the rows of X, a float in nats; sample_weight (n,), y is ignored.
-
-        Raises NotFittedError, ValueError.
-        """
-        density = self._density(X)
-        weights = _check_sample_weight(sample_weight, density[:, None])
-        known = ~np.isnan(density)
-        return float(np.average(density[known], weights=weights[known]))
-
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion on X (n rows), a float in nats: -2 log L + parameters log n;
-        the lower the better (Schwarz 1978). Raises NotFittedError, ValueError."""
-        density = self._density(X)
-        return float(-2 * np.nansum(density) + self._n_parameters() * np.log(len(density)))
-
-    def aic(self, X: Any) -> float:
-        """Akaike information criterion on X (n rows), a float in nats: -2 log L + 2 parameters; the
-        lower the better (Akaike 1974). Raises NotFittedError, ValueError."""
-        return float(-2 * np.nansum(self._density(X)) + 2 * self._n_parameters())
-
-    def _density(self, X: Any) -> np.ndarray:
-        return np.asarray(self.score_samples(X))
-
-    def _n_parameters(self) -> int:
-        mixture = self.mixture_
-        own = mixture.family.n_parameters(*mixture.components.means.shape)
-        return own + (mixture.noise is not None)
 
     @with_value_errors
     def sample(self, n_samples: int = 1) -> tuple[Any, np.ndarray]:
@@ -433,14 +351,6 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
             made.__dict__.pop(name, None)  # those of the fit
         return made
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model file, which `divmix.load` and every command take (docs/model-format.md).
-
-        Raises NotFittedError, OutputError.
-        """
-        check_is_fitted(self)
-        self.mixture_.save(path, overwrite=overwrite)
-
     @with_value_errors
     def report(self, path: str | Path, X: Any, *, overwrite: bool = False) -> None:
         """Write a page of the model and the rows of X, as `divmix report` does of a run: one HTML
@@ -449,8 +359,7 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
         """
         from divmix.workflows.report import contents_of_fit, write_page
 
-        table = table_of(self, X, training=False, may_lack=self.missing != "error")
-        scores = self._scores(X)
+        table, scores = self._table(X), self._scores(X)
         result: dict[str, Any] = {}
         if hasattr(self, "trace_"):
             ended = "converged" if self.converged_ else "max_iter"
@@ -469,30 +378,17 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityMixin, B
 
     @with_value_errors
     def _scores(self, X: Any, *, posterior: bool = False) -> Scores:
+        """What the mixture says of the rows of X, with the bits of `divmix predict`."""
         check_is_fitted(self)
-        table = table_of(self, X, training=False, may_lack=self.missing != "error")
-        return scores_of(self.mixture_, table, unknown=self.handle_unknown, posterior=posterior)
-
-    def _same(self, X: Any) -> bool:
-        return self.output == "same" and frames.is_frame(X)
-
-    def _like(self, X: Any, name: str, values: np.ndarray) -> Any:
-        return frames.series_like(X, name, values) if self._same(X) else values
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "error"
-        tags.input_tags.string = tags.input_tags.categorical = True
-        return tags
-
-
-def scores_of(mixture: Mixture, table: pa.Table, *, unknown: str, posterior: bool) -> Scores:
-    """What a mixture says of the rows of a table, with the bits of `divmix predict`."""
-    parts = []
-    with single_blas_thread():
-        for start in range(0, table.num_rows, BATCH_ROWS):
-            part = table.slice(start, BATCH_ROWS)
-            parts.append(
-                mixture.score_batch(part, unknown=unknown, posterior=posterior, first_row=start)
-            )
-    return joined(parts)
+        table, parts = self._table(X), []
+        with single_blas_thread():
+            for place, batch in enumerate(in_batches(table)):
+                parts.append(
+                    self.mixture_.score_batch(
+                        batch,
+                        unknown=self.handle_unknown,
+                        posterior=posterior,
+                        first_row=place * BATCH_ROWS,
+                    )
+                )
+        return joined(parts)

@@ -1,13 +1,11 @@
 """The anomaly detector as a scikit-learn estimator, with PyOD's fitted attributes."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from divmix.anomaly.detector import (
@@ -19,19 +17,18 @@ from divmix.anomaly.detector import (
     score_rows,
     score_seen,
 )
-from divmix.errors import UsageError
-from divmix.estimators import frames
+from divmix.design.learning import in_batches
+from divmix.estimators.base import TableEstimator
 from divmix.estimators.dask_frame import by_partition
-from divmix.estimators.validation import seed_of, table_of, weighted, with_value_errors
+from divmix.estimators.settings import of_detector
+from divmix.estimators.validation import weighted, with_value_errors
 from divmix.model.calibration import HELD_OUT
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
-from divmix.settings import DetectSettings, DetectTableSettings
-from divmix.tables.batches import BATCH_ROWS
 from divmix.workflows.resources import limited_threads
 
 
-class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
+class MixtureOutlierDetector(OutlierMixin, TableEstimator):
     """Rows that a mixture finds improbable, with p-values and the columns that make them so.
 
     Same table, settings and seed: the scores of `divmix detect`. Source: docs/method-anomalies.md; p-values of
@@ -113,8 +110,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         sample_weight (n,), at least 0, counts in the density; 0 leaves a row out. The scores that
         calibrate count once each. Raises ValueError, FitError.
         """
-        settings, tables = self._settings()
-        table = table_of(self, X, training=True, may_lack=self.missing != "error")
+        settings, tables = of_detector(self)
+        table = self._table(X, training=True)
         self._column_names = table.column_names
         columns, weight = weighted(table, sample_weight)
         with limited_threads(settings.threads, Progress()):
@@ -126,25 +123,6 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
             judged = scored if fitted.scores is None else score_itself(fitted)
             self._settle(scored.score, judged)
         return self
-
-    def _settings(self) -> tuple[DetectSettings, DetectTableSettings]:
-        share = self.contamination
-        if share != "auto" and not (isinstance(share, int | float) and 0 < share <= 0.5):
-            raise UsageError(f"contamination={share!r}", hint="give 'auto' or a share up to 0.5")
-        if self.training not in ("mixed", "clean"):
-            raise UsageError(f"training={self.training!r}", hint="choose 'mixed' or 'clean'")
-        settings = DetectSettings.from_dict(
-            {
-                "alpha_level": self.alpha_level,
-                "training": self.training,
-                "components": self.n_components,
-                "seed": seed_of(self.random_state),
-                "threads": self.n_jobs if self.n_jobs != -1 else None,
-            }
-        )
-        names = ("scale", "log", "categorical", "missing")
-        tables = DetectTableSettings.from_dict({name: getattr(self, name) for name in names})
-        return settings, tables
 
     def _settle(self, scores: np.ndarray, judged: Scored) -> None:
         """The threshold that the training rows give, and what it makes of their scores (n,)."""
@@ -213,45 +191,18 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         18 to 43`. Raises NotFittedError, ValueError."""
         check_is_fitted(self)
         told, because = reasons_of(self.mixture_), []
-        for batch in _batches(self._table(X)):
+        for batch in in_batches(self._table(X)):
             done = self.mixture_.design.of_columns.transform(batch, unknown="ignore")
             own = np.full(len(done.X), None, dtype=object)
             own[done.complete] = told(done.X[done.complete])
             because.append(own)
         return self._like(X, "because", np.concatenate(because))
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model file, which `divmix.load` and `divmix detect --model` take.
-
-        Raises NotFittedError, OutputError.
-        """
-        check_is_fitted(self)
-        self.mixture_.save(path, overwrite=overwrite)
-
     @with_value_errors
     def _score(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         return self._scored(self._table(X)).score
 
-    def _table(self, X: Any) -> pa.Table:
-        return table_of(self, X, training=False, may_lack=self.missing != "error")
-
     def _scored(self, table: pa.Table) -> Scored:
         with limited_threads(self.n_jobs, Progress()):
-            return score_rows(self.mixture_, _batches(table))
-
-    def _like(self, X: Any, name: str, values: np.ndarray) -> Any:
-        if self.output == "same" and frames.is_frame(X):
-            return frames.series_like(X, name, values)
-        return values
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "error"
-        tags.input_tags.string = tags.input_tags.categorical = True
-        return tags
-
-
-def _batches(table: pa.Table) -> Iterator[pa.Table]:
-    for start in range(0, max(table.num_rows, 1), BATCH_ROWS):
-        yield table.slice(start, BATCH_ROWS)
+            return score_rows(self.mixture_, in_batches(table))

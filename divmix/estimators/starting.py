@@ -1,6 +1,6 @@
 """Components to go on from, given in the units and shapes of scikit-learn."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from divmix.estimators.parameters import units
 from divmix.families import Components, Family, Gaussian
 from divmix.rows import Rows
 from divmix.search import starts
+
+if TYPE_CHECKING:
+    from divmix.estimators.mixture import DiversifiedMixture
 
 
 class Start(NamedTuple):
@@ -46,6 +49,25 @@ class Start(NamedTuple):
             own = np.diagonal(own, axis1=1, axis2=2) if family.diagonal_only else own
             made = made._replace(covariances=family.structure.from_full(own))
         return made
+
+
+def start_of(asked: "DiversifiedMixture", seed: int) -> Start | None:
+    """What the parameters of a mixture, or its last fit, tell of the components to go on from; None
+    where they are searched for. Raises UsageError."""
+    m = 1 if asked.n_components is None else asked.n_components
+    given = (asked.weights_init, asked.means_init, asked.precisions_init)
+    kind = asked.covariance_type
+    if asked.warm_start and hasattr(asked, "n_iter_"):  # a fit of this estimator
+        given = (asked.weights_, asked.means_, asked.precisions_)
+        m, kind = len(asked.weights_), asked.covariance_type_
+    elif all(part is None for part in given):
+        return None
+    if asked.n_clusters is not None:
+        raise UsageError(
+            "components to start from are those of n_components",
+            hint="leave n_clusters out, or weights_init, means_init, precisions_init and warm_start",
+        )
+    return Start(m, *given, kind, asked.init_params, seed)
 
 
 def _of_shape(name: str, given: Any, expected: tuple[int, ...]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Rows that the workers of a Dask cluster read and sum up."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -23,20 +24,23 @@ Nodes: TypeAlias = list[tuple[int, Sums]]
 """What a range of segments adds up to, as nodes of a `Tree`."""
 
 
+@dataclass(frozen=True)
+class Visit:
+    """What a worker is asked for: the sums of these components over a range of segments; coarse:
+    float32 will do."""
+
+    segments: range
+    family: Family
+    components: Components
+    coarse: bool
+
+
 class Part(Protocol):
     """Some features of a table whose rows any worker can get."""
 
-    def visit(
-        self,
-        client: "Client",
-        segments: range,
-        family: Family,
-        components: Components,
-        coarse: bool,
-        where: dict[str, Any],
-    ) -> "Future":
-        """Has a worker add up a range of segments, and bring the `Nodes`; coarse: float32 will do,
-        where: which worker, as `Client.submit` is told."""
+    def visit(self, client: "Client", asked: Visit, where: dict[str, Any]) -> "Future":
+        """Has a worker add up segments, and bring the `Nodes`; where: which worker, as
+        `Client.submit` is told."""
         ...
 
     def among(self, features: NDArray[np.int64]) -> "Part":
@@ -44,13 +48,12 @@ class Part(Protocol):
         ...
 
 
-def summed(
-    blocks: Iterable[AnyBlock], family: Family, components: Components, coarse: bool
-) -> Nodes:
+def summed(blocks: Iterable[AnyBlock], asked: Visit) -> Nodes:
     """The sums of segments that follow each other, on a worker."""
-    tree = Tree()
+    tree, family = Tree(), asked.family
     for X, row_weights in blocks:
-        tree.add(family.sums(as_visited(X, family, coarse), row_weights, components))
+        visited = as_visited(X, family, asked.coarse)
+        tree.add(family.sums(visited, row_weights, asked.components))
     return tree.nodes
 
 
@@ -75,8 +78,8 @@ class DaskRows(StreamedRows):
         for number, segments in enumerate(ranges):
             home = workers[number * len(workers) // len(ranges)] if workers else None
             where = {"workers": home, "allow_other_workers": True}
-            asked = segments, family, components, coarse
-            futures.append(self._part.visit(self._client, *asked, where))
+            asked = Visit(segments, family, components, coarse)
+            futures.append(self._part.visit(self._client, asked, where))
         tree = Tree()
         for nodes in self._client.gather(futures):
             for level, sums in nodes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -16,17 +16,37 @@ PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 BUFFER = 1 << 18  # bytes of a column that are read ahead
 
 
-class ParquetFile:
-    """One Parquet file; `schema` has its columns with plain types, `rows` their number."""
+class TypedFile:
+    """A file whose values have the types that it says: nothing is left open of how it is read. Its
+    rows have numbers, not lines."""
 
-    format = "Parquet"
+    format: ClassVar[str]
+    rows: int | None = None  # where they are not counted
+    estimated_rows: int | None = None
     notes: tuple[str, ...] = ()
     spellings: Mapping[str, Spelling] = {}
-    estimated_rows: int | None = None  # where they are not counted
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.name = source.name
+
+    def place(self, row: int) -> str:
+        """Name a row, counted from 0, in an error, where it counts from 1."""
+        return f"{self.name} row {row + 1:,}"
+
+    def describe(self) -> dict[str, Any]:
+        """The format, for the eye."""
+        return {"format": self.format}
+
+
+class ParquetFile(TypedFile):
+    """One Parquet file; `schema` has its columns with plain types, `rows` their number."""
+
+    format = "Parquet"
+    rows: int
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
         with _errors_told(self):
             from pyarrow import parquet
 
@@ -36,14 +56,6 @@ class ParquetFile:
             )
             self.rows = self._file.metadata.num_rows
             self.schema = _plain_schema(self.name, self._file.schema_arrow)
-
-    def place(self, row: int) -> str:
-        """Name a row, counted from 0, in an error, where it counts from 1."""
-        return f"{self.name} row {row + 1:,}"
-
-    def describe(self) -> dict[str, Any]:
-        """The format, for the eye."""
-        return {"format": self.format}
 
     def batches(
         self, schema: pa.Schema, rows: int, as_written: Collection[str] = ()
@@ -74,19 +86,14 @@ class ParquetFile:
                 place += batch.num_rows
 
 
-class ArrowFile:
+class ArrowFile(TypedFile):
     """One Arrow IPC file or stream; `rows` is known for a file only."""
 
     format = "Arrow"
-    notes: tuple[str, ...] = ()
-    spellings: Mapping[str, Spelling] = {}
-    estimated_rows: int | None = None  # where they are not counted
 
     def __init__(self, source: Source) -> None:
-        self.source = source
-        self.name = source.name
+        super().__init__(source)
         self._is_file = source.head(6) == ARROW_FILE
-        self.rows: int | None = None
         with _errors_told(self):
             if self._is_file:
                 self._file = pa.ipc.open_file(source.open_native())
@@ -96,14 +103,6 @@ class ArrowFile:
             else:
                 self._file = pa.ipc.open_stream(source.open())
             self.schema = _plain_schema(self.name, self._file.schema)
-
-    def place(self, row: int) -> str:
-        """Name a row, counted from 0, in an error, where it counts from 1."""
-        return f"{self.name} row {row + 1:,}"
-
-    def describe(self) -> dict[str, Any]:
-        """The format, for the eye."""
-        return {"format": self.format}
 
     def batches(
         self, schema: pa.Schema, rows: int, as_written: Collection[str] = ()

@@ -1,13 +1,19 @@
-"""What the columns of a CSV file hold, told from the text of its first cells."""
+"""What the columns of a CSV file hold, told from its first rows."""
 
 import math
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import csv
 
+from divmix.tables import csv_errors
+from divmix.tables.csv_head import Head
+from divmix.tables.csv_parser import Parser
+from divmix.tables.csv_text import CsvText
 from divmix.tables.number_text import Spelling, is_some_number, spelling_of
 from divmix.tables.schema import is_number
+from divmix.tables.text_stream import changed, in_utf8
 
 MOST_LOOKED_AT = 5_000  # distinct cells that tell how the numbers of a column are written
 
@@ -25,6 +31,41 @@ class Kind(NamedTuple):
 
     type: pa.DataType
     spelling: Spelling | None = None
+
+
+class FirstRows(NamedTuple):
+    """What the complete rows of a first block tell.
+
+    kinds : of the columns, in their order. row_bytes : of a row, about. is_empty : whether the file
+    has no row.
+    """
+
+    kinds: dict[str, Kind]
+    row_bytes: float
+    is_empty: bool
+
+
+def first_rows(text: CsvText, head: Head, parser: Parser) -> FirstRows:
+    """What a first block tells. Raises InputError for a quote that never closes among the names."""
+    content = changed(head.content, text.dialect.changes())
+    if not head.is_whole:
+        content = content[: content.rfind(text.newline) + 1]
+    # A header alone, without a line end, is more than Arrow can read.
+    piece = in_utf8(content + text.newline)
+    open_row = text.cutter.row_of_open_quote(piece, text.dialect.skipped_lines)
+    if open_row == 0 and text.dialect.header:
+        raise csv_errors.open_quote_among_names(text)
+    ragged: list[csv.InvalidRow] = []
+    sample = parser.sample(piece, ragged=ragged)
+    kinds = {name: Kind(sample.column(name).type) for name in sample.column_names}
+    open_ones = [name for name in sample.column_names if needs_a_look(sample.column(name))]
+    if open_ones:
+        cells = parser.sample(piece, dict.fromkeys(open_ones, pa.large_string()))
+        for name in open_ones:
+            texts = cells.column(name).combine_chunks().drop_null()
+            kinds[name] = kind_of(kinds[name].type, texts, text.dialect.decimal)
+    is_empty = head.is_whole and not (sample.num_rows or ragged or open_row is not None)
+    return FirstRows(kinds, max(1.0, len(content) / max(sample.num_rows, 1)), is_empty)
 
 
 def needs_a_look(column: pa.ChunkedArray) -> bool:

@@ -9,9 +9,8 @@ from pyarrow import types
 
 from divmix.errors import InputError
 from divmix.tables import arrays
-from divmix.tables.columnar_file import cast, plain_type
-from divmix.tables.csv_dialect import refuse_foreign
-from divmix.tables.number_text import Spelling
+from divmix.tables.columnar_file import TypedFile, cast, plain_type
+from divmix.tables.foreign import refuse_foreign
 from divmix.tables.sources import Source
 
 BLOCK = 1 << 24  # bytes parsed at a time; no line is longer
@@ -24,23 +23,19 @@ def looks_like_json_lines(source: Source) -> bool:
     return head.startswith(b"{") and (line.endswith(b"}") or len(line) > 1 << 15)
 
 
-class JsonLinesFile:
+class JsonLinesFile(TypedFile):
     """One file or stream of JSON objects, a line each; missing keys are empty cells.
 
     The first block tells which columns there are and what they hold; numbers are float64, and
     what is nested stays so.
     """
 
-    rows: int | None = None
-    notes: tuple[str, ...] = ()
-    spellings: Mapping[str, Spelling] = {}
-    estimated_rows: int | None = None  # where they are not counted
+    format = "JSON Lines"
 
     def __init__(self, source: Source, *, forced: Mapping[str, pa.DataType]) -> None:
         from pyarrow import json
 
-        self.source = source
-        self.name = source.name
+        super().__init__(source)
         head = source.head(BLOCK)
         if len(head) == BLOCK:
             head = head[: head.rfind(b"\n") + 1]
@@ -56,14 +51,6 @@ class JsonLinesFile:
         found = {field.name: _kind(field.type) for field in sample.schema}
         found |= {name: kind for name, kind in forced.items() if name in found}
         self.schema = pa.schema(list(found.items()))
-
-    def place(self, row: int) -> str:
-        """Name a row, counted from 0, in an error, where it counts from 1."""
-        return f"{self.name} row {row + 1:,}"
-
-    def describe(self) -> dict[str, Any]:
-        """The format, for the eye."""
-        return {"format": "JSON Lines"}
 
     def batches(
         self, schema: pa.Schema, rows: int = 0, as_written: Collection[str] = ()

@@ -33,8 +33,7 @@ class ChangedStream(io.RawIOBase):
         while not self._ended:
             chunk = self._stream.read(size)
             self._ended = not chunk or size is None or size < 0
-            for change in self._changes:
-                chunk = change(chunk, final=self._ended)
+            chunk = changed(chunk, self._changes, final=self._ended)
             if chunk:
                 return chunk
         return b""
@@ -72,6 +71,32 @@ class Recoded:
                 f"{self._file} is not text in {self._encoding}: {error}",
                 hint="leave --encoding away, or name another one",
             ) from error
+
+
+def recoding(file: str, encoding: str | None) -> list[Change]:
+    """What brings a file from its encoding to UTF-8; None is UTF-8, where nothing has to change."""
+    return [Recoded(file, encoding)] if encoding else []
+
+
+def changed(content: bytes, changes: list[Change], *, final: bool = True) -> bytes:
+    """Bytes that have gone through the changes; `final` says that no more follow."""
+    for change in changes:
+        content = change(content, final=final)
+    return content
+
+
+def is_utf8(content: bytes) -> bool:
+    """Whether bytes are text in UTF-8."""
+    try:
+        content.decode()
+        return True
+    except UnicodeError:
+        return False
+
+
+def in_utf8(content: bytes) -> bytes:
+    """The bytes with a sign for what is no UTF-8: Arrow can tell of ragged rows in such only."""
+    return content if is_utf8(content) else content.decode(errors="replace").encode()
 
 
 def guessed_encoding(sample: bytes) -> str:

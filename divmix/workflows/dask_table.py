@@ -18,13 +18,12 @@ from divmix.design.design import Design
 from divmix.design.prepare import prepared
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, MissingExtraError, UsageError
-from divmix.families import Components, Family
 from divmix.families.coded import Coded, of_features, stacked
 from divmix.kernels import compile as compiling
 from divmix.memory import available
 from divmix.progress import Progress
 from divmix.rows import AnyBlock, Block, DaskRows, StreamedRows
-from divmix.rows.dask import Nodes, summed
+from divmix.rows.dask import Nodes, Visit, summed
 from divmix.rows.segments import in_runs, segment_rows
 from divmix.tables.reading import TableReader, open_table
 from divmix.workflows.streamed import OnWorkers
@@ -63,27 +62,16 @@ class TablePart:
         chosen = features if self.features is None else self.features[features]
         return replace(self, features=chosen, key=uuid.uuid4().hex)
 
-    def visit(
-        self,
-        client: "Client",
-        segments: range,
-        family: Family,
-        components: Components,
-        coarse: bool,
-        where: dict[str, Any],
-    ) -> "Future":
-        """Has a worker add up a range of segments, as `Part` says."""
-        asked = segments, family, components, coarse
-        return client.submit(self.summed, *asked, pure=False, **where)
+    def visit(self, client: "Client", asked: Visit, where: dict[str, Any]) -> "Future":
+        """Has a worker add up segments, as `Part` says."""
+        return client.submit(self.summed, asked, pure=False, **where)
 
-    def summed(
-        self, segments: range, family: Family, components: Components, coarse: bool
-    ) -> Nodes:
-        """The sums of a range of segments, on a worker. Raises InputError."""
+    def summed(self, asked: Visit) -> Nodes:
+        """The sums of segments, on a worker. Raises InputError."""
         settle_process()
         self._check()
         kept = partial(_kept.get, self.key, read=self._read)
-        return summed(map(kept, segments), family, components, coarse)
+        return summed(map(kept, asked.segments), asked)
 
     def _check(self) -> None:
         """Raises InputError where a file is another one now, and where divmix is."""

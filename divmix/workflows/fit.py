@@ -24,7 +24,7 @@ from divmix.errors import NotConvergedError
 from divmix.families import Coded, Components, Family
 from divmix.model.scores import blank
 from divmix.model.tally import Tally, tallied
-from divmix.progress import Progress
+from divmix.progress import Progress, counted
 from divmix.report import figures as drawing
 from divmix.rows import MemoryRows, Rows
 from divmix.settings import EmSettings, FitSettings, TableSettings
@@ -170,7 +170,7 @@ def run_fit(
                 )  # fmt: skip
     if settings.require_convergence and fit.stop_reason != "converged":
         raise NotConvergedError(
-            f"the fit stopped by {fit.stop_reason} after {len(fit.trace)} iterations",
+            f"the fit stopped by {fit.stop_reason} after {counted(len(fit.trace), 'iteration')}",
             hint="raise --max-iter, --time-budget or --tol; the run folder is written",
         )
     return document

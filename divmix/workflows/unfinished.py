@@ -12,7 +12,7 @@ from divmix.checkpoints.checkpoint_file import (
 )
 from divmix.engine.checkpoint import Journal, Standing
 from divmix.errors import OutputError
-from divmix.progress import Progress
+from divmix.progress import Progress, counted
 from divmix.tables.folders import ClaimedFolder
 from divmix.workflows.run_folder import CHECKPOINT
 
@@ -90,5 +90,5 @@ def _told(entries: dict[str, object]) -> str:
     """The iterations that are done; of a run that has none to go on from, its finished parts."""
     standing = [own for own in entries.values() if isinstance(own, Standing)]
     if standing:
-        return f"{sum(len(own.trace) for own in standing):,} iterations"
-    return f"{len(entries)} finished part{'s' if len(entries) > 1 else ''}"
+        return counted(sum(len(own.trace) for own in standing), "iteration")
+    return counted(len(entries), "finished part")

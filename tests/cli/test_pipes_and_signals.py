@@ -22,18 +22,7 @@ def ctrl_c_is_heard():
     signal.signal(signal.SIGINT, before)
 
 
-ENDLESS = [
-    "-k",
-    "2",
-    "--method",
-    "em",
-    "--covariance",
-    "full",
-    "--tol",
-    "0",
-    "--max-iter",
-    "100000000",
-]
+ENDLESS = ["-k", "2", "--method", "em", "--covariance", "full", "--tol", "0", "--max-iter", "100000000"]  # fmt: skip
 
 
 def names(folder):
@@ -93,19 +82,6 @@ def test_a_document_into_a_closed_pipe_is_silent(shell, fitted):
     os.close(writer)
     assert process.stderr.read() == ""
     assert process.wait() == 141
-
-
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_fit_after_its_step_and_leaves_no_half_run(
-    shell, table, tmp_path, number, code
-):
-    process = shell("fit", table, *ENDLESS, "-v")
-    wait_for_the_loop(process)
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == code
-    assert stdout == "" and "Traceback" not in stderr
-    assert names(tmp_path / "table.divmix") == ["checkpoint.divmix"]
 
 
 def test_a_signal_while_an_encoder_learns_leaves_nothing(shell, table, tmp_path):
@@ -178,11 +154,10 @@ def test_handlers_are_put_back():
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_json_is_the_document_of_the_run_and_nothing_else(shell, table, tmp_path):
-    process = shell(*FIT, table, "--json", "-v")
-    stdout, stderr = process.communicate()
-    assert json.loads(stdout) == json.loads((tmp_path / "table.divmix/run.json").read_text())
-    assert "iteration" in stderr
+def test_json_is_the_document_of_the_run_and_nothing_else(run, table, tmp_path):
+    done = run(*FIT, table, "--json", "-v")
+    assert json.loads(done.stdout) == json.loads((tmp_path / "table.divmix/run.json").read_text())
+    assert "iteration" in done.stderr
 
 
 def test_a_terminal_sees_progress_and_summary(shell, table):

@@ -8,7 +8,7 @@ from rich.progress import Progress as Display
 from rich.progress import TextColumn
 
 from divmix.cli import summary, terminal
-from divmix.progress import TraceRow
+from divmix.progress import TraceRow, counted
 from divmix.settings import DiversifiedSettings, EmSettings
 
 
@@ -195,6 +195,12 @@ def test_the_summary_tells_clusters_figures_choices_and_the_next_command(capsys)
     assert "against truth ARI 0.988" in lines
     assert "note covariance diag, chosen for 60 rows of 2 features" in lines
     assert lines[-1] == "next divmix predict table.divmix NEW.csv -o labels.csv"
+
+
+def test_one_is_told_as_one():
+    assert [counted(n, "iteration") for n in (0, 1, 1234)] == [
+        "0 iterations", "1 iteration", "1,234 iterations"
+    ]  # fmt: skip
 
 
 def test_the_summary_of_many_clusters_ends_in_a_count(capsys):

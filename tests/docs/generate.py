@@ -156,9 +156,13 @@ def api() -> str:
 
 
 def methods(cls: type) -> list[Any]:
-    """The public methods that a class of the package defines itself, in their order."""
-    own = [value for name, value in vars(cls).items() if not name.startswith("_")]
-    return [inspect.unwrap(value) for value in own if inspect.isfunction(value)]
+    """The public methods that a class of the package, or one it is made of, defines, in their order."""
+    own: dict[str, Any] = {}
+    for made in cls.__mro__:
+        if made.__module__.startswith("divmix."):
+            own = own | {name: value for name, value in vars(made).items() if name not in own}
+    public = [value for name, value in own.items() if not name.startswith("_")]
+    return [inspect.unwrap(value) for value in public if inspect.isfunction(value)]
 
 
 def _described(name: str, made: Any) -> str:

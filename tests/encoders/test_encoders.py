@@ -427,7 +427,7 @@ class TestAutoencoder:
 
         training = None
         own = Learning(np.random.default_rng(0), Seen(), joint=JointTraining(5, 0.03))
-        pretrained = Autoencoder.pretrained(DIGITS.data[:600], ("4",), own)
+        pretrained = Autoencoder.pretrained(DIGITS.data[:300], ("4",), own)
         training = pretrained.training
         Joint.refined(pretrained, own)
         steps = [np.abs(after - before).mean() for before, after in pairwise(seen)]
@@ -454,9 +454,10 @@ class TestAutoencoder:
 
     def test_joint_training_on_moved_pictures_tells_digits_apart(self):
         tables = TableSettings(encoder="joint:10:moved", image="8x8", truth="label")
-        fit = fit_table(digits_table(), DiversifiedSettings(clusters=10), tables)
-        # Measured: .97, .95 and .92 over three seeds; of k-means on the pixels .79.
-        assert clustering_metrics(DIGITS.target, fit.scores.cluster)["accuracy"] >= 0.88
+        rows = slice(0, 1_200)
+        fit = fit_table(digits_table(rows), DiversifiedSettings(clusters=10), tables)
+        # Measured: .95, .94 and .92 over three seeds; of k-means on the pixels of all rows .79.
+        assert clustering_metrics(DIGITS.target[rows], fit.scores.cluster)["accuracy"] >= 0.88
 
     def test_joint_training_follows_other_encoders(self):
         tables = TableSettings(encoder="pca:20,joint:6", image="8x8", truth="label")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import csv, parquet
 
 from divmix.settings import TableSettings
-from divmix.tables import arrays, csv_file
+from divmix.tables import arrays, csv_dialect, csv_head
 from divmix.tables.csv_rows import RowCutter
 from divmix.tables.reading import open_table, reading_options, rechunk
 
@@ -125,7 +125,7 @@ def test_line_ends_in_quoted_names_and_cells_are_part_of_them(tmp_path):
 @pytest.mark.parametrize(("late", "values"), [("7.5", [7.5]), ("true", [True]), ("x y", ["x y"])])
 def test_column_empty_in_the_first_block_gets_the_type_of_its_first_value(tmp_path, late, values):
     path = tmp_path / "late.csv"
-    path.write_text("a,b\n" + "1,\n" * (csv_file.BLOCK // 2) + f"1,{late}\n")
+    path.write_text("a,b\n" + "1,\n" * (csv_head.BLOCK // 2) + f"1,{late}\n")
     column = open_table([path]).read()["b"]
     assert column.drop_null().to_pylist() == values
     assert column.null_count == len(column) - 1
@@ -133,7 +133,7 @@ def test_column_empty_in_the_first_block_gets_the_type_of_its_first_value(tmp_pa
 
 def test_column_of_whole_numbers_may_go_on_with_fractions(tmp_path):
     path = tmp_path / "late.csv"
-    path.write_text("a\n" + "1\n" * csv_file.BLOCK + "1.5\n")
+    path.write_text("a\n" + "1\n" * csv_head.BLOCK + "1.5\n")
     assert open_table([path]).read()["a"][-1].as_py() == 1.5
 
 
@@ -154,7 +154,7 @@ def test_number_column_reads_numbers_when_told_though_the_rows_look_empty(tmp_pa
 def test_rows_longer_than_a_block_are_read(tmp_path):
     path = tmp_path / "wide.csv"
     width = 1000
-    row = ",".join(["1.25" + "0" * (csv_file.BLOCK // 500)] * width)
+    row = ",".join(["1.25" + "0" * (csv_head.BLOCK // 500)] * width)
     path.write_text(",".join(f"c{i}" for i in range(width)) + "\n" + row)
     table = open_table([path]).read()
     assert table.num_columns == width
@@ -261,7 +261,7 @@ def test_csv_survives_any_text_any_number_and_any_block_size(tmp_path_factory, r
     assert all(cutter.row_of_open_quote(piece, 0) is None for piece in pieces)
     found = reader.read().to_pydict()
     assert found["number"] == table["number"].to_pylist()
-    expected = [None if text in csv_file.NULLS else text for text in table["text"].to_pylist()]
+    expected = [None if text in csv_dialect.NULLS else text for text in table["text"].to_pylist()]
     assert found["text"] == expected
 
 

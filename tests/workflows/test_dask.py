@@ -181,7 +181,8 @@ def test_a_worker_keeps_the_segments_of_the_last_table_as_far_as_they_have_room(
     assert read[4:] == [0, 0]
 
 
-def test_what_a_cluster_cannot_do_is_said_before_the_work(table, tmp_path):
+def test_what_a_cluster_cannot_do_is_said_before_the_work(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_table, "CONNECT", 0.5)
     csv = tmp_path / "table.csv"
     csv.write_text("x,y\n1,2\n3,4\n")
     for source, address, message in (
