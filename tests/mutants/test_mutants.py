@@ -263,6 +263,13 @@ MUTANTS = {
         "return own",
         f"{SEARCH}::test_noise_in_many_columns_gets_no_full_matrices",
     ),
+    "columns as fine as rounding": (
+        "choosing/covariance.py",
+        "STEP_FLOOR = 0.25",
+        "STEP_FLOOR = 1 / 12",
+        "tests/choosing/test_shape_and_alpha.py::"
+        "test_codes_that_are_numbers_do_not_outweigh_clusters",
+    ),
     "centre without a shared covariance": (
         "search/relax.py",
         "        components = parted(searching, components)\n",
