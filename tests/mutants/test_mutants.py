@@ -263,6 +263,13 @@ MUTANTS = {
         "return own",
         f"{SEARCH}::test_noise_in_many_columns_gets_no_full_matrices",
     ),
+    "any value that comes often stands for itself": (
+        "design/number_notes.py",
+        "if first < max(LEAST_SHARE * len(values), TIMES * second):",
+        "if first < LEAST_SHARE * len(values):",
+        "tests/design/test_number_notes.py::"
+        "test_scales_counts_and_rounded_numbers_have_no_such_value",
+    ),
     "columns as fine as rounding": (
         "choosing/covariance.py",
         "STEP_FLOOR = 0.25",
