@@ -13,9 +13,9 @@ import pyarrow as pa
 from divmix.checkpoints.checkpoint_file import owner
 from divmix.core import Interrupted, bootstrap, fit_rows
 from divmix.design.design import Design
+from divmix.design.number_notes import notes_on_numbers
 from divmix.design.prepare import DesignMatrix, prepare
 from divmix.design.roles import notes_on_roles
-from divmix.design.rounding import notes_on_rounding
 from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.checkpoint import Journal
@@ -289,7 +289,7 @@ def fit_table(
         joint = joint_training(settings)
         design, matrix = prepare(table, tables, generator, progress, locate, joint, coded=True)
         said += notes_on(design, matrix, tables) + notes_on_roles(matrix.roles, tables)
-        said += notes_on_rounding(table, design.preprocessing.columns)
+        said += notes_on_numbers(table, design.preprocessing.columns, tables)
         matched = table if former is not None else None
         del table  # a caller that has left it to the fit needs its memory no longer
         pa.default_memory_pool().release_unused()

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from divmix.design.learning import Batches, sampled_batches
 from divmix.design.missing import empty_cells
+from divmix.design.number_notes import notes_on_numbers
 from divmix.design.preprocessing import Preprocessing
 from divmix.design.roles import Role, assign_roles, notes_on_roles
-from divmix.design.rounding import notes_on_rounding
 from divmix.errors import InputError
 from divmix.progress import Progress
 from divmix.sampling import pool_rows
@@ -68,7 +68,7 @@ def run_sniff(
             learned, _ = Preprocessing.learn_with_roles(
                 table.batches, table.sample, settled, locate=reader.locate, roles=roles
             )
-            rounded = notes_on_rounding(table.sample, learned.columns)
+            rounded = notes_on_numbers(table.sample, learned.columns, settled)
             break
         except InputError as error:
             if not error.fix and not problems and table is None:

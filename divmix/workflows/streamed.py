@@ -11,10 +11,10 @@ from divmix import encoders
 from divmix.core import fit_rows
 from divmix.design.design import Design
 from divmix.design.learning import sampled_batches
+from divmix.design.number_notes import notes_on_numbers
 from divmix.design.prepare import PreparedBatch, prepared, without_gaps
 from divmix.design.preprocessing import Preprocessing
 from divmix.design.roles import notes_on_roles
-from divmix.design.rounding import notes_on_rounding
 from divmix.encoders.pca import Pca
 from divmix.engine.checkpoint import Journal
 from divmix.engine.monitor import Monitor
@@ -129,7 +129,7 @@ class StreamedTable:
             *notes_on_embedding(design, self._tables.encoder),
             *told_of_rows,
             *notes_on_roles(roles, self._tables),
-            *notes_on_rounding(sample, preprocessing.columns),
+            *notes_on_numbers(sample, preprocessing.columns, self._tables),
         ]
         for note in said:
             progress.note(note)

@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from divmix.benchmarks import families
@@ -41,6 +42,15 @@ def test_the_numbers_of_clusters_cover_their_range():
     small = [make("ellipses-small", seed) for seed in range(20)]
     assert {2, 3, 4, 5, 6, 7, 8} >= {made.n_classes for made in small} >= {2, 5}
     assert all(120 <= made.table.num_rows <= 400 for made in small)
+
+
+def test_a_coded_table_holds_whole_numbers_where_a_mixed_one_has_yes_no_and_words():
+    for seed in SEEDS:
+        made = make("coded", seed)
+        columns = made.table.drop_columns(["label"])
+        codes = [column for column in columns.itercolumns() if pa.types.is_integer(column.type)]
+        assert codes and all(2 <= len(column.unique()) <= 10 for column in codes)
+        assert all(pa.types.is_floating(c.type) for c in columns.itercolumns() if c not in codes)
 
 
 @pytest.mark.parametrize("target", [0.001, 0.1])

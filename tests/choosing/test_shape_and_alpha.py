@@ -1,15 +1,24 @@
 """The shape of components by held-out rows, and alpha by cross-validation, on made data."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from divmix.choosing import alpha as choosing_alpha
 from divmix.choosing.alpha import ALPHAS, choose_alpha
-from divmix.choosing.covariance import MOST_FULL_COLUMNS, candidate_shapes, choose_shape
+from divmix.choosing.covariance import (
+    MOST_FULL_COLUMNS,
+    candidate_shapes,
+    choose_shape,
+    variance_floor,
+)
 from divmix.engine.monitor import Monitor
-from divmix.families import make_family
+from divmix.families import Components, make_family
+from divmix.metrics import clustering_metrics
 from divmix.rows import MemoryRows
 from divmix.search.run import Model, Searching
+from divmix.settings import DiversifiedSettings
+from divmix.workflows.fit import fit_table
 
 FLOOR = np.full(2, 1e-6)
 
@@ -84,3 +93,29 @@ def test_the_alpha_of_the_largest_mean_is_chosen_and_its_gain_told(monkeypatch):
     choice = choose_alpha(searching.sample, [model], ("overlap", "kl"), searching, None, 0)
     assert (choice.merge, choice.alpha) == ("kl", 0.1)
     assert choice.gain == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.5])
+def test_densities_at_the_values_of_a_column_are_probabilities(place):
+    step = 0.1
+    values = step * np.arange(-20.0, 21)[:, None]
+    family = make_family("gaussian", "diag", variance_floor(MemoryRows(values), 1e-6))
+    narrowest = Components(np.ones(1), np.array([[place * step]]), family.floor[None])
+    densities = np.exp(family.log_densities(values, narrowest))
+    assert step * densities.sum() == pytest.approx(1, abs=0.02)
+
+
+def test_codes_that_are_numbers_do_not_outweigh_clusters():
+    truth = np.repeat([0, 1, 2], [100, 70, 50])
+    found = []
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        numbers = np.array([[0, 0], [5, 0], [0, 5]])[truth]
+        numbers = numbers + generator.standard_normal((len(truth), 2))
+        codes = generator.integers([2, 4, 3], size=(len(truth), 3))
+        partly = generator.uniform(size=len(truth)) < 0.5
+        codes[partly, 2] = truth[partly]
+        table = pa.table({f"x{j}": column for j, column in enumerate([*numbers.T, *codes.T])})
+        fit = fit_table(table, DiversifiedSettings(clusters=3))
+        found.append(clustering_metrics(truth, fit.scores.cluster)["ari"])
+    assert np.mean(found) > 0.85

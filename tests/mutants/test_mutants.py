@@ -300,6 +300,20 @@ MUTANTS = {
         "return own",
         f"{SEARCH}::test_noise_in_many_columns_gets_no_full_matrices",
     ),
+    "any value that comes often stands for itself": (
+        "design/number_notes.py",
+        "if first < max(LEAST_SHARE * len(values), TIMES * second):",
+        "if first < LEAST_SHARE * len(values):",
+        "tests/design/test_number_notes.py::"
+        "test_scales_counts_and_rounded_numbers_have_no_such_value",
+    ),
+    "columns as fine as rounding": (
+        "choosing/covariance.py",
+        "STEP_FLOOR = 0.25",
+        "STEP_FLOOR = 1 / 12",
+        "tests/choosing/test_shape_and_alpha.py::"
+        "test_codes_that_are_numbers_do_not_outweigh_clusters",
+    ),
     "centre without a shared covariance": (
         "search/relax.py",
         "        components = parted(searching, components)\n",

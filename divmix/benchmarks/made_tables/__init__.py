@@ -33,7 +33,9 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Points]] = {
     "crosses": shapes.crosses,
     "unequal": shapes.unequal_densities,
     "mixed": ellipses.for_mixed,
+    "coded": ellipses.for_mixed,
 }
+WITH_CATEGORIES = ("mixed", "coded")  # in "coded" they are whole numbers, as many tables have them
 OUTLIERS = (0.0, 0.05, 0.2)  # share of all rows, by seed modulo 3
 MOST_IRRELEVANT = 10
 BOX = 1.25  # side of the box of the outliers over that of the clusters
@@ -49,10 +51,13 @@ def make(family: str, seed: int) -> LabelledSet:
     points = with_outliers(FAMILIES[family](generator), OUTLIERS[seed % len(OUTLIERS)], generator)
     points = shuffled(points, generator)
     columns: dict[str, np.ndarray] = {f"x{j + 1}": column for j, column in enumerate(points.X.T)}
-    if family == "mixed":
+    mixed = family in WITH_CATEGORIES
+    if mixed:
         columns |= categories.knowing(points.label, generator)
     if family != "sine":
-        columns |= irrelevant(len(points.label), family == "mixed", generator)
+        columns |= irrelevant(len(points.label), mixed, generator)
+    if family == "coded":
+        columns = {name: categories.as_number(column) for name, column in columns.items()}
     return labelled_set(f"{family} {seed}", pa.table(columns | {LABEL: points.label}))
 
 

@@ -44,3 +44,10 @@ def drawn(
     """Codes (n,) below `count`: `code` of the label with probability `share`, else any."""
     knows = (generator.uniform(size=len(label)) < share) & (label > 0)
     return np.where(knows, code[label], generator.integers(count, size=len(label)))
+
+
+def as_number(column: np.ndarray) -> np.ndarray:
+    """A column (n,) of yes/no as 0 and 1, one of words as their numbers; numbers as they are."""
+    if column.dtype.kind == "f":
+        return column
+    return np.unique(column, return_inverse=True)[1]
