@@ -16,7 +16,8 @@ class Calibration(NamedTuple):
     density that has not seen it.
     members (m,): of which of the mixtures that are pooled each component is, counted from 0.
     centres (members,): surprisals of typical rows by each of these, nats; None where the plain mean
-    pools.
+    pools. opinions (2, 2): where the first is a detailed one, the typical value and the scale of what
+    the others say together, then of its own, nats.
     """
 
     scores: np.ndarray
@@ -24,3 +25,4 @@ class Calibration(NamedTuple):
     source: str
     members: np.ndarray
     centres: np.ndarray | None = None
+    opinions: np.ndarray | None = None

@@ -30,12 +30,12 @@ def of_hierarchy(hierarchy: Hierarchy | None) -> Parts:
 
 
 def of_calibration(calibration: Calibration | None) -> Parts:
-    """Scores, typical surprisals, members, centres and source; nothing without a calibration."""
+    """Scores, typical surprisals, members, centres, opinions and source; nothing without a calibration."""
     if calibration is None:
         return {}, {}
     arrays = {
         f"calibration_{name}": getattr(calibration, name)
-        for name in ("scores", "typical", "members", "centres")
+        for name in ("scores", "typical", "members", "centres", "opinions")
     }
     there = {name: array for name, array in arrays.items() if array is not None}
     return {"calibration": calibration.source}, there
@@ -92,4 +92,5 @@ def calibration(document: Document, arrays: Arrays, components: int) -> Calibrat
         document["calibration"],
         arrays.get("calibration_members", np.zeros(components, np.int64)),
         arrays.get("calibration_centres"),
+        arrays.get("calibration_opinions"),
     )

@@ -109,7 +109,8 @@ class DetectSettings(Settings):
         section="Density",
         at_least=1,
         metavar="M",
-        help="Most components of a mixture.  [default: 64 for clean rows, 4 for mixed ones]",
+        help="Most components of a mixture.  [default: 64 for clean rows, 4 for mixed ones and, of "
+        "1,280 rows or more, one mixture of 64]",
     )
     seed: int = option(
         0,
