@@ -26,6 +26,9 @@ UNSEEN_VALUE = 1e6
 # highest. Chosen on made tables (`benchmarks.made_tables.anomalies`): what columns depend on each
 # other for is seen by the full members alone, and higher ones find small clusters strange.
 POWER = 0.25
+# Weight of a detailed member's opinion beside that of the others, chosen on the same tables: of more it
+# hides groups of anomalies, which it may have a component for, and of less it finds fewer scattered ones.
+DETAIL = 0.05
 CELLS = 4_000_000  # of arrays of rows x components x columns
 
 
@@ -67,8 +70,8 @@ def pooled(surprisals: Array, usual: Usual | None) -> Array:
     exp(POWER (s_j - t_j)) / POWER (mean of order -POWER; Cooke 1991, chapter 11), plus the mean of the
     centres t_j: a row that one member finds far stranger than usual is strange, which an average would
     dilute. Where there is a detailed member too, its opinion and this one have p-values exp(-z),
-    z = (s - centre) / scale, and the score is -log of their harmonic mean (Wilson 2019), each of the
-    members with the same weight, in nats of the few. The plain mean where nothing is usual.
+    z = (s - centre) / scale, and the score is -log of their harmonic mean (Wilson 2019), weighted by
+    DETAIL, in nats of the few. The plain mean where nothing is usual.
     """
     if usual is None:
         return surprisals.mean(axis=1)
@@ -106,9 +109,8 @@ def _weighted(surprisals: Array, usual: Usual) -> Array:
     """z of both opinions plus the log of their weights, (n, 2)."""
     assert usual.opinions is not None
     centres, scales = usual.opinions.T
-    few = surprisals.shape[1] - 1
     z = (_opinions(surprisals, usual.centres) - centres) / scales
-    return z + np.log([few / (few + 1), 1 / (few + 1)])
+    return z + np.log([1 - DETAIL, DETAIL])
 
 
 def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:

@@ -120,7 +120,8 @@ def test_opinions_are_joined_by_the_harmonic_mean_of_their_p_values():
     usual = pools.Usual(np.array([5.0, 1.0, 3.0]), np.array([[2.0, 4.0], [5.0, 0.5]]))
     surprisals = np.array([[5.0, 1.0, 3.0], [9.0, 1.0, 3.0], [5.0, 13.0, 15.0]])
     # By hand: the few say 2, 2 and 14, so z is 0, 0 and 3; of the detailed member 0, 8 and 0.
-    mean = [2 / 3 + 1 / 3, 2 / 3 + np.exp(8) / 3, 2 * np.exp(3) / 3 + 1 / 3]
+    few, detail = 1 - surprisal.DETAIL, surprisal.DETAIL
+    mean = [1, few + detail * np.exp(8), few * np.exp(3) + detail]
     np.testing.assert_allclose(surprisal.pooled(surprisals, usual), 2 + 4 * np.log(mean))
     says = surprisal.says(surprisals, usual)
     np.testing.assert_allclose(says.sum(axis=1), 1)
