@@ -72,7 +72,8 @@ def fit_members(
     most = min(components or MOST_COMPONENTS, starts.count_distinct(rows))
     members = []
     if has_detail(rows, components):
-        family, begun = detailed(rows, generator, monitor, kind="student")
+        own = generator.spawn(1)[0]  # the others are the same with it and without
+        family, begun = detailed(rows, own, monitor, kind="student")
         trimmed = _trimmed(rows, family, begun, ROUNDS, ROUND_ITERATIONS, monitor, drop=False)
         members.append(Member(family, with_central_tails(rows, family, trimmed)))
     for shape in shapes(rows):
