@@ -5,12 +5,13 @@ get one of their own. The numbers below are from trials on network connections w
 anomalies. Of rows that have anomalies among them the density is that of `anomaly.pool`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from divmix.anomaly.pool import Pool
 from divmix.choosing.relevance import relevant_categories
 from divmix.engine.monitor import Monitor
-from divmix.families import make_family
+from divmix.families import AnyFamily, Components, make_family
 from divmix.rows import Block, MemoryRows
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching
@@ -22,13 +23,21 @@ DETAILED_ITERATIONS = 40
 SMALLEST_SPREAD = 0.01  # standard deviation, as a share of the column's range
 
 
+class Member(NamedTuple):
+    """A mixture, by itself or one of a pool."""
+
+    family: AnyFamily
+    components: Components
+
+
 def detailed(
     rows: MemoryRows,
     generator: np.random.Generator,
     monitor: Monitor,
     components: int | None = None,
-) -> Pool:
-    """Many diagonal Gaussians for rows that are all normal.
+    kind: str = "gaussian",
+) -> Member:
+    """Many diagonal components, by default for rows that are all normal.
 
     The relaxed and diversified phases of the default method on all distinct rows. Categories have
     probabilities. Raises FitError.
@@ -37,14 +46,13 @@ def detailed(
     extent = np.ptp(X, axis=0)
     extent[extent == 0] = 1.0
     categories = relevant_categories(rows)
-    family = make_family("gaussian", "diag", (SMALLEST_SPREAD * extent) ** 2, categories)
+    family = make_family(kind, "diag", (SMALLEST_SPREAD * extent) ** 2, categories)
     most = components or DETAILED_COMPONENTS
     m = max(1, min(most, len(X) // ROWS_EACH))
     searching = Searching(MemoryRows(X, row_weights), family, None, monitor, 1, DEFAULT_ALPHA)
     diverse = diversify(searching, relax(searching, m, generator))
     prior = searching.pooled(diverse, SCHEDULE.relaxed_prior)
-    refined = searching.climb("refine", diverse, prior, DETAILED_ITERATIONS)
-    return Pool(family, refined, np.zeros(refined.count, np.int64))
+    return Member(family, searching.climb("refine", diverse, prior, DETAILED_ITERATIONS))
 
 
 def distinct(rows: MemoryRows) -> Block:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import divmix
 from divmix.anomaly import density, p_values, shift, surprisal
 from divmix.anomaly import pool as pools
-from divmix.anomaly.pool import Pool
+from divmix.anomaly.pool import Pool, Usual
 from divmix.anomaly.reasons import Reasons
 from divmix.anomaly.shift import Shift
 from divmix.anomaly.substitution import SubstitutedReasons
@@ -138,8 +138,9 @@ def fit_density(
         )
         progress.stage("scoring each row by densities that have not seen it")
         own = pools.held_out_surprisals(everything, fitted, members, generator, monitor)
-        pool = pool._replace(centres=np.median(own[used], axis=0))
-        scores = surprisal.pooled(own, pool.centres)
+        in_detail = pools.has_detail(sample, settings.components)
+        usual = surprisal.usual_of(own[used], detailed=in_detail)
+        pool, scores = pool._replace(usual=usual), surprisal.pooled(own, usual)
         known, source = scores[used], TRAINING
         scores[~rows.complete] = np.nan
     else:
@@ -147,9 +148,9 @@ def fit_density(
         held_out = np.sort(generator.permutation(used)[: _held_out(len(used))])
         weights = rows.row_weights.copy()
         weights[held_out] = 0.0
-        pool = density.detailed(
-            everything.reweighted(weights), generator, monitor, settings.components
-        )
+        normal = everything.reweighted(weights)
+        member = density.detailed(normal, generator, monitor, settings.components)
+        pool = Pool(*member, np.zeros(member.components.count, np.int64))
         notes.append(
             f"training rows: taken to be normal; {pool.components.count} gaussian components"
         )
@@ -198,7 +199,9 @@ def _calibrated(
         np.arange(pool.components.count),
         design,
         {},
-        calibration=Calibration(np.sort(known), typical, source, pool.members, pool.centres),
+        calibration=Calibration(
+            np.sort(known), typical, source, pool.members, *(pool.usual or (None, None))
+        ),
     )
 
 
@@ -214,7 +217,9 @@ def _with_usual(fitted: Fitted) -> Fitted:
 def pool_of(mixture: Mixture) -> Pool:
     """The mixtures of a model whose surprisals are pooled. Raises UsageError."""
     calibration = calibration_of(mixture)
-    return Pool(mixture.family, mixture.components, calibration.members, calibration.centres)
+    centres, opinions = calibration.centres, calibration.opinions
+    usual = None if centres is None else Usual(centres, opinions)
+    return Pool(mixture.family, mixture.components, calibration.members, usual)
 
 
 def load_detector(path: str | Path) -> Mixture:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from divmix.anomaly.density import DETAILED_COMPONENTS, ROWS_EACH, Member, detailed
 from divmix.anomaly.tails import with_central_tails
 from divmix.choosing.covariance import MOST_FULL_COLUMNS, variance_floor
 from divmix.choosing.relevance import relevant_categories
@@ -39,22 +40,24 @@ START_ITERATIONS, ROUNDS, ROUND_ITERATIONS = 30, 4, 8
 FOLDS, FOLD_ROUNDS, FOLD_ITERATIONS = 5, 2, 5  # from the components of all rows
 
 
+class Usual(NamedTuple):
+    """What is usual to a pool: centres (members,), surprisals of typical rows by each, nats. Where the
+    first member is a detailed one, opinions (2, 2): the typical value and how fast it falls off beyond,
+    of the others together and of this one, nats."""
+
+    centres: Array
+    opinions: Array | None = None
+
+
 class Pool(NamedTuple):
     """Mixtures whose surprisals are pooled: the components of all, and of which one (m,) each is.
-    The weights of a mixture sum to one over their number. centres (members,): surprisals of typical
-    rows by each, nats; None where the plain mean pools (`surprisal.pooled`)."""
+    The weights of a mixture sum to one over their number. usual: None where the plain mean pools
+    (`surprisal.pooled`)."""
 
     family: AnyFamily
     components: Components
     members: NDArray[np.int64]
-    centres: Array | None = None
-
-
-class Member(NamedTuple):
-    """One of the mixtures."""
-
-    family: AnyFamily
-    components: Components
+    usual: Usual | None = None
 
 
 def fit_members(
@@ -63,10 +66,16 @@ def fit_members(
     monitor: Monitor,
     components: int | None = None,
 ) -> list[Member]:
-    """Mixtures of 1 .. `components` Student-t components, of each shape. Raises FitError."""
+    """Mixtures of 1 .. `components` Student-t components, of each shape; by default of long tables a
+    detailed one before these. Raises FitError."""
     categories, floor = relevant_categories(rows), variance_floor(rows, FLOOR)
     most = min(components or MOST_COMPONENTS, starts.count_distinct(rows))
     members = []
+    if has_detail(rows, components):
+        own = generator.spawn(1)[0]  # the others are the same with it and without
+        family, begun = detailed(rows, own, monitor, kind="student")
+        trimmed = _trimmed(rows, family, begun, ROUNDS, ROUND_ITERATIONS, monitor, drop=False)
+        members.append(Member(family, with_central_tails(rows, family, trimmed)))
     for shape in shapes(rows):
         family = make_family("student", shape, floor, categories)
         for m in range(1, most + 1):
@@ -75,6 +84,12 @@ def fit_members(
             trimmed = _trimmed(rows, family, begun, ROUNDS, ROUND_ITERATIONS, monitor)
             members.append(Member(family, with_central_tails(rows, family, trimmed)))
     return members
+
+
+def has_detail(rows: MemoryRows, components: int | None) -> bool:
+    """Whether one member is learned in detail: of tables long enough, where the number of components
+    is left open."""
+    return components is None and len(rows.matrix.X) >= DETAILED_COMPONENTS * ROWS_EACH
 
 
 def shapes(rows: MemoryRows) -> tuple[str, ...]:

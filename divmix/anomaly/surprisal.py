@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.anomaly.pool import Pool
+from divmix.anomaly.p_values import ANOMALOUS
+from divmix.anomaly.pool import Pool, Usual
 from divmix.families import Components, Mixed
 from divmix.families.family import Array
 from divmix.families.posterior import log_sum_exp, log_weights
@@ -25,6 +26,9 @@ UNSEEN_VALUE = 1e6
 # highest. Chosen on made tables (`benchmarks.made_tables.anomalies`): what columns depend on each
 # other for is seen by the full members alone, and higher ones find small clusters strange.
 POWER = 0.25
+# Weight of a detailed member's opinion beside that of the others, chosen on the same tables: of more it
+# hides groups of anomalies, which it may have a component for, and of less it finds fewer scattered ones.
+DETAIL = 0.05
 CELLS = 4_000_000  # of arrays of rows x components x columns
 
 
@@ -37,30 +41,76 @@ def score(pool: Pool, X: Array, unseen: NDArray[np.bool_]) -> Array:
     for start in range(0, len(X), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         own = -_by_member(pool, _log_joint(pool, X[rows]))
-        scores[rows] = pooled(own, pool.centres)
+        scores[rows] = pooled(own, pool.usual)
     return scores + UNSEEN_VALUE * unseen.sum(axis=1)
 
 
-def pooled(surprisals: Array, centres: Array | None) -> Array:
+def usual_of(surprisals: Array, *, detailed: bool) -> Usual:
+    """What is usual to a pool by the surprisals (n, members) of rows that it has not seen.
+
+    detailed: whether the first member is. Then an opinion has the median for its centre and the mean
+    of an exponential beyond that for its scale, by the rows up to ANOMALOUS from the highest:
+    anomalies beyond are only counted.
+    """
+    usual = Usual(np.median(surprisals, axis=0))
+    if not detailed:
+        return usual
+    both = _opinions(surprisals, usual.centres)
+    centres, end = np.quantile(both, [0.5, 1 - ANOMALOUS], axis=0)
+    excess = np.clip(both - centres, 0.0, end - centres).sum(axis=0)
+    seen = ((both > centres) & (both <= end)).sum(axis=0)
+    scales = np.where(excess > 0, excess / np.maximum(seen, 1), 1.0)
+    return usual._replace(opinions=np.stack([centres, scales], axis=1))
+
+
+def pooled(surprisals: Array, usual: Usual | None) -> Array:
     """Scores (n,) of rows from the surprisals (n, members) by each member of a pool.
 
-    A power mean of the densities over their typical values, log mean exp(POWER (s_j - t_j)) / POWER
-    (mean of order -POWER; Cooke 1991, chapter 11), plus the mean of the centres t_j (members,): a row
-    that one member finds far stranger than usual is strange, which an average would dilute.
-    The plain mean where there are no centres.
+    A power mean of the densities of few components over their typical values, log mean
+    exp(POWER (s_j - t_j)) / POWER (mean of order -POWER; Cooke 1991, chapter 11), plus the mean of the
+    centres t_j: a row that one member finds far stranger than usual is strange, which an average would
+    dilute. Where there is a detailed member too, its opinion and this one have p-values exp(-z),
+    z = (s - centre) / scale, and the score is -log of their harmonic mean (Wilson 2019), weighted by
+    DETAIL, in nats of the few. The plain mean where nothing is usual.
     """
-    if centres is None:
+    if usual is None:
         return surprisals.mean(axis=1)
+    if usual.opinions is None:
+        return _of_few(surprisals, usual.centres)
+    (centre, scale), _ = usual.opinions
+    return centre + scale * log_sum_exp(_weighted(surprisals, usual))
+
+
+def says(surprisals: Array, usual: Usual | None) -> Array:
+    """How far the score hangs on each member, (n, members), sums of 1."""
+    if usual is None:
+        return np.full(surprisals.shape, 1 / surprisals.shape[1])
+    few = surprisals if usual.opinions is None else surprisals[:, 1:]
+    excess = POWER * (few - usual.centres[-few.shape[1] :])
+    say = np.exp(excess - log_sum_exp(excess)[:, None])
+    if usual.opinions is None:
+        return say
+    terms = _weighted(surprisals, usual)
+    share = np.exp(terms - log_sum_exp(terms)[:, None])
+    return np.hstack([share[:, 1:], share[:, :1] * say])
+
+
+def _of_few(surprisals: Array, centres: Array) -> Array:
     excess = POWER * (surprisals - centres)
     return centres.mean() + (log_sum_exp(excess) - np.log(len(centres))) / POWER
 
 
-def says(surprisals: Array, centres: Array | None) -> Array:
-    """How far the score hangs on each member, (n, members), sums of 1: its derivative."""
-    if centres is None:
-        return np.full(surprisals.shape, 1 / surprisals.shape[1])
-    excess = POWER * (surprisals - centres)
-    return np.exp(excess - log_sum_exp(excess)[:, None])
+def _opinions(surprisals: Array, centres: Array) -> Array:
+    """That of the mixtures of few components, and that of the detailed one, (n, 2)."""
+    return np.stack([_of_few(surprisals[:, 1:], centres[1:]), surprisals[:, 0]], axis=1)
+
+
+def _weighted(surprisals: Array, usual: Usual) -> Array:
+    """z of both opinions plus the log of their weights, (n, 2)."""
+    assert usual.opinions is not None
+    centres, scales = usual.opinions.T
+    z = (_opinions(surprisals, usual.centres) - centres) / scales
+    return z + np.log([1 - DETAIL, DETAIL])
 
 
 def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:
@@ -75,7 +125,7 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
         rows = slice(start, start + size)
         joint = _log_joint(pool, X[rows])
         whole = _by_member(pool, joint)
-        say = says(-whole, pool.centres)
+        say = says(-whole, pool.usual)
         found = conditionals(pool, X[rows])
         others = _by_member(pool, joint[:, :, None] - found.log_density)
         of_numbers = np.einsum("nkj,nk->nj", others - whole[:, :, None], say)

@@ -30,12 +30,12 @@ def of_hierarchy(hierarchy: Hierarchy | None) -> Parts:
 
 
 def of_calibration(calibration: Calibration | None) -> Parts:
-    """Scores, typical surprisals, members, centres, what is usual, and source; nothing without a calibration."""
+    """Its arrays that are there, and its source; nothing without a calibration."""
     if calibration is None:
         return {}, {}
     arrays = {
         f"calibration_{name}": getattr(calibration, name)
-        for name in ("scores", "typical", "members", "centres", "usual")
+        for name in ("scores", "typical", "members", "centres", "opinions", "usual")
     }
     there = {name: array for name, array in arrays.items() if array is not None}
     return {"calibration": calibration.source}, there
@@ -92,5 +92,6 @@ def calibration(document: Document, arrays: Arrays, components: int) -> Calibrat
         document["calibration"],
         arrays.get("calibration_members", np.zeros(components, np.int64)),
         arrays.get("calibration_centres"),
+        arrays.get("calibration_opinions"),
         arrays.get("calibration_usual"),
     )

@@ -161,6 +161,9 @@ def check(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None
     centres = arrays.get("calibration_centres")
     if centres is not None and len(centres) != members[-1] + 1:
         raise ValueError(f"it has {members[-1] + 1} mixtures and centres of {len(centres)}")
+    opinions = arrays.get("calibration_opinions")
+    if opinions is not None and (members[-1] == 0 or not (opinions[:, 1] > 0).all()):
+        raise ValueError("its opinions are not of several mixtures, or have no scale")
 
 
 def _ascends(values: np.ndarray) -> bool:
@@ -224,6 +227,8 @@ def _expected(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
             expected["calibration_members"] = Array("<i8", ("m",), 0, MOST_FEATURES)
         if "calibration_centres" in arrays:
             expected["calibration_centres"] = Array("<f8", ("pooled",), -FAR, FAR)
+            if "calibration_opinions" in arrays:
+                expected["calibration_opinions"] = Array("<f8", (2, 2), -FAR, FAR)
         if "calibration_usual" in arrays:
             expected["calibration_usual"] = Array("<f8", (3, "inputs"), -FAR, FAR)
     if "noise_joins" in document and "noise_means" not in arrays:

@@ -1,13 +1,15 @@
 """Densities of rows with anomalies among them: who has a say, and scores of unseen rows."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from divmix.anomaly import detector, surprisal
 from divmix.anomaly import pool as pools
-from divmix.anomaly import surprisal
 from divmix.engine.monitor import Monitor
 from divmix.families import Components
 from divmix.rows import MemoryRows
+from divmix.settings import DetectSettings
 
 
 def fitted(X, components=None):
@@ -53,13 +55,14 @@ def test_a_pool_without_centres_has_the_mean_log_density_of_its_members():
 
 def test_pooled_surprisals_are_a_power_mean_of_the_excess_over_the_typical_ones():
     surprisals, centres = np.array([[3.0, 12.0], [1.0, 10.0], [9.0, 10.0]]), np.array([1.0, 10.0])
-    found = surprisal.pooled(surprisals, centres)
+    usual = pools.Usual(centres)
+    found = surprisal.pooled(surprisals, usual)
     # By hand: excesses (2, 2), (0, 0) and (8, 0) over the mean centre 5.5.
     expected = [7.5, 5.5, 5.5 + np.log((np.exp(8 * surprisal.POWER) + 1) / 2) / surprisal.POWER]
     np.testing.assert_allclose(found, expected)
     step = 1e-6
-    moved = surprisal.pooled(surprisals + [step, 0.0], centres)
-    says = surprisal.says(surprisals, centres)
+    moved = surprisal.pooled(surprisals + [step, 0.0], usual)
+    says = surprisal.says(surprisals, usual)
     np.testing.assert_allclose(says[:, 0], (moved - found) / step, rtol=1e-4)
     np.testing.assert_allclose(says.sum(axis=1), 1)
 
@@ -71,14 +74,14 @@ def test_a_row_that_breaks_a_dependency_is_strange_though_diagonal_members_do_no
     X[:12] = [[1.2, -1.2], [-1.2, 1.2]] * 6  # each number is usual
     rows, members, pool = fitted(X)
     own = pools.held_out_surprisals(rows, np.arange(600), members, generator, Monitor())
-    centres = np.median(own, axis=0)
-    plain, found = own.mean(axis=1), surprisal.pooled(own, centres)
+    usual = surprisal.usual_of(own, detailed=False)
+    plain, found = own.mean(axis=1), surprisal.pooled(own, usual)
     beyond = [(score[12:] > score[:12].min()).sum() for score in (plain, found)]
     assert beyond[1] == 0
     gap = [np.median(s[:12]) - np.quantile(s[12:], 0.99) for s in (plain, found)]
     assert gap[1] > 1.3 * gap[0] > 0
     # What new rows get is pooled likewise.
-    new = scores(pool._replace(centres=centres), np.array([[1.2, -1.2], [1.2, 1.2]]))
+    new = scores(pool._replace(usual=usual), np.array([[1.2, -1.2], [1.2, 1.2]]))
     assert new[0] - new[1] > gap[0]
 
 
@@ -111,6 +114,68 @@ def test_a_row_is_scored_by_mixtures_that_have_not_seen_it():
     own = scores(pool, X)
     assert np.median(fresh) - np.median(own) > 3
     assert abs(np.median(fresh) - np.median(held_out)) < np.median(fresh) - np.median(own)
+
+
+def test_opinions_are_joined_by_the_harmonic_mean_of_their_p_values():
+    usual = pools.Usual(np.array([5.0, 1.0, 3.0]), np.array([[2.0, 4.0], [5.0, 0.5]]))
+    surprisals = np.array([[5.0, 1.0, 3.0], [9.0, 1.0, 3.0], [5.0, 13.0, 15.0]])
+    # By hand: the few say 2, 2 and 14, so z is 0, 0 and 3; of the detailed member 0, 8 and 0.
+    few, detail = 1 - surprisal.DETAIL, surprisal.DETAIL
+    mean = [1, few + detail * np.exp(8), few * np.exp(3) + detail]
+    np.testing.assert_allclose(surprisal.pooled(surprisals, usual), 2 + 4 * np.log(mean))
+    says = surprisal.says(surprisals, usual)
+    np.testing.assert_allclose(says.sum(axis=1), 1)
+    assert says[1, 0] > 0.99 and says[2, 0] < 0.05
+
+
+def test_anomalies_do_not_widen_what_is_usual():
+    generator = np.random.default_rng(0)
+    surprisals = generator.exponential([1.0, 2.0, 2.0], size=(4_000, 3)) + [0.0, 1.0, 1.0]
+    clean = surprisal.usual_of(surprisals, detailed=True).opinions
+    np.testing.assert_allclose(clean[1], [np.log(2), 1], atol=0.1)
+    surprisals[:200] += 1e3
+    contaminated = surprisal.usual_of(surprisals, detailed=True).opinions
+    assert (contaminated[:, 1] < 1.5 * clean[:, 1]).all()
+
+
+def many_kinds(generator):
+    """1,440 rows of 16 kinds in two columns, then 20 between these."""
+    kinds = np.stack(np.meshgrid(range(4), range(4)), axis=-1).reshape(16, 2)
+    X = np.repeat(kinds, 90, axis=0) + 0.05 * generator.normal(size=(1_440, 2))
+    between = kinds[kinds.max(axis=1) < 3] + 0.5
+    return np.vstack([X, between.repeat(3, axis=0)[:20]])
+
+
+def test_a_detailed_member_sees_what_few_components_cover():
+    generator = np.random.default_rng(1)
+    rows, members, pool = fitted(many_kinds(generator))
+    assert members[0].components.count > pools.MOST_COMPONENTS
+    own = pools.held_out_surprisals(rows, np.arange(1_460), members, generator, Monitor())
+    scores = surprisal.pooled(own, surprisal.usual_of(own, detailed=True))
+    few = surprisal.pooled(own[:, 1:], surprisal.usual_of(own[:, 1:], detailed=False))
+    assert (scores[1_440:] > np.quantile(scores[:1_440], 0.98)).all()
+    assert (few[1_440:] < np.quantile(few[:1_440], 0.9)).all()
+
+
+def test_a_model_file_keeps_both_opinions(tmp_path):
+    X = many_kinds(np.random.default_rng(2))
+    table = pa.table({"a": X[:, 0], "b": X[:, 1]})
+    mixture = detector.fit_density(table, DetectSettings(), itself=True).mixture
+    mixture.save(tmp_path / "model.divmix")
+    loaded = detector.load_detector(tmp_path / "model.divmix")
+    usual = detector.pool_of(loaded).usual
+    np.testing.assert_array_equal(usual.opinions, detector.pool_of(mixture).usual.opinions)
+    # A row between two kinds is as strange to the file as to the fit.
+    new = pa.table({"a": [0.5, 1.0], "b": [0.5, 1.0]}).to_batches()
+    between, inside = detector.score_rows(loaded, new).score
+    np.testing.assert_array_equal(detector.score_rows(mixture, new).score, [between, inside])
+    assert between > np.quantile(detector.calibration_of(loaded).scores, 0.98) > inside
+
+
+def test_only_long_tables_are_learned_in_detail_and_not_where_components_are_given():
+    long, short = MemoryRows(np.zeros((1_280, 1))), MemoryRows(np.zeros((1_279, 1)))
+    assert pools.has_detail(long, None)
+    assert not pools.has_detail(short, None) and not pools.has_detail(long, 4)
 
 
 @pytest.mark.parametrize("columns, shapes", [(1, ("diag",)), (5, ("diag", "full"))])

@@ -102,7 +102,9 @@ def test_kdd_bench_follows_the_protocol(tmp_path, monkeypatch):
     monkeypatch.setattr(kdd, "PEERS", {"isolation forest": kdd.PEERS["isolation forest"]})
     told = kdd.run(str(tmp_path), seeds=1)
     json.dumps(told)
-    assert len(told["rows"]) == len(kdd.CONTAMINATIONS) * (1 + len(kdd.PEERS))
+    mixed = [row for row in told["rows"] if row["method"] == "divmix, --training mixed"]
+    assert [row["contamination"] for row in mixed] == [0.01, 0.05]
+    assert len(told["rows"]) == len(kdd.CONTAMINATIONS) * (1 + len(kdd.PEERS)) + len(mixed)
     assert told["rows"][0]["auroc"] > 0.95
 
 

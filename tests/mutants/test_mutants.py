@@ -353,10 +353,22 @@ MUTANTS = {
     ),
     "members by their mean": (
         "anomaly/surprisal.py",
-        "    if centres is None:\n        return surprisals.mean(axis=1)",
+        "    if usual is None:\n        return surprisals.mean(axis=1)",
         "    if True:\n        return surprisals.mean(axis=1)",
         "tests/anomaly/test_pool.py::test_a_row_that_breaks_a_dependency_is_strange_though_diagonal_"
         "members_do_not_see_it",
+    ),
+    "no detailed member": (
+        "anomaly/pool.py",
+        "return components is None and len(rows.matrix.X) >= DETAILED_COMPONENTS * ROWS_EACH",
+        "return False",
+        "tests/anomaly/test_pool.py::test_a_detailed_member_sees_what_few_components_cover",
+    ),
+    "anomalies widen what is usual": (
+        "anomaly/surprisal.py",
+        "excess = np.clip(both - centres, 0.0, end - centres).sum(axis=0)",
+        "excess = np.maximum(both - centres, 0.0).sum(axis=0)",
+        "tests/anomaly/test_pool.py::test_anomalies_do_not_widen_what_is_usual",
     ),
     "each batch a stream of its own": (
         "anomaly/online.py",
