@@ -8,15 +8,15 @@ import numpy as np
 from divmix.families.axis_aligned import Spherical
 from divmix.families.components import Components
 from divmix.families.structure import (
+    EMPTY,
     LEAST_LEFT,
+    NOT_DEFINITE,
     CovarianceStructure,
-    add_prior,
     factorised,
     floor_eigenvalues,
     full_scatter,
     inverse_cholesky,
     is_empty,
-    per_mass,
 )
 from divmix.kernels import matrices
 
@@ -36,13 +36,13 @@ class Full(CovarianceStructure):
         return covariances
 
     def log_prior(self, covariances, m, d, prior):
-        factors, half_logs = factorised(covariances)
-        traces = matrices.traces_of_solved(factors, prior.covariance)
-        return -0.5 * prior.rows * float((2 * half_logs + traces).sum())
+        total, fine = matrices.log_volumes(covariances, prior.covariance)
+        if not fine:
+            raise np.linalg.LinAlgError(NOT_DEFINITE)
+        return -0.5 * prior.rows * total
 
     def pushed(self, target, covariances, gradient, relative, floor):
-        shift = matrices.between(covariances, gradient, relative)
-        return floor_eigenvalues(_bounded(target, shift), floor)
+        return floor_eigenvalues(_pushed(target, covariances, gradient, relative), floor)
 
     def variances(self, covariances, m, d):
         return np.diagonal(covariances, axis1=1, axis2=2)
@@ -50,17 +50,18 @@ class Full(CovarianceStructure):
     def log_factor(self, covariances, m, d):
         return -factorised(covariances)[1]
 
-    def sums(self, kernels, X, row_weights, offsets, components, shape=()):
-        factors = inverse_cholesky(components.covariances)
+    def sums(self, kernels, X, row_weights, logs, components, shape=()):
+        factors, half_logs = factorised(components.covariances)
+        offsets = logs - half_logs
         return kernels.full_sums(X, row_weights, offsets, components.means, factors, *shape)
 
     def estimate(self, sums, means, previous, floor, prior=None):
-        if prior is None or prior.covariance is None:
-            scatter, mass = add_prior(full_scatter(sums, means), sums.mass, prior, np.asarray)
-        else:
-            scatter = full_scatter(sums, means, prior.rows * prior.covariance)
-            mass = sums.mass + prior.rows
-        return floor_eigenvalues(per_mass(scatter, mass, previous), floor)
+        rows, extra = (0.0, previous[0]) if prior is None else prior
+        _, mass, scaled_mass, first, second = sums[:5]
+        estimates = matrices.estimates(
+            second, first, scaled_mass, mass, means, extra, rows, previous, EMPTY
+        )
+        return floor_eigenvalues(estimates, floor)
 
     def second(self, components, mass):
         means = components.means
@@ -125,8 +126,8 @@ class Tied(CovarianceStructure):
 
     def pushed(self, target, covariances, gradient, relative, floor):
         alpha = 1 / (1 / relative).sum()  # of shares that sum to 1: the matrix belongs to all
-        shift = matrices.between(covariances, gradient, np.full(1, alpha))
-        return floor_eigenvalues(_bounded(target, shift), floor)
+        moved = _pushed(target, covariances, gradient, np.full(1, alpha))
+        return floor_eigenvalues(moved, floor)
 
     def variances(self, covariances, m, d):
         return np.broadcast_to(np.diagonal(covariances[0]), (m, d))
@@ -134,9 +135,10 @@ class Tied(CovarianceStructure):
     def log_factor(self, covariances, m, d):
         return np.full(m, -factorised(covariances)[1][0])
 
-    def sums(self, kernels, X, row_weights, offsets, components, shape=()):
+    def sums(self, kernels, X, row_weights, logs, components, shape=()):
         """As for the others, but `second` is the pooled sum of w x x^T, (d, d)."""
-        factor = inverse_cholesky(components.covariances)[0]
+        (factor,), (half_log,) = factorised(components.covariances)
+        offsets = logs - half_log
         means = components.means @ factor.T
         scales = np.ones_like(means)
         parts, second = [], np.zeros((X.shape[1], X.shape[1]))
@@ -147,7 +149,7 @@ class Tied(CovarianceStructure):
             parts.append(part)
             second += (X[rows] * row_weights[rows, None]).T @ X[rows]
         total = functools.reduce(operator.add, parts)
-        first = np.linalg.solve(factor, total.first.T).T
+        first = np.ascontiguousarray(np.linalg.solve(factor, total.first.T).T)
         return total._replace(first=first, second=second)
 
     def estimate(self, sums, means, previous, floor, prior=None):
@@ -172,14 +174,15 @@ class Tied(CovarianceStructure):
         return Spherical().mahalanobis(X @ factor.T, whitened)
 
 
-def _bounded(target, shift):
-    """target + shift (c, d, d), the shift shortened where less than LEAST_LEFT would be left."""
-    most = 1 - LEAST_LEFT
-    result = target + shift
-    far = np.flatnonzero(~matrices.leave_enough(result, target, LEAST_LEFT))
-    if len(far):
+def _pushed(target, covariances, gradient, relative):
+    """target + 2 relative_j S_j G_j S_j (c, d, d), moved less far where less than LEAST_LEFT would
+    be left."""
+    result, enough = matrices.pushed(target, covariances, gradient, relative, LEAST_LEFT)
+    if not enough.all():
+        far, most = np.flatnonzero(~enough), 1 - LEAST_LEFT
+        shift = result[far] - target[far]
         whitening = inverse_cholesky(target[far])
-        lowest = np.linalg.eigvalsh(whitening @ shift[far] @ whitening.transpose(0, 2, 1))[:, 0]
+        lowest = np.linalg.eigvalsh(whitening @ shift @ whitening.transpose(0, 2, 1))[:, 0]
         shares = np.where(lowest < -most, most / np.maximum(-lowest, most), 1.0)
-        result[far] = target[far] + shares[:, None, None] * shift[far]
+        result[far] = target[far] + shares[:, None, None] * shift
     return result

@@ -8,6 +8,8 @@ import numpy as np
 
 from divmix.kernels.compile import kernel
 
+TINY = np.finfo(np.float64).tiny
+
 
 @kernel
 def inverse_factors(matrices):
@@ -38,32 +40,25 @@ def are_wide(covariances, floor):
 
 
 @kernel
-def leave_enough(covariances, others, share):
-    """Which S_j - share T_j are positive definite, (m,); S and T (m, d, d)."""
+def log_volumes(covariances, matrix):
+    """sum_j log|S_j| + tr(S_j^-1 P) of S (m, d, d) and P (d, d), and whether all S_j are positive
+    definite."""
     m, d = covariances.shape[:2]
-    enough, own, factor = np.empty(m, np.bool_), np.empty((d, d)), np.empty((d, d))
+    factor, row, total, fine = np.empty((d, d)), np.empty(d), 0.0, True
+    inverse = np.empty((d, d))
     for j in range(m):
-        for a in range(d):
-            for b in range(a + 1):
-                own[a, b] = covariances[j, a, b] - share * others[j, a, b]
-        enough[j] = _factorise(own, factor)
-    return enough
-
-
-@kernel
-def traces_of_solved(inverses, matrix):
-    """tr(S_j^-1 P), (m,), of factors W_j (m, d, d), S_j^-1 = W_j' W_j, and P (d, d)."""
-    m, d = inverses.shape[:2]
-    traces, row = np.zeros(m), np.empty(d)
-    for j in range(m):
+        fine &= _factorise(covariances[j], factor)
+        inverse[:] = 0.0
+        _invert_triangle(factor, inverse)
         for k in range(d):
+            total += 2 * np.log(factor[k, k])
             row[:] = 0.0
             for a in range(k + 1):
                 for b in range(k + 1):
-                    row[b] += inverses[j, k, a] * matrix[a, b]
+                    row[b] += inverse[k, a] * matrix[a, b]
             for b in range(k + 1):
-                traces[j] += row[b] * inverses[j, k, b]
-    return traces
+                total += row[b] * inverse[k, b]
+    return total, fine
 
 
 @kernel
@@ -86,8 +81,19 @@ def with_inverses(packed, shares, inverses):
 
 
 @kernel
-def scatters(second, first, scaled_mass, means, extra):
-    """sum w r u (x - mu)(x - mu)' + extra, (m, d, d), of sums about 0 and means (m, d)."""
+def per_mass(total, mass, previous, empty):
+    """total_j / mass_j, (m, d), and `previous` where the share of the mass is `empty` at most."""
+    m, d = total.shape
+    result, least = np.empty((m, d)), empty * max(mass.sum(), TINY)
+    for j in range(m):
+        for a in range(d):
+            result[j, a] = total[j, a] / mass[j] if mass[j] > least else previous[j, a]
+    return result
+
+
+@kernel
+def scatters(second, first, scaled_mass, means):
+    """sum w r u (x - mu)(x - mu)', (m, d, d), of sums about 0 and means (m, d)."""
     m, d = means.shape
     result = np.empty((m, d, d))
     for j in range(m):
@@ -95,17 +101,49 @@ def scatters(second, first, scaled_mass, means, extra):
         for a in range(d):
             for b in range(a + 1):
                 value = second[j, a, b] - mean[a] * own[b] - own[a] * mean[b]
-                value += scaled_mass[j] * mean[a] * mean[b] + extra[a, b]
+                value += scaled_mass[j] * mean[a] * mean[b]
                 result[j, a, b] = value
                 result[j, b, a] = value
     return result
 
 
 @kernel
-def between(matrices, gradients, relative):
-    """2 relative_j S_j G_j S_j, (m, d, d), of symmetric S_j and G_j (m, d, d)."""
+def estimates(second, first, scaled_mass, mass, means, extra, rows, previous, empty):
+    """(scatter_j + rows extra) / (mass_j + rows), (m, d, d); `previous` where that is empty."""
+    m, d = means.shape
+    result, least = np.empty((m, d, d)), empty * max(mass.sum() + m * rows, TINY)
+    scattered = scatters(second, first, scaled_mass, means)
+    for j in range(m):
+        total = mass[j] + rows
+        for a in range(d):
+            for b in range(d):
+                value = (scattered[j, a, b] + rows * extra[a, b]) / total
+                result[j, a, b] = value if total > least else previous[j, a, b]
+    return result
+
+
+@kernel
+def diagonal_estimates(second, first, scaled_mass, mass, means, extra, rows, previous, empty):
+    """As `estimates`, of variances (m, d) and extra (d,)."""
+    m, d = means.shape
+    result, least = np.empty((m, d)), empty * max(mass.sum() + m * rows, TINY)
+    for j in range(m):
+        total = mass[j] + rows
+        for a in range(d):
+            mean = means[j, a]
+            value = second[j, a] - 2 * mean * first[j, a] + scaled_mass[j] * mean * mean
+            value = (max(value, 0.0) + rows * extra[a]) / total
+            result[j, a] = value if total > least else previous[j, a]
+    return result
+
+
+@kernel
+def pushed(target, matrices, gradients, relative, share):
+    """target + 2 relative_j S_j G_j S_j, (m, d, d), of symmetric S_j and G_j (m, d, d), and which
+    of these leave `share` of the target, (m,)."""
     m, d = matrices.shape[:2]
-    result, left = np.empty((m, d, d)), np.empty((d, d))
+    result, enough = np.empty((m, d, d)), np.empty(m, np.bool_)
+    left, factor = np.empty((d, d)), np.empty((d, d))
     for j in range(m):
         own, gradient = matrices[j], gradients[j]
         left[:] = 0.0
@@ -118,9 +156,14 @@ def between(matrices, gradients, relative):
                 value = 0.0
                 for c in range(d):
                     value += left[a, c] * own[b, c]
-                result[j, a, b] = 2 * relative[j] * value
-                result[j, b, a] = result[j, a, b]
-    return result
+                value = target[j, a, b] + 2 * relative[j] * value
+                result[j, a, b] = value
+                result[j, b, a] = value
+        for a in range(d):
+            for b in range(a + 1):
+                left[a, b] = result[j, a, b] - share * target[j, a, b]
+        enough[j] = _factorise(left, factor)
+    return result, enough
 
 
 @kernel

@@ -11,7 +11,7 @@ import numpy as np
 from divmix.kernels import tiles
 from divmix.kernels.chunks import map_in_order, row_chunks
 from divmix.kernels.compile import kernel
-from divmix.kernels.padding import aligned_zeros, padded, round_up, triangle
+from divmix.kernels.padding import aligned_zeros, padded, round_up
 from divmix.kernels.sums import Sums
 from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 
@@ -29,43 +29,37 @@ def diag(X, row_weights, offsets, means, scales, dof=None) -> Sums:
     shifts = -means * scales
     tile_type = _tile_type(X, lambda: np.abs(shifts))
     m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, 2)
+    base = _base(offsets)
     parameters = (
-        *_padded_laws(offsets, dof, m_padded, tile_type),
+        *_padded_laws(offsets - base, dof, m_padded, tile_type),
         padded(scales, (m_padded, d_padded), tile_type),
         padded(shifts, (m_padded, d_padded), tile_type),
     )
     log_likelihood, sums = _sum_chunks(
         _diag_chunk, X, row_weights, parameters, buffers=2 * d_padded, width=2 * d_padded
     )
-    log_likelihood += _base(offsets) * row_weights.sum()
-    first = sums[:m, N_MASSES : N_MASSES + d].copy()
-    second = sums[:m, N_MASSES + d_padded : N_MASSES + d_padded + d].copy()
-    mass, scaled_mass, log_scale = sums[:m, :N_MASSES].T.copy()
-    return Sums(log_likelihood, mass, scaled_mass, first, second, log_scale)
+    log_likelihood += base * row_weights.sum()
+    return Sums(log_likelihood, *_diag_parts(sums, m, d, d_padded))
 
 
 def full(X, row_weights, offsets, means, factors, dof=None) -> Sums:
     """Sums over all rows for full covariances; without dof, Gaussian."""
     m, d = means.shape
-    shifts = -np.einsum("mij,mj->mi", factors, means)
+    shifts = -(factors @ means[:, :, None])[:, :, 0]
     tile_type = _tile_type(X, lambda: _whitened_sizes(means, factors))
     m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, COLUMN_BLOCK)
+    base = _base(offsets)
     parameters = (
-        *_padded_laws(offsets, dof, m_padded, tile_type),
+        *_padded_laws(offsets - base, dof, m_padded, tile_type),
         padded(factors, (m, d_padded, d_padded), tile_type),
         padded(shifts, (m, d_padded), tile_type),
     )
-    rows, columns = triangle(d)
-    width = round_up(d + len(rows), COLUMN_BLOCK)
+    width = round_up(d + d * (d + 1) // 2, COLUMN_BLOCK)
     log_likelihood, sums = _sum_chunks(
         _full_chunk, X, row_weights, parameters, buffers=d_padded + AT_ONCE, width=width
     )
-    log_likelihood += _base(offsets) * row_weights.sum()
-    first, second = sums[:m, N_MASSES : N_MASSES + d].copy(), np.empty((m, d, d))
-    packed = sums[:m, N_MASSES + d : N_MASSES + d + len(rows)]
-    second[:, rows, columns] = second[:, columns, rows] = packed
-    mass, scaled_mass, log_scale = sums[:m, :N_MASSES].T.copy()
-    return Sums(log_likelihood, mass, scaled_mass, first, second, log_scale)
+    log_likelihood += base * row_weights.sum()
+    return Sums(log_likelihood, *_full_parts(sums, m, d))
 
 
 def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
@@ -78,9 +72,7 @@ def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
     def visit(start: int, stop: int):
         sums = np.zeros((m, N_MASSES + width))
         scratch = aligned_zeros(buffers, offsets.dtype)
-        # Anything else, such as a read-only memory map, would be a signature of its own to compile.
-        rows = np.require(X[start:stop], requirements=["C", "ALIGNED", "WRITEABLE"])
-        weights = np.require(row_weights[start:stop], requirements=["C", "ALIGNED", "WRITEABLE"])
+        rows, weights = _plain(X[start:stop]), _plain(row_weights[start:stop])
         return chunk_kernel(rows, weights, *parameters, scratch, sums), sums
 
     parts = map_in_order(visit, row_chunks(len(X), work_per_row=m * (width + 8)))
@@ -89,6 +81,14 @@ def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
         log_likelihood += part_log_likelihood
         sums += part_sums
     return log_likelihood, sums
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """As the kernels are compiled for: another layout, or a read-only memory map, would be a
+    signature of its own."""
+    if array.flags.carray:
+        return array
+    return np.require(array, requirements=["C", "ALIGNED", "WRITEABLE"])
 
 
 def _tile_type(X: np.ndarray, ratios: Callable[[], np.ndarray]) -> type:
@@ -113,10 +113,39 @@ def _base(offsets: np.ndarray) -> float:
 def _padded_laws(offsets, dof, m_padded, tile_type):
     """Offsets and dof for m_padded components; those added have weight 0."""
     relative = np.full(m_padded, -np.inf, tile_type)
-    relative[: len(offsets)] = offsets - _base(offsets)
+    relative[: len(offsets)] = offsets
     if dof is None:  # an empty array, so that both families have one signature to compile
         return relative, np.zeros(0, tile_type)
     return relative, np.pad(dof, (0, m_padded - len(dof)), constant_values=1.0).astype(tile_type)
+
+
+@kernel
+def _diag_parts(sums, m, d, d_padded):
+    """Mass, scaled mass, first, second and log scale of m components, from what chunks add up."""
+    mass, scaled_mass, log_scale = np.empty(m), np.empty(m), np.empty(m)
+    first, second = np.empty((m, d)), np.empty((m, d))
+    for j in range(m):
+        mass[j], scaled_mass[j], log_scale[j] = sums[j, 0], sums[j, 1], sums[j, 2]
+        for k in range(d):
+            first[j, k] = sums[j, N_MASSES + k]
+            second[j, k] = sums[j, N_MASSES + d_padded + k]
+    return mass, scaled_mass, first, second, log_scale
+
+
+@kernel
+def _full_parts(sums, m, d):
+    """As `_diag_parts`, of products x_k x_l, l <= k, without a gap."""
+    mass, scaled_mass, log_scale = np.empty(m), np.empty(m), np.empty(m)
+    first, second = np.empty((m, d)), np.empty((m, d, d))
+    for j in range(m):
+        mass[j], scaled_mass[j], log_scale[j] = sums[j, 0], sums[j, 1], sums[j, 2]
+        at = N_MASSES + d
+        for k in range(d):
+            first[j, k] = sums[j, N_MASSES + k]
+            for l in range(k + 1):  # noqa: E741
+                second[j, k, l] = second[j, l, k] = sums[j, at]
+                at += 1
+    return mass, scaled_mass, first, second, log_scale
 
 
 @kernel
