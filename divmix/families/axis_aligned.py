@@ -12,7 +12,7 @@ from divmix.families.structure import (
     diagonal_scatter,
     diagonals_of,
 )
-from divmix.kernels import matrices
+from divmix.kernels import m_step
 
 
 class AxisAligned(CovarianceStructure):
@@ -26,8 +26,8 @@ class AxisAligned(CovarianceStructure):
     def solve(self, components, vectors):
         return vectors * self.scales(components) ** 2
 
-    def times(self, covariances, vectors):
-        return vectors * self.variances(covariances, *vectors.shape)
+    def spread(self, covariances, m, d):
+        return self.variances(covariances, m, d)[:, None]
 
     def log_prior(self, covariances, m, d, prior):
         variances = self.variances(covariances, m, d)
@@ -56,7 +56,7 @@ class AxisAligned(CovarianceStructure):
         before = self.variances(previous, *means.shape)
         rows, extra = (0.0, floor) if prior is None else (prior.rows, diagonal_of(prior.covariance))
         _, mass, scaled_mass, first, second = sums[:5]
-        return matrices.diagonal_estimates(
+        return m_step.diagonal_estimates(
             second, first, scaled_mass, mass, means, extra, rows, before, EMPTY
         )
 

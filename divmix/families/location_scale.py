@@ -11,8 +11,9 @@ from divmix.families.components import Components
 from divmix.families.family import Array, Moments, Prior, Push
 from divmix.families.gaps import in_runs, one_each
 from divmix.families.moments import log_dets, moment_match
-from divmix.families.posterior import SMALLEST_WEIGHT, log_weights, posterior
+from divmix.families.posterior import log_weights, posterior
 from divmix.families.structure import LEAST_LEFT, CovarianceStructure, Seen, per_mass
+from divmix.kernels import m_step
 from divmix.kernels.components import Overlap, overlap
 from divmix.kernels.sums import Sums
 
@@ -210,29 +211,23 @@ class LocationScale:
         their natural gradient w_j (dH/dw_j - mean). So what stands still is stationary in J. What
         H alone would take is bounded: a weight or a covariance keeps a tenth of the M-step's.
         """
-        total = sums.mass.sum() + sums.outside
-        weights = sums.mass / total if learn_weights else components.weights
+        own, before = components.weights, components.covariances
+        shares = sums.mass / (sums.mass.sum() + sums.outside)
+        weights = shares if learn_weights else own
         means = per_mass(sums.first, sums.scaled_mass, components.means)
-        if push is None:
-            covariances = self.structure.estimate(
-                sums, means, components.covariances, self.floor, prior
+        if push is not None:
+            alpha, gradient = push
+            spread = self.structure.spread(before, *means.shape)
+            rows = 0.0 if prior is None else prior.rows / sums.mass.sum()
+            weights, means, relative = m_step.pushed_locations(
+                alpha, gradient.weights, gradient.means, spread, shares, own, weights, means,
+                rows, LEAST_LEFT, learn_weights,
+            )  # fmt: skip
+        covariances = self.structure.estimate(sums, means, before, self.floor, prior)
+        if push is not None:
+            covariances = self.structure.pushed(
+                covariances, before, gradient.covariances, relative, self.floor
             )
-            return components._replace(weights=weights, means=means, covariances=covariances)
-        own, (alpha, gradient) = components.weights, push
-        shares, least = sums.mass / total, LEAST_LEFT * own + SMALLEST_WEIGHT
-        by_mean = self.structure.times(components.covariances, gradient.means)
-        means = means + (alpha / np.maximum(shares, least))[:, None] * by_mean
-        about = self.structure.estimate(sums, means, components.covariances, self.floor, prior)
-        if prior is not None:
-            shares = shares + prior.rows / sums.mass.sum()
-        relative = alpha / np.maximum(shares, least)
-        covariances = self.structure.pushed(
-            about, components.covariances, gradient.covariances, relative, self.floor
-        )
-        if learn_weights:
-            slope = gradient.weights - own @ gradient.weights / own.sum()
-            moved = np.maximum(weights + alpha * own * slope, LEAST_LEFT * weights)
-            weights = moved * (weights.sum() / moved.sum())
         return components._replace(weights=weights, means=means, covariances=covariances)
 
     def gradient(self, sums: Sums, components: Components) -> Array:

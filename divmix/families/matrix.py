@@ -18,7 +18,7 @@ from divmix.families.structure import (
     inverse_cholesky,
     is_empty,
 )
-from divmix.kernels import matrices
+from divmix.kernels import m_step, matrices
 
 
 class Full(CovarianceStructure):
@@ -42,7 +42,7 @@ class Full(CovarianceStructure):
         return -0.5 * prior.rows * total
 
     def pushed(self, target, covariances, gradient, relative, floor):
-        return floor_eigenvalues(_pushed(target, covariances, gradient, relative), floor)
+        return _pushed(target, covariances, gradient, relative, floor)
 
     def variances(self, covariances, m, d):
         return np.diagonal(covariances, axis1=1, axis2=2)
@@ -58,10 +58,10 @@ class Full(CovarianceStructure):
     def estimate(self, sums, means, previous, floor, prior=None):
         rows, extra = (0.0, previous[0]) if prior is None else prior
         _, mass, scaled_mass, first, second = sums[:5]
-        estimates = matrices.estimates(
-            second, first, scaled_mass, mass, means, extra, rows, previous, EMPTY
+        estimates, wide = m_step.estimates(
+            second, first, scaled_mass, mass, means, extra, rows, previous, EMPTY, floor
         )
-        return floor_eigenvalues(estimates, floor)
+        return estimates if wide else floor_eigenvalues(estimates, floor)
 
     def second(self, components, mass):
         means = components.means
@@ -126,8 +126,7 @@ class Tied(CovarianceStructure):
 
     def pushed(self, target, covariances, gradient, relative, floor):
         alpha = 1 / (1 / relative).sum()  # of shares that sum to 1: the matrix belongs to all
-        moved = _pushed(target, covariances, gradient, np.full(1, alpha))
-        return floor_eigenvalues(moved, floor)
+        return _pushed(target, covariances, gradient, np.full(1, alpha), floor)
 
     def variances(self, covariances, m, d):
         return np.broadcast_to(np.diagonal(covariances[0]), (m, d))
@@ -174,15 +173,13 @@ class Tied(CovarianceStructure):
         return Spherical().mahalanobis(X @ factor.T, whitened)
 
 
-def _pushed(target, covariances, gradient, relative):
-    """target + 2 relative_j S_j G_j S_j (c, d, d), moved less far where less than LEAST_LEFT would
-    be left."""
-    result, enough = matrices.pushed(target, covariances, gradient, relative, LEAST_LEFT)
-    if not enough.all():
-        far, most = np.flatnonzero(~enough), 1 - LEAST_LEFT
-        shift = result[far] - target[far]
-        whitening = inverse_cholesky(target[far])
-        lowest = np.linalg.eigvalsh(whitening @ shift @ whitening.transpose(0, 2, 1))[:, 0]
-        shares = np.where(lowest < -most, most / np.maximum(-lowest, most), 1.0)
-        result[far] = target[far] + shares[:, None, None] * shift
-    return result
+def _pushed(target, covariances, gradient, relative, floor):
+    """target + 2 relative_j S_j G_j S_j (c, d, d), less of it where less than LEAST_LEFT of the target
+    would be left; floored."""
+    result, fine = m_step.pushed(target, covariances, gradient, relative, LEAST_LEFT, floor)
+    if fine:
+        return result
+    most, shift, whitening = 1 - LEAST_LEFT, result - target, inverse_cholesky(target)
+    lowest = np.linalg.eigvalsh(whitening @ shift @ whitening.transpose(0, 2, 1))[:, 0]
+    shares = np.where(lowest < -most, most / np.maximum(-lowest, most), 1.0)
+    return floor_eigenvalues(target + shares[:, None, None] * shift, floor)

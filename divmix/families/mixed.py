@@ -225,7 +225,7 @@ class Mixed:
         numeric, levels = self.categories.numeric, self.categories.varying
         of_numbers = None
         if push is not None:
-            means = push.gradient.means[:, numeric]
+            means = np.ascontiguousarray(push.gradient.means[:, numeric])
             of_numbers = push._replace(gradient=push.gradient._replace(means=means))
         numbers = self.numbers.maximize(
             self._sums_of_numbers(sums),

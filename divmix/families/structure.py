@@ -7,7 +7,7 @@ import numpy as np
 from divmix.families.components import Components
 from divmix.families.family import Array, Prior
 from divmix.families.posterior import SMALLEST_WEIGHT
-from divmix.kernels import gaps, matrices
+from divmix.kernels import gaps, m_step, matrices
 from divmix.kernels.gaps import has_gaps
 
 # Share of a covariance that a push by the entropy leaves.
@@ -106,10 +106,9 @@ class CovarianceStructure:
         full = self.as_full(components.covariances, *components.means.shape)
         return np.linalg.solve(full, vectors[:, :, None])[:, :, 0]
 
-    def times(self, covariances: Array, vectors: Array) -> Array:
-        """cov_j v_j of vectors (m, d), (m, d)."""
-        full = self.as_full(covariances, *vectors.shape)
-        return np.einsum("mab,mb->ma", full, vectors)
+    def spread(self, covariances: Array, m: int, d: int) -> Array:
+        """Covariances (m, d, d), (1, d, d) for all, or variances (m, 1, d)."""
+        return covariances
 
     def log_prior(self, covariances: Array, m: int, d: int, prior: Prior) -> float:
         """-rows / 2 sum_j (log|S_j| + tr S_j^-1 P) for covariances of m components."""
@@ -196,7 +195,7 @@ def is_empty(mass: np.ndarray) -> np.ndarray:
 
 def per_mass(total: Array, mass: Array, previous: Array) -> Array:
     """total_j / mass_j, (m, d), and `previous` for empty components. total (m, d), mass (m,)."""
-    return matrices.per_mass(total, mass, previous, EMPTY)
+    return m_step.per_mass(total, mass, previous, EMPTY)
 
 
 def diagonal_scatter(sums, means: np.ndarray) -> np.ndarray:
@@ -207,7 +206,7 @@ def diagonal_scatter(sums, means: np.ndarray) -> np.ndarray:
 
 def full_scatter(sums, means: np.ndarray) -> np.ndarray:
     """S_j, (m, d, d)."""
-    return matrices.scatters(sums.second, sums.first, sums.scaled_mass, means)
+    return m_step.scatters(sums.second, sums.first, sums.scaled_mass, means)
 
 
 def floor_eigenvalues(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray:

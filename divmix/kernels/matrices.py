@@ -8,8 +8,6 @@ import numpy as np
 
 from divmix.kernels.compile import kernel
 
-TINY = np.finfo(np.float64).tiny
-
 
 @kernel
 def inverse_factors(matrices):
@@ -19,7 +17,7 @@ def inverse_factors(matrices):
     inverses, half_logs = np.zeros((m, d, d)), np.zeros(m)
     fine, factor = np.empty(m, np.bool_), np.empty((d, d))
     for j in range(m):
-        fine[j] = _factorise(matrices[j], factor)
+        fine[j] = factorise(matrices[j], factor)
         for k in range(d):
             half_logs[j] += np.log(factor[k, k])
         _invert_triangle(factor, inverses[j])
@@ -30,13 +28,19 @@ def inverse_factors(matrices):
 def are_wide(covariances, floor):
     """Of which of covariances (m, d, d) no direction is narrower than variances floor (d,), (m,)."""
     m, d = covariances.shape[:2]
-    wide, own, factor = np.empty(m, np.bool_), np.empty((d, d)), np.empty((d, d))
+    wide, shifted, factor = np.empty(m, np.bool_), np.empty((d, d)), np.empty((d, d))
     for j in range(m):
-        for a in range(d):
-            for b in range(a + 1):
-                own[a, b] = covariances[j, a, b] - (floor[a] if a == b else 0.0)
-        wide[j] = _factorise(own, factor)
+        wide[j] = is_wide(covariances[j], floor, shifted, factor)
     return wide
+
+
+@kernel
+def is_wide(covariance, floor, shifted, factor):
+    """Whether no direction of it (d, d) is narrower than the floor; the last two are written to."""
+    for a in range(len(floor)):
+        for b in range(a + 1):
+            shifted[a, b] = covariance[a, b] - (floor[a] if a == b else 0.0)
+    return factorise(shifted, factor)
 
 
 @kernel
@@ -47,7 +51,7 @@ def log_volumes(covariances, matrix):
     factor, row, total, fine = np.empty((d, d)), np.empty(d), 0.0, True
     inverse = np.empty((d, d))
     for j in range(m):
-        fine &= _factorise(covariances[j], factor)
+        fine &= factorise(covariances[j], factor)
         inverse[:] = 0.0
         _invert_triangle(factor, inverse)
         for k in range(d):
@@ -81,93 +85,7 @@ def with_inverses(packed, shares, inverses):
 
 
 @kernel
-def per_mass(total, mass, previous, empty):
-    """total_j / mass_j, (m, d), and `previous` where the share of the mass is `empty` at most."""
-    m, d = total.shape
-    result, least = np.empty((m, d)), empty * max(mass.sum(), TINY)
-    for j in range(m):
-        for a in range(d):
-            result[j, a] = total[j, a] / mass[j] if mass[j] > least else previous[j, a]
-    return result
-
-
-@kernel
-def scatters(second, first, scaled_mass, means):
-    """sum w r u (x - mu)(x - mu)', (m, d, d), of sums about 0 and means (m, d)."""
-    m, d = means.shape
-    result = np.empty((m, d, d))
-    for j in range(m):
-        mean, own = means[j], first[j]
-        for a in range(d):
-            for b in range(a + 1):
-                value = second[j, a, b] - mean[a] * own[b] - own[a] * mean[b]
-                value += scaled_mass[j] * mean[a] * mean[b]
-                result[j, a, b] = value
-                result[j, b, a] = value
-    return result
-
-
-@kernel
-def estimates(second, first, scaled_mass, mass, means, extra, rows, previous, empty):
-    """(scatter_j + rows extra) / (mass_j + rows), (m, d, d); `previous` where that is empty."""
-    m, d = means.shape
-    result, least = np.empty((m, d, d)), empty * max(mass.sum() + m * rows, TINY)
-    scattered = scatters(second, first, scaled_mass, means)
-    for j in range(m):
-        total = mass[j] + rows
-        for a in range(d):
-            for b in range(d):
-                value = (scattered[j, a, b] + rows * extra[a, b]) / total
-                result[j, a, b] = value if total > least else previous[j, a, b]
-    return result
-
-
-@kernel
-def diagonal_estimates(second, first, scaled_mass, mass, means, extra, rows, previous, empty):
-    """As `estimates`, of variances (m, d) and extra (d,)."""
-    m, d = means.shape
-    result, least = np.empty((m, d)), empty * max(mass.sum() + m * rows, TINY)
-    for j in range(m):
-        total = mass[j] + rows
-        for a in range(d):
-            mean = means[j, a]
-            value = second[j, a] - 2 * mean * first[j, a] + scaled_mass[j] * mean * mean
-            value = (max(value, 0.0) + rows * extra[a]) / total
-            result[j, a] = value if total > least else previous[j, a]
-    return result
-
-
-@kernel
-def pushed(target, matrices, gradients, relative, share):
-    """target + 2 relative_j S_j G_j S_j, (m, d, d), of symmetric S_j and G_j (m, d, d), and which
-    of these leave `share` of the target, (m,)."""
-    m, d = matrices.shape[:2]
-    result, enough = np.empty((m, d, d)), np.empty(m, np.bool_)
-    left, factor = np.empty((d, d)), np.empty((d, d))
-    for j in range(m):
-        own, gradient = matrices[j], gradients[j]
-        left[:] = 0.0
-        for a in range(d):
-            for c in range(d):
-                for b in range(d):
-                    left[a, b] += own[a, c] * gradient[c, b]
-        for a in range(d):
-            for b in range(a + 1):
-                value = 0.0
-                for c in range(d):
-                    value += left[a, c] * own[b, c]
-                value = target[j, a, b] + 2 * relative[j] * value
-                result[j, a, b] = value
-                result[j, b, a] = value
-        for a in range(d):
-            for b in range(a + 1):
-                left[a, b] = result[j, a, b] - share * target[j, a, b]
-        enough[j] = _factorise(left, factor)
-    return result, enough
-
-
-@kernel
-def _factorise(matrix, factor):
+def factorise(matrix, factor):
     """The Cholesky factor in the lower triangle of `factor`; whether there is one."""
     d = len(matrix)
     for a in range(d):

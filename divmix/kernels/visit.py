@@ -11,7 +11,7 @@ import numpy as np
 from divmix.kernels import tiles
 from divmix.kernels.chunks import map_in_order, row_chunks
 from divmix.kernels.compile import kernel
-from divmix.kernels.padding import aligned_zeros, padded, round_up
+from divmix.kernels.padding import aligned_zeros, round_up
 from divmix.kernels.sums import Sums
 from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 
@@ -20,23 +20,18 @@ from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 LARGEST_RATIO_32 = 32.0
 
 AT_ONCE = 16  # products of two columns that are made before their moments are taken
+NO_DOF = np.zeros(0)  # so that both families have one signature to compile
 N_MASSES = 3  # sums of a component begin with mass, scaled mass, log scale
 
 
 def diag(X, row_weights, offsets, means, scales, dof=None) -> Sums:
     """Sums over all rows for diagonal covariances; without dof, Gaussian."""
     m, d = means.shape
-    shifts = -means * scales
-    tile_type = _tile_type(X, lambda: np.abs(shifts))
-    m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, 2)
-    base = _base(offsets)
-    parameters = (
-        *_padded_laws(offsets - base, dof, m_padded, tile_type),
-        padded(scales, (m_padded, d_padded), tile_type),
-        padded(shifts, (m_padded, d_padded), tile_type),
-    )
+    base, *parameters = _diag_parameters(offsets, NO_DOF if dof is None else dof, means, scales)
+    d_padded = parameters[-1].shape[1]
+    tile_type = _tile_type(X, lambda: np.abs(parameters[-1]))
     log_likelihood, sums = _sum_chunks(
-        _diag_chunk, X, row_weights, parameters, buffers=2 * d_padded, width=2 * d_padded
+        _diag_chunk, X, row_weights, parameters, tile_type, 2 * d_padded, 2 * d_padded
     )
     log_likelihood += base * row_weights.sum()
     return Sums(log_likelihood, *_diag_parts(sums, m, d, d_padded))
@@ -45,25 +40,25 @@ def diag(X, row_weights, offsets, means, scales, dof=None) -> Sums:
 def full(X, row_weights, offsets, means, factors, dof=None) -> Sums:
     """Sums over all rows for full covariances; without dof, Gaussian."""
     m, d = means.shape
-    shifts = -(factors @ means[:, :, None])[:, :, 0]
+    base, *parameters = _full_parameters(offsets, NO_DOF if dof is None else dof, means, factors)
     tile_type = _tile_type(X, lambda: _whitened_sizes(means, factors))
-    m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, COLUMN_BLOCK)
-    base = _base(offsets)
-    parameters = (
-        *_padded_laws(offsets - base, dof, m_padded, tile_type),
-        padded(factors, (m, d_padded, d_padded), tile_type),
-        padded(shifts, (m, d_padded), tile_type),
-    )
     width = round_up(d + d * (d + 1) // 2, COLUMN_BLOCK)
     log_likelihood, sums = _sum_chunks(
-        _full_chunk, X, row_weights, parameters, buffers=d_padded + AT_ONCE, width=width
+        _full_chunk,
+        X,
+        row_weights,
+        parameters,
+        tile_type,
+        round_up(d, COLUMN_BLOCK) + AT_ONCE,
+        width,
     )
     log_likelihood += base * row_weights.sum()
     return Sums(log_likelihood, *_full_parts(sums, m, d))
 
 
-def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
+def _sum_chunks(chunk_kernel, X, row_weights, parameters, tile_type, buffers, width):
     """Log-likelihood and sums (m, 3 + width) of all rows; `buffers` is the tile's own need."""
+    parameters = [own.astype(tile_type, copy=False) for own in parameters]
     offsets, dof = parameters[:2]
     m = len(offsets)
     # a row for each quantity of `_responsibilities`, the densities, and what Student-t adds
@@ -104,19 +99,46 @@ def _whitened_sizes(means: np.ndarray, factors: np.ndarray) -> np.ndarray:
     return np.sqrt(((factors * sizes[:, None, :]) ** 2).sum(axis=2))
 
 
-def _base(offsets: np.ndarray) -> float:
-    """The part of the offsets taken out of the tiles, so that float32 loses no digits to it."""
-    largest = offsets.max()
-    return largest if np.isfinite(largest) else 0.0
+@kernel
+def _laws(offsets, dof):
+    """Offsets and dof for whole blocks of components, those added of weight 0; and the part taken
+    out of the offsets, so that float32 loses no digits to it."""
+    m, base = -(-len(offsets) // COMPONENT_BLOCK) * COMPONENT_BLOCK, offsets.max()
+    if not np.isfinite(base):
+        base = 0.0
+    relative = np.full(m, -np.inf)
+    relative[: len(offsets)] = offsets - base
+    padded = np.ones(m if len(dof) else 0)
+    padded[: len(dof)] = dof
+    return base, relative, padded
 
 
-def _padded_laws(offsets, dof, m_padded, tile_type):
-    """Offsets and dof for m_padded components; those added have weight 0."""
-    relative = np.full(m_padded, -np.inf, tile_type)
-    relative[: len(offsets)] = offsets
-    if dof is None:  # an empty array, so that both families have one signature to compile
-        return relative, np.zeros(0, tile_type)
-    return relative, np.pad(dof, (0, m_padded - len(dof)), constant_values=1.0).astype(tile_type)
+@kernel
+def _diag_parameters(offsets, dof, means, scales):
+    """As `_laws`, and slopes and shifts of y = slope x + shift, (m, d), padded with zeros."""
+    m, d = means.shape
+    base, relative, padded = _laws(offsets, dof)
+    slopes = np.zeros((len(relative), d + d % 2))
+    shifts = np.zeros_like(slopes)
+    for j in range(m):
+        for k in range(d):
+            slopes[j, k], shifts[j, k] = scales[j, k], -means[j, k] * scales[j, k]
+    return base, relative, padded, slopes, shifts
+
+
+@kernel
+def _full_parameters(offsets, dof, means, factors):
+    """As `_laws`, and factors (m, d, d) and shifts (m, d) of y = W x + shift, padded with zeros."""
+    m, d = means.shape
+    base, relative, padded = _laws(offsets, dof)
+    wide = -(-d // COLUMN_BLOCK) * COLUMN_BLOCK
+    own, shifts = np.zeros((m, wide, wide)), np.zeros((m, wide))
+    for j in range(m):
+        for k in range(d):
+            for l in range(k + 1):  # noqa: E741
+                own[j, k, l] = factors[j, k, l]
+                shifts[j, k] -= factors[j, k, l] * means[j, l]
+    return base, relative, padded, own, shifts
 
 
 @kernel
