@@ -12,7 +12,7 @@ from divmix.families.structure import (
     diagonal_scatter,
     diagonals_of,
 )
-from divmix.kernels import m_step
+from divmix.kernels import m_step, visit
 
 
 class AxisAligned(CovarianceStructure):
@@ -87,13 +87,7 @@ class AxisAligned(CovarianceStructure):
         return np.where(np.isnan(X), values, X)
 
     def mahalanobis(self, X, components):
-        distances = np.empty((components.count, len(X)))
-        columns = np.ascontiguousarray(X.T)  # long rows are what NumPy adds fast
-        for j, (mean, scale) in enumerate(zip(components.means, self.scales(components))):
-            whitened = columns - mean[:, None]
-            whitened *= scale[:, None]
-            np.square(whitened, out=whitened).sum(axis=0, out=distances[j])
-        return distances.T
+        return visit.diag_distances(X, components.means, self.scales(components))
 
     def whitened_noise(self, components, labels, noise):
         return noise / self.scales(components)[labels]

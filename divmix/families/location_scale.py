@@ -10,7 +10,7 @@ from divmix.families.axis_aligned import AxisAligned
 from divmix.families.components import Components
 from divmix.families.family import Array, Moments, Prior, Push
 from divmix.families.gaps import in_runs, one_each
-from divmix.families.moments import log_dets, moment_match
+from divmix.families.moments import log_dets, moment_match, weighted_sums
 from divmix.families.posterior import log_weights, posterior
 from divmix.families.structure import LEAST_LEFT, CovarianceStructure, Seen, per_mass
 from divmix.kernels import m_step
@@ -166,7 +166,7 @@ class LocationScale:
         """
         weights, _, covariances, _ = self.moments(components)
         shares = weights / weights.sum()
-        mean = np.tensordot(shares, covariances, 1)
+        mean = weighted_sums(shares, covariances)
         logs = log_dets(np.concatenate([covariances, mean[None]]))
         return mean * np.exp((shares @ logs[:-1] - logs[-1]) / max(len(mean), 1))
 

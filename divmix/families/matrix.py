@@ -5,8 +5,6 @@ import operator
 
 import numpy as np
 
-from divmix.families.axis_aligned import Spherical
-from divmix.families.components import Components
 from divmix.families.structure import (
     EMPTY,
     LEAST_LEFT,
@@ -18,7 +16,8 @@ from divmix.families.structure import (
     inverse_cholesky,
     is_empty,
 )
-from divmix.kernels import m_step, matrices
+from divmix.kernels import m_step, matrices, visit
+from divmix.kernels.padding import triangle
 
 
 class Full(CovarianceStructure):
@@ -72,12 +71,12 @@ class Full(CovarianceStructure):
         factors = np.linalg.cholesky(covariances)
         diagonal = np.arange(factors.shape[-1])
         factors[:, diagonal, diagonal] = np.log(factors[:, diagonal, diagonal])
-        return factors[:, *np.tril_indices(len(diagonal))]
+        return factors[:, *triangle(len(diagonal))]
 
     def from_coordinates(self, theta, previous, floor):
         diagonal = np.arange(len(floor))
         factors = np.zeros((len(theta), len(floor), len(floor)))
-        factors[:, *np.tril_indices(len(floor))] = theta
+        factors[:, *triangle(len(floor))] = theta
         factors[:, diagonal, diagonal] = np.exp(factors[:, diagonal, diagonal])
         return floor_eigenvalues(factors @ factors.transpose(0, 2, 1), floor)
 
@@ -92,16 +91,11 @@ class Full(CovarianceStructure):
         by_factor = 2 * by_covariance @ factors
         diagonal = np.arange(factors.shape[-1])
         by_factor[:, diagonal, diagonal] *= factors[:, diagonal, diagonal]
-        return by_factor[:, *np.tril_indices(len(diagonal))]
+        return by_factor[:, *triangle(len(diagonal))]
 
     def mahalanobis(self, X, components):
-        distances = np.empty((components.count, len(X)))
         factors = inverse_cholesky(components.covariances)
-        columns = np.ascontiguousarray(X.T)  # long rows are what NumPy adds fast
-        for j, (mean, factor) in enumerate(zip(components.means, factors)):
-            whitened = factor @ (columns - mean[:, None])
-            np.square(whitened, out=whitened).sum(axis=0, out=distances[j])
-        return distances.T
+        return visit.full_distances(X, components.means, factors)
 
 
 class Tied(CovarianceStructure):
@@ -167,10 +161,8 @@ class Tied(CovarianceStructure):
 
     def mahalanobis(self, X, components):
         factor = inverse_cholesky(components.covariances)[0]
-        whitened = Components(
-            components.weights, components.means @ factor.T, np.ones(components.count)
-        )
-        return Spherical().mahalanobis(X @ factor.T, whitened)
+        means = components.means @ factor.T
+        return visit.diag_distances(X @ factor.T, means, np.ones_like(means))
 
 
 def _pushed(target, covariances, gradient, relative, floor):

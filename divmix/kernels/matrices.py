@@ -44,6 +44,18 @@ def is_wide(covariance, floor, shifted, factor):
 
 
 @kernel
+def log_dets(matrices):
+    """log|S| (m,) of positive definite S (m, d, d)."""
+    m, d = matrices.shape[:2]
+    logs, factor = np.zeros(m), np.empty((d, d))
+    for j in range(m):
+        factorise(matrices[j], factor)
+        for k in range(d):
+            logs[j] += 2 * np.log(factor[k, k])
+    return logs
+
+
+@kernel
 def log_volumes(covariances, matrix):
     """sum_j log|S_j| + tr(S_j^-1 P) of S (m, d, d) and P (d, d), and whether all S_j are positive
     definite."""

@@ -87,6 +87,29 @@ def join(criterion, clusters, smallest, costs, alive, numbers, number, pairs, pa
 
 
 @kernel
+def united(pairs, m):
+    """The cluster of each of m components after these merges (t, 2), (m,), in order."""
+    of = np.arange(m + len(pairs))  # the cluster that each became a part of
+    for step in range(len(pairs)):
+        of[pairs[step, 0]] = of[pairs[step, 1]] = m + step
+    for number in range(m + len(pairs) - 1, -1, -1):
+        of[number] = of[of[number]]
+    return in_order(of[:m])
+
+
+@kernel
+def in_order(labels):
+    """The same partition (n,), labels numbered by their first appearance."""
+    numbers, found, count = np.full(labels.max() + 1, -1), np.empty_like(labels), 0
+    for i in range(len(labels)):
+        if numbers[labels[i]] < 0:
+            numbers[labels[i]] = count
+            count += 1
+        found[i] = numbers[labels[i]]
+    return found
+
+
+@kernel
 def _next(weights, costs, alive, partner, smallest):
     """The slot that joins its partner next."""
     chosen, least, small = -1, np.inf, False

@@ -56,6 +56,32 @@ def full(X, row_weights, offsets, means, factors, dof=None) -> Sums:
     return Sums(log_likelihood, *_full_parts(sums, m, d))
 
 
+def diag_distances(X, means, scales) -> np.ndarray:
+    """Squared Mahalanobis distances (n, m) of rows X (n, d) for diagonal covariances."""
+    parameters = _diag_parameters(np.zeros(len(means)), NO_DOF, means, scales)[3:]
+    return _distances(_diag_distances, X, len(means), parameters)
+
+
+def full_distances(X, means, factors) -> np.ndarray:
+    """As `diag_distances`, for full covariances."""
+    parameters = _full_parameters(np.zeros(len(means)), NO_DOF, means, factors)[3:]
+    return _distances(_full_distances, X, len(means), parameters)
+
+
+def _distances(chunk_kernel, X, m, parameters):
+    """Distances by columns, (m, n) transposed: what follows goes along the rows."""
+    distances = np.empty((m, len(X)))
+    d = parameters[1].shape[1]
+
+    def visit(start: int, stop: int):
+        scratch = aligned_zeros(d + COLUMN_BLOCK + len(parameters[1]), np.dtype(np.float64))
+        chunk_kernel(_plain(X[start:stop]), start, *parameters, scratch, distances)
+
+    for _ in map_in_order(visit, row_chunks(len(X), work_per_row=m * (d + 8))):
+        pass
+    return distances.T
+
+
 def _sum_chunks(chunk_kernel, X, row_weights, parameters, tile_type, buffers, width):
     """Log-likelihood and sums (m, 3 + width) of all rows; `buffers` is the tile's own need."""
     parameters = [own.astype(tile_type, copy=False) for own in parameters]
@@ -168,6 +194,32 @@ def _full_parts(sums, m, d):
                 second[j, k, l] = second[j, l, k] = sums[j, at]
                 at += 1
     return mass, scaled_mass, first, second, log_scale
+
+
+@kernel
+def _diag_distances(X, first, slopes, shifts, scratch, distances):
+    """Distances of rows X, of which the first is row `first` of all."""
+    m, d = slopes.shape
+    x, density = scratch[:d], scratch[d : d + m]
+    for start in range(0, len(X), TILE_ROWS):
+        rows = min(TILE_ROWS, len(X) - start)
+        tiles.load(X, start, rows, x)
+        tiles.diag_distances(x, slopes, shifts, density)
+        at = first + start
+        distances[:, at : at + rows] = density[: len(distances), :rows]
+
+
+@kernel
+def _full_distances(X, first, factors, shifts, scratch, distances):
+    """As `_diag_distances`."""
+    m, d = shifts.shape
+    x, y, density = scratch[:d], scratch[d : d + COLUMN_BLOCK], scratch[d + COLUMN_BLOCK :]
+    for start in range(0, len(X), TILE_ROWS):
+        rows = min(TILE_ROWS, len(X) - start)
+        tiles.load(X, start, rows, x)
+        tiles.full_distances(x, factors, shifts, y, density)
+        at = first + start
+        distances[:, at : at + rows] = density[:m, :rows]
 
 
 @kernel

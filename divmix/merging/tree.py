@@ -10,7 +10,7 @@ from divmix.errors import UsageError
 from divmix.families.family import Array, Moments
 from divmix.families.moments import log_dets
 from divmix.kernels import merges
-from divmix.kernels.merges import Clusters
+from divmix.kernels.merges import Clusters, in_order, united
 from divmix.merging.criteria import CRITERIA, Heights
 
 BLOCK_NUMBERS = 10_000_000  # in the matrices of the pairs compared at a time
@@ -57,7 +57,7 @@ def joined(moments: Moments, k: int) -> tuple[NDArray[np.int64], Array]:
     """Cluster 0 .. k - 1 of each component by `kl`, (m,), and what the merges cost, (m - k,): as by
     `cut`, without the merges below k."""
     merges = _merged("kl", _as_clusters(moments, None, None), k)
-    return _united(merges.pairs, len(moments.weights)), merges.costs
+    return united(merges.pairs, len(moments.weights)), merges.costs
 
 
 def _merged(criterion: str, clusters: Clusters, left: int, smallest: float = 0.0) -> MergeTree:
@@ -84,21 +84,7 @@ def cut(tree: MergeTree, k: int) -> NDArray[np.int64]:
     m = len(tree.pairs) + 1
     if not 1 <= k <= m:
         raise UsageError(f"-k {k}: the model has {m} components", hint=f"choose 1 to {m}")
-    return _united(tree.pairs[: m - k], m)
-
-
-def _united(pairs: NDArray[np.int64], m: int) -> NDArray[np.int64]:
-    """The cluster of each of m components after these merges, (m,)."""
-    cluster = np.arange(m)
-    for step, (one, other) in enumerate(pairs):
-        cluster[(cluster == one) | (cluster == other)] = m + step
-    return in_order(cluster)
-
-
-def in_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same partition, labels numbered by their first appearance."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
+    return united(tree.pairs[: m - k], m)
 
 
 def medoid_partition(

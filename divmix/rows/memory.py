@@ -40,6 +40,7 @@ class MemoryRows:
         self._pool = pool or pool_rows(self._X.shape[1])
         self._pooled: NDArray[np.int64] | None = None
         self._summary: Summary | None = None
+        self._total_weight: float | None = None
         self._gaps: bool | None = None
         self._completed: Completed | None = None
         self._runs: Block | None = None
@@ -52,7 +53,9 @@ class MemoryRows:
     @property
     def total_weight(self) -> float:
         """Sum of the weights."""
-        return float(sum(block.row_weights.sum() for block in self.blocks()))
+        if self._total_weight is None:
+            self._total_weight = float(sum(block.row_weights.sum() for block in self.blocks()))
+        return self._total_weight
 
     @property
     def visited(self) -> int:

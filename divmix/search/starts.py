@@ -8,7 +8,7 @@ from divmix.families import Components, Family, Mixed, Moments
 from divmix.families.family import Array
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.kernels import k_means as clustering
-from divmix.merging.tree import in_order
+from divmix.kernels.merges import in_order
 from divmix.rows import Block, MemoryRows, Rows
 
 CENTRE_RADIUS = 0.25  # standard deviations

@@ -18,7 +18,8 @@ def test_factors_logarithms_and_traces(d):
     inverses, half_logs, fine = matrices.inverse_factors(S)
     assert fine.all() and (np.triu(inverses, 1) == 0).all()
     np.testing.assert_allclose(inverses, np.linalg.inv(np.linalg.cholesky(S)), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(2 * half_logs, np.linalg.slogdet(S)[1], rtol=1e-10, atol=1e-10)
+    for logs in (2 * half_logs, matrices.log_dets(S)):
+        np.testing.assert_allclose(logs, np.linalg.slogdet(S)[1], rtol=1e-10, atol=1e-10)
     packed, shares = P[np.tril_indices(d)] * np.ones((4, 1)), np.arange(4.0)
     wanted = P + shares[:, None, None] * np.linalg.inv(S)
     found = matrices.with_inverses(packed, shares, inverses)
