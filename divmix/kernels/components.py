@@ -144,13 +144,13 @@ def _all_pairs(
     if not gradient:
         return result
 
-    by_weights, parts = -log_weighted, []
+    parts = []
     for start, stop in strips:
         if len(strips) > 1:
             k = similarities(start, stop)
-        by_weights[start:stop] -= _row_sums(k, ratio)[1]
         parts.append(shape.gradients(k, start, weights, ratio))
-    by_means, by_covariances, totals = _added(parts)
+    by_weights, by_means, by_covariances, totals = _added(parts)
+    by_weights -= log_weighted + ratio  # k_ii = 1
     by_covariances = shape.completed(by_covariances, totals)
     return result._replace(gradient=Gradient(by_weights, by_means, by_covariances))
 
@@ -192,7 +192,8 @@ class _Diagonal:
     def gradients(
         self, k: Floats, start: int, weights: Floats, ratio: Floats
     ) -> tuple[Floats, ...]:
-        """By means (m, d), by variances (m, d) but for 1/4 S_i^-1, and sum_j c_ij (m,)."""
+        """By weights (m,) but for j = i, by means (m, d), by variances (m, d) but for 1/4 S_i^-1, and
+        sum_j c_ij (m,)."""
 
         def visit(first: int, step: int) -> tuple[Floats, ...]:
             return _diag_gradients(
@@ -229,7 +230,7 @@ class _Full:
     def gradients(
         self, k: Floats, start: int, weights: Floats, ratio: Floats
     ) -> tuple[Floats, ...]:
-        """By means (m, d), by covariances, packed, but for 1/4 S_i^-1, and sum_j c_ij (m,)."""
+        """As `_Diagonal.gradients`, covariances packed."""
         d = self.means.shape[1]
 
         def visit(first: int, step: int) -> tuple[Floats, ...]:
@@ -308,12 +309,15 @@ def _diag_similarities(means, variances, scales, start, first, step, k):
 
 @compiled
 def _diag_gradients(means, variances, k, start, weights, ratio, first, step):
-    """Gradients by means and variances, and totals of c, of pairs (i, j > i), i in the rows."""
+    """Gradients by weights, means and variances, and totals of c, of pairs (i, j > i), i in the rows."""
     m, d = means.shape
-    by_means, by_variances, totals = np.zeros((m, d)), np.zeros((m, d)), np.zeros(m)
+    by_weights, by_means, by_variances = np.zeros(m), np.zeros((m, d)), np.zeros((m, d))
+    totals = np.zeros(m)
     for row in range(first, len(k), step):
         i = start + row
         for j in range(i + 1, m):
+            by_weights[i] -= ratio[j] * k[row, j]
+            by_weights[j] -= ratio[i] * k[row, j]
             c = -(ratio[i] * weights[j] + weights[i] * ratio[j]) * k[row, j]
             if c == 0.0 or k[row, j] < NEGLIGIBLE:
                 continue
@@ -330,7 +334,7 @@ def _diag_gradients(means, variances, k, start, weights, ratio, first, step):
                 by_variance = c * (0.0625 * v * v - 0.25 * inverse)
                 by_variance_i[l] += by_variance
                 by_variance_j[l] += by_variance
-    return by_means, by_variances, totals
+    return by_weights, by_means, by_variances, totals
 
 
 @compiled
@@ -421,7 +425,8 @@ def _full_gradients(means, packed, k, start, weights, ratio, first, step):
     """As `_diag_gradients`; by covariances packed like them. Pairs of no weight are left out."""
     m, d = means.shape
     size = packed.shape[1]
-    by_means, by_packed, totals = np.zeros((m, d)), np.zeros((m, size)), np.zeros(m)
+    by_weights, by_means, by_packed = np.zeros(m), np.zeros((m, d)), np.zeros((m, size))
+    totals = np.zeros(m)
     factor, inverse = np.empty(WIDE * size), np.empty(WIDE * size)
     product, inverse_diagonal = np.empty(WIDE * size), np.empty(WIDE * d)
     z, v = np.empty(WIDE * d), np.empty(WIDE * d)
@@ -436,6 +441,8 @@ def _full_gradients(means, packed, k, start, weights, ratio, first, step):
                 row += step
                 j = start + row + 1
                 continue
+            by_weights[i] -= ratio[j] * k[row, j]
+            by_weights[j] -= ratio[i] * k[row, j]
             c = -(ratio[i] * weights[j] + weights[i] * ratio[j]) * k[row, j]
             if c != 0.0 and k[row, j] >= NEGLIGIBLE:
                 ones[count], others[count], pair_weights[count] = i, j, c
@@ -448,7 +455,7 @@ def _full_gradients(means, packed, k, start, weights, ratio, first, step):
             _invert(factor, inverse_diagonal, z, inverse, product, v)
             pair_weights[count:] = 0.0
             _add_pairs(product, v, pair_weights, ones, others, count, by_means, by_packed)
-    return by_means, by_packed, totals
+    return by_weights, by_means, by_packed, totals
 
 
 @compiled
