@@ -215,8 +215,9 @@ def _pool(a, b, share, means, covariances, joined):
 
 @kernel
 def _log_det(matrix):
-    """log|S|, of the lower triangle of S, which becomes its Cholesky factor; or of variances."""
-    total = 0.0
+    """log|S|, of the lower triangle of S, which becomes its Cholesky factor; or of variances. One
+    logarithm serves 8 columns."""
+    total, product = 0.0, 1.0
     if len(matrix) != matrix.shape[1]:
         for s in range(matrix.shape[1]):
             total += np.log(matrix[0, s])
@@ -227,7 +228,10 @@ def _log_det(matrix):
             for c in range(s):
                 value -= matrix[r, c] * matrix[s, c]
             matrix[r, s] = np.sqrt(value) if r == s else value / matrix[s, s]
-        total += 2 * np.log(matrix[r, r])
+        product *= matrix[r, r]
+        if r % 8 == 7 or r == len(matrix) - 1:
+            total += 2 * np.log(product)
+            product = 1.0
     return total
 
 

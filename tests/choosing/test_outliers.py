@@ -89,6 +89,16 @@ def test_the_way_that_is_looked_at_is_the_first_of_the_search(covariance):
     assert [row.iteration for row in monitor.trace] == list(range(len(monitor.trace)))
 
 
+def test_no_outliers_are_looked_for_where_components_are_given():
+    X, _ = blobs(100)
+    counted = Counted()
+    start = Components(np.full(4, 0.25), np.array(PLACES, float), np.stack([np.eye(2)] * 4))
+    settings = DiversifiedSettings(clusters=4, covariance="full")
+    fitted = fit_rows(X, settings, Monitor(progress=counted), start=start)
+    assert set(counted.phases) == {"refine"} and fitted.noise is None
+    assert fit_rows(X, settings).noise is not None
+
+
 def test_the_way_that_is_looked_at_is_one_of_the_rows_that_are_searched():
     X = np.random.default_rng(0).normal(size=(6_000, 2)) + np.repeat(
         [[0, 0], [9, 9]], 3_000, axis=0
