@@ -78,7 +78,8 @@ def _spread(rows, d, weights, draws):
         for i in range(n):
             for lane in range(LANES):
                 potentials[lane] += weights[i] * min(closest[i], distances[i * LANES + lane])
-        best = potentials.argmin() % tries
+        # The first is any row: the best of several is central, and leaves the next an outlier.
+        best = potentials.argmin() % tries if place > 0 else 0
         chosen[place] = min(drawn[best], n - 1)
         for i in range(n):
             closest[i] = min(closest[i], distances[i * LANES + best])

@@ -34,6 +34,12 @@ def test_a_start_has_a_row_of_each_place_and_none_of_no_weight(seed):
     assert (weights[chosen] > 0).all()
 
 
+def test_the_first_row_of_a_start_is_any():
+    X = np.linspace(-1, 1, 101)[:, None]
+    found = [clustering.spread(X, np.ones(101), 5, np.random.default_rng(s))[0] for s in range(300)]
+    assert np.std(X[found]) == pytest.approx(np.std(X), abs=0.06)
+
+
 def test_the_next_row_of_a_start_is_a_far_one():
     # 1 and 1.1 weigh much, but next to each other one of them is enough.
     X, weights = np.array([[1.0], [1.1], [9.0]]), np.array([100.0, 100.0, 1.0])
