@@ -134,7 +134,7 @@ def fit_rows(
             "--gap is not available with --missing model",
             hint="the bound is one for complete rows: leave --gap out, or use --missing drop",
         )
-    settings, model, way = settle(rows, settings, monitor, notes, family)
+    settings, model, way = settle(rows, settings, monitor, notes, family, searched=start is None)
     if callable(start):
         start = start(model.family, rows)
     problem = _problem(rows, settings, model, monitor, start, way, schedule)

@@ -96,7 +96,7 @@ class Bernoulli:
         mass, first = row_weights @ shares, (shares * row_weights[:, None]).T @ X
         return Sums(float(row_weights @ log_density), mass, mass, first, first, 0 * mass)
 
-    def maximize(self, sums, components, *, learn_weights=True, prior=None):
+    def maximize(self, sums, components, *, learn_weights=True, prior=None, push=None):
         rows = prior.rows if prior else 0.0  # half of them ones
         weights = sums.mass / sums.mass.sum() if learn_weights else components.weights
         return self.made(weights, (sums.first + rows / 2) / (sums.mass[:, None] + rows + 1e-9))

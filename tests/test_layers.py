@@ -7,7 +7,7 @@ import divmix
 
 PACKAGE = Path(divmix.__file__).parent
 LAYERS = [
-    "errors", "progress", "memory", "threads", "metrics", "matching", "sampling", "settings", "kernels", "families", "rows", "particles",
+    "errors", "progress", "memory", "metrics", "matching", "sampling", "settings", "kernels", "families", "rows", "particles",
     "engine", "merging", "certificate", "problem", "search", "methods", "choosing", "core", "tables", "encoders",
     "design", "model", "checkpoints", "drift", "anomaly", "report", "workflows", "estimators", "benchmarks", "cli", "__main__",
 ]  # fmt: skip

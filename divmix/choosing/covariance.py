@@ -8,6 +8,7 @@ import numpy as np
 from divmix.engine.monitor import Monitor
 from divmix.families import Categories, Moments, make_family
 from divmix.families.family import Array
+from divmix.families.moments import weighted_sums
 from divmix.families.noise import MadeNoise, leaving_room
 from divmix.rows import Rows
 from divmix.search.run import Searching
@@ -100,7 +101,7 @@ def _richest(shapes: Sequence[tuple[str, float]]) -> str:
 
 def smoothed(moments: Moments) -> Moments:
     """The moments with covariances half those of all components, so that none starts singular."""
-    pooled = np.tensordot(moments.weights, moments.covariances, 1)
+    pooled = weighted_sums(moments.weights, moments.covariances)
     return moments._replace(covariances=0.5 * (moments.covariances + pooled))
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from divmix.families import Categories
 from divmix.families.family import Array
+from divmix.kernels.k_means import k_means
 from divmix.rows import Rows
-from divmix.search.starts import k_means_of
 
 SAMPLE_ROWS = 8_000
 BINS = 5  # of a number, of as many rows each
@@ -86,7 +86,7 @@ def _bins(values: Array, weights: Array) -> NDArray[np.int64]:
 def pilot_clusters(numbers: Array, weights: Array) -> NDArray[np.int64]:
     k = int(np.clip(len(numbers) // ROWS_EACH, 2, PILOT_CLUSTERS))
     k = min(k, len(np.unique(numbers, axis=0)))
-    return k_means_of(numbers, weights, k, seed=0)
+    return k_means(numbers, weights, k, np.random.default_rng(0))
 
 
 def _dependent(

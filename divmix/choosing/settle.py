@@ -48,9 +48,13 @@ def settle(
     monitor: Monitor,
     notes: list[str],
     family: Family | None = None,
+    *,
+    searched: bool = True,
 ) -> tuple[FitSettings, Model, Way | None]:
     """The settings without any "auto", the model they lead to, and the way from many components to
     k where it was gone for the choice and is that of this model; `notes` says what was chosen.
+    Where components are given and none are searched, they leave outliers no weight, and these are
+    not looked for.
 
     Raises UsageError for settings that do not go together, FitError.
     """
@@ -89,7 +93,7 @@ def settle(
     made_noise = way = None
     richest = models[0].family
     assert isinstance(richest, LocationScale | Mixed)
-    if _looks_first(settings):
+    if searched and _looks_first(settings):
         made_noise = scattered(rows, summary, settings)
         look = partial(_first_look, rows, richest, made_noise, settings, monitor)
         outliers, rich, way = monitor.once("outliers", look)

@@ -7,6 +7,7 @@ Both can go on where an interrupted one stood, from `State.climb`, to the same b
 """
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -140,7 +141,8 @@ def ascend(
 
 def _size(here: Look, there: Look) -> float:
     """Root mean square of the increment of the means."""
-    return float(((there.components.means - here.components.means) ** 2).mean() ** 0.5)
+    moved = (there.components.means - here.components.means).ravel()
+    return math.sqrt(moved @ moved / max(len(moved), 1))
 
 
 class Move(NamedTuple):

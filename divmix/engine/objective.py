@@ -8,7 +8,7 @@ m are apart. A prior on covariances, where there is one, is a part of J.
 from typing import NamedTuple
 
 from divmix.families import AnyMatrix, Components, Family, Prior
-from divmix.families.family import Array
+from divmix.families.family import Array, Push
 from divmix.families.noise import with_noise, without_last
 from divmix.families.posterior import Posterior, log_weights, posterior
 from divmix.kernels.components import Overlap
@@ -27,7 +27,6 @@ class Look(NamedTuple):
 
     components: Components
     sums: Sums
-    target: Components  # of the M-step
     displacement: Array | None
     overlap: Overlap
     value: Value
@@ -66,11 +65,9 @@ class Objective(NamedTuple):
     ) -> Look:
         """`look` by the sums of a visit to rows of this total weight."""
         family, alpha = self.family, self.alpha
-        target = family.maximize(
-            sums, components, learn_weights=self.learn_weights, prior=self.prior
-        )
         displacement = None
         if share:
+            target = self.m_step(components, sums)
             displacement = family.coordinates(target) - family.coordinates(components)
         overlap = family.overlap(components, displacement, gradient=alpha > 0)
         value = Value(
@@ -79,22 +76,19 @@ class Objective(NamedTuple):
             alpha,
             family.log_prior(components, self.prior) / total_weight,
         )
-        return Look(components, sums, target, displacement, overlap, value)
+        return Look(components, sums, displacement, overlap, value)
 
     def ascended(self, look: Look) -> Components:
         """The M-step of J: that of the likelihood, and alpha grad H in the metric of EM."""
         gradient = look.overlap.gradient
         if self.alpha == 0 or gradient is None:
-            return look.target
-        return self.family.diversified(
-            look.target,
-            look.components,
-            look.sums,
-            gradient,
-            self.alpha,
-            self.prior,
-            self.learn_weights,
-        )
+            return self.m_step(look.components, look.sums)
+        return self.m_step(look.components, look.sums, Push(self.alpha, gradient))
+
+    def m_step(self, components: Components, sums: Sums, push: Push | None = None) -> Components:
+        """The M-step of the likelihood and the prior; with a push that of J."""
+        learned, prior = self.learn_weights, self.prior
+        return self.family.maximize(sums, components, learn_weights=learned, prior=prior, push=push)
 
     def shared(self, look: Look, target: Components) -> Components:
         """`target` with the M-step's displacements replaced by their kernel-weighted means."""

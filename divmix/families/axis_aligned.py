@@ -4,15 +4,15 @@ import numpy as np
 
 from divmix.families.components import Components
 from divmix.families.structure import (
+    EMPTY,
     LEAST_LEFT,
     CovarianceStructure,
     Seen,
-    add_prior,
     diagonal_of,
     diagonal_scatter,
     diagonals_of,
-    per_mass,
 )
+from divmix.kernels import m_step, visit
 
 
 class AxisAligned(CovarianceStructure):
@@ -26,8 +26,8 @@ class AxisAligned(CovarianceStructure):
     def solve(self, components, vectors):
         return vectors * self.scales(components) ** 2
 
-    def times(self, covariances, vectors):
-        return vectors * self.variances(covariances, *vectors.shape)
+    def spread(self, covariances, m, d):
+        return self.variances(covariances, m, d)[:, None]
 
     def log_prior(self, covariances, m, d, prior):
         variances = self.variances(covariances, m, d)
@@ -46,9 +46,19 @@ class AxisAligned(CovarianceStructure):
     def log_factor(self, covariances, m, d):
         return -0.5 * np.log(self.variances(covariances, m, d)).sum(axis=1)
 
-    def sums(self, kernels, X, row_weights, offsets, components, shape=()):
+    def sums(self, kernels, X, row_weights, logs, components, shape=()):
         scales = self.scales(components)
+        offsets = logs + np.log(scales).sum(axis=1)
         return kernels.diag_sums(X, row_weights, offsets, components.means, scales, *shape)
+
+    def estimate(self, sums, means, previous, floor, prior=None):
+        """Variance of each column, (m, d)."""
+        before = self.variances(previous, *means.shape)
+        rows, extra = (0.0, floor) if prior is None else (prior.rows, diagonal_of(prior.covariance))
+        _, mass, scaled_mass, first, second = sums[:5]
+        return m_step.diagonal_estimates(
+            second, first, scaled_mass, mass, means, extra, rows, before, EMPTY
+        )
 
     def second(self, components, mass):
         variances = self.variances(components.covariances, *components.means.shape)
@@ -77,13 +87,7 @@ class AxisAligned(CovarianceStructure):
         return np.where(np.isnan(X), values, X)
 
     def mahalanobis(self, X, components):
-        distances = np.empty((components.count, len(X)))
-        columns = np.ascontiguousarray(X.T)  # long rows are what NumPy adds fast
-        for j, (mean, scale) in enumerate(zip(components.means, self.scales(components))):
-            whitened = columns - mean[:, None]
-            whitened *= scale[:, None]
-            np.square(whitened, out=whitened).sum(axis=0, out=distances[j])
-        return distances.T
+        return visit.diag_distances(X, components.means, self.scales(components))
 
     def whitened_noise(self, components, labels, noise):
         return noise / self.scales(components)[labels]
@@ -113,9 +117,8 @@ class Spherical(AxisAligned):
         return np.repeat(covariances[:, None], d, axis=1)
 
     def estimate(self, sums, means, previous, floor, prior=None):
-        scatter = diagonal_scatter(sums, means).mean(axis=1)
-        scatter, mass = add_prior(scatter, sums.mass, prior, lambda own: diagonal_of(own).mean())
-        return np.maximum(per_mass(scatter, mass, previous), floor.mean())
+        estimates = super().estimate(sums, means, previous, floor, prior)
+        return np.maximum(estimates.mean(axis=1), floor.mean())
 
     def coordinates(self, covariances, m):
         return np.log(covariances)[:, None]
@@ -147,8 +150,7 @@ class Diag(AxisAligned):
         return covariances
 
     def estimate(self, sums, means, previous, floor, prior=None):
-        scatter, mass = add_prior(diagonal_scatter(sums, means), sums.mass, prior, diagonal_of)
-        return np.maximum(per_mass(scatter, mass, previous), floor)
+        return np.maximum(super().estimate(sums, means, previous, floor, prior), floor)
 
     def coordinates(self, covariances, m):
         return np.log(covariances)

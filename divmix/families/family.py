@@ -30,12 +30,19 @@ class Moments(NamedTuple):
 class Prior(NamedTuple):
     """A conjugate prior on covariances, as rows that each component has seen beforehand.
 
-    `rows` of them, scattered like `covariance`, (d, d) or variances (d,), or, where that is None, like the rows of
-    the table within their components: the pooled covariance (Fraley and Raftery 2007).
+    `rows` of them, scattered like `covariance`, (d, d) or variances (d,); Fraley and Raftery (2007)
+    take the pooled covariance.
     """
 
     rows: float
-    covariance: Array | None = None
+    covariance: Array
+
+
+class Push(NamedTuple):
+    """alpha times the gradient of H: by how much an M-step of J goes beyond that of the likelihood."""
+
+    alpha: float
+    gradient: Gradient
 
 
 class Family(Protocol):
@@ -89,9 +96,10 @@ class Family(Protocol):
         *,
         learn_weights: bool = True,
         prior: Prior | None = None,
+        push: Push | None = None,
     ) -> Components:
         """The M-step: the components that the expected log-likelihood (log-posterior) is largest
-        for."""
+        for; with a push, moved on by alpha grad H in the metric of that step."""
         ...
 
     def moments(self, components: Components) -> Moments:
@@ -119,19 +127,6 @@ class Family(Protocol):
 
     def pooled(self, components: Components) -> Array:
         """Covariance within the components, (d, d), or variances (d,)."""
-        ...
-
-    def diversified(
-        self,
-        target: Components,
-        components: Components,
-        sums: Sums,
-        gradient: Gradient,
-        alpha: float,
-        prior: Prior | None = None,
-        learn_weights: bool = True,
-    ) -> Components:
-        """`target` moved on by alpha times the gradient of H, in the metric of the M-step."""
         ...
 
     def coordinates(self, components: Components) -> Array:

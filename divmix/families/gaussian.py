@@ -21,11 +21,6 @@ class Gaussian(LocationScale):
 
     name = "gaussian"
 
-    def log_normalizer(self, components: Components) -> Array:
-        """log of the constant in front of each density, (m,)."""
-        m, d = components.means.shape
-        return self.structure.log_factor(components.covariances, m, d) - 0.5 * d * LOG_2PI
-
     def log_densities_at(self, seen: Seen, components: Components) -> Array:
         """log p of rows as the components see them, (n, m), nats."""
         logs = seen.squared * -0.5
@@ -39,8 +34,8 @@ class Gaussian(LocationScale):
 
         if has_gaps(X):
             return sums_beside_gaps(self, X, row_weights, components)
-        offsets = log_weights(components.weights) + self.log_normalizer(components)
-        return self.structure.sums(gaussian, X, row_weights, offsets, components)
+        logs = log_weights(components.weights) - 0.5 * X.shape[1] * LOG_2PI
+        return self.structure.sums(gaussian, X, row_weights, logs, components)
 
     @property
     def columns_independent(self) -> bool:

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from divmix.families.axis_aligned import AxisAligned
 from divmix.families.components import Components
-from divmix.families.family import Array, Moments, Prior
+from divmix.families.family import Array, Moments, Prior, Push
 from divmix.families.gaps import in_runs, one_each
-from divmix.families.moments import log_dets, moment_match
-from divmix.families.posterior import SMALLEST_WEIGHT, log_weights, posterior
+from divmix.families.moments import log_dets, moment_match, weighted_sums
+from divmix.families.posterior import log_weights, posterior
 from divmix.families.structure import LEAST_LEFT, CovarianceStructure, Seen, per_mass
-from divmix.kernels.components import Gradient, Overlap, overlap
+from divmix.kernels import m_step
+from divmix.kernels.components import Overlap, overlap
 from divmix.kernels.sums import Sums
 
 LOG_2PI = np.log(2 * np.pi)
@@ -165,48 +166,9 @@ class LocationScale:
         """
         weights, _, covariances, _ = self.moments(components)
         shares = weights / weights.sum()
-        mean = np.tensordot(shares, covariances, 1)
+        mean = weighted_sums(shares, covariances)
         logs = log_dets(np.concatenate([covariances, mean[None]]))
         return mean * np.exp((shares @ logs[:-1] - logs[-1]) / max(len(mean), 1))
-
-    def diversified(
-        self,
-        target: Components,
-        components: Components,
-        sums: Sums,
-        gradient: Gradient,
-        alpha: float,
-        prior: Prior | None = None,
-        learn_weights: bool = True,
-    ) -> Components:
-        """The M-step's `target`, moved on by alpha grad H in the metric of EM.
-
-        With p_j the share of the rows: means by S_j / p_j dH/dmu_j, covariances, about the means
-        so moved, by 2 / p_j S_j dH/dS_j S_j, weights by their natural gradient w_j (dH/dw_j - mean).
-        So what stands still is stationary in J. What H alone would take is bounded: a weight or a
-        covariance keeps a tenth of the target's.
-        """
-        own = components.weights
-        shares = sums.mass / (sums.mass.sum() + sums.outside)
-        least = LEAST_LEFT * own + SMALLEST_WEIGHT
-        by_mean = self.structure.times(components.covariances, gradient.means)
-        means = target.means + (alpha / np.maximum(shares, least))[:, None] * by_mean
-        about = self.structure.estimate(sums, means, components.covariances, self.floor, prior)
-        if prior is not None:
-            shares = shares + prior.rows / sums.mass.sum()
-        covariances = self.structure.pushed(
-            about,
-            components.covariances,
-            gradient.covariances,
-            alpha / np.maximum(shares, least),
-            self.floor,
-        )
-        weights = target.weights
-        if learn_weights:
-            slope = gradient.weights - own @ gradient.weights / own.sum()
-            weights = np.maximum(weights + alpha * own * slope, LEAST_LEFT * weights)
-            weights = weights * (target.weights.sum() / weights.sum())
-        return target._replace(weights=weights, means=means, covariances=covariances)
 
     def expected(self, components: Components, weight: float) -> Sums:
         """What rows of this total weight leave on average that the mixture itself has drawn.
@@ -239,17 +201,33 @@ class LocationScale:
         *,
         learn_weights: bool = True,
         prior: Prior | None = None,
+        push: Push | None = None,
     ) -> Components:
         """The M-step: the components that maximise the expected log-likelihood.
 
-        With a prior the expected log-posterior under it (Fraley and Raftery 2007).
+        With a prior the expected log-posterior under it (Fraley and Raftery 2007). A push moves on
+        by alpha grad H in the metric of EM: with p_j the share of the rows, means by S_j / p_j
+        dH/dmu_j, covariances, about the means so moved, by 2 / p_j S_j dH/dS_j S_j, weights by
+        their natural gradient w_j (dH/dw_j - mean). So what stands still is stationary in J. What
+        H alone would take is bounded: a weight or a covariance keeps a tenth of the M-step's.
         """
+        own, before = components.weights, components.covariances
+        shares = sums.mass / (sums.mass.sum() + sums.outside)
+        weights = shares if learn_weights else own
         means = per_mass(sums.first, sums.scaled_mass, components.means)
-        covariances = self.structure.estimate(
-            sums, means, components.covariances, self.floor, prior
-        )
-        total = sums.mass.sum() + sums.outside
-        weights = sums.mass / total if learn_weights else components.weights
+        if push is not None:
+            alpha, gradient = push
+            spread = self.structure.spread(before, *means.shape)
+            rows = 0.0 if prior is None else prior.rows / sums.mass.sum()
+            weights, means, relative = m_step.pushed_locations(
+                alpha, gradient.weights, gradient.means, spread, shares, own, weights, means,
+                rows, LEAST_LEFT, learn_weights,
+            )  # fmt: skip
+        covariances = self.structure.estimate(sums, means, before, self.floor, prior)
+        if push is not None:
+            covariances = self.structure.pushed(
+                covariances, before, gradient.covariances, relative, self.floor
+            )
         return components._replace(weights=weights, means=means, covariances=covariances)
 
     def gradient(self, sums: Sums, components: Components) -> Array:

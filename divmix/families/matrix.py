@@ -5,20 +5,19 @@ import operator
 
 import numpy as np
 
-from divmix.families.axis_aligned import Spherical
-from divmix.families.components import Components
 from divmix.families.structure import (
+    EMPTY,
     LEAST_LEFT,
+    NOT_DEFINITE,
     CovarianceStructure,
-    add_prior,
     factorised,
     floor_eigenvalues,
     full_scatter,
     inverse_cholesky,
     is_empty,
-    per_mass,
 )
-from divmix.kernels import matrices
+from divmix.kernels import m_step, matrices, visit
+from divmix.kernels.padding import triangle
 
 
 class Full(CovarianceStructure):
@@ -36,13 +35,13 @@ class Full(CovarianceStructure):
         return covariances
 
     def log_prior(self, covariances, m, d, prior):
-        factors, half_logs = factorised(covariances)
-        traces = matrices.traces_of_solved(factors, prior.covariance)
-        return -0.5 * prior.rows * float((2 * half_logs + traces).sum())
+        total, fine = matrices.log_volumes(covariances, prior.covariance)
+        if not fine:
+            raise np.linalg.LinAlgError(NOT_DEFINITE)
+        return -0.5 * prior.rows * total
 
     def pushed(self, target, covariances, gradient, relative, floor):
-        shift = matrices.between(covariances, gradient, relative)
-        return floor_eigenvalues(_bounded(target, shift), floor)
+        return _pushed(target, covariances, gradient, relative, floor)
 
     def variances(self, covariances, m, d):
         return np.diagonal(covariances, axis1=1, axis2=2)
@@ -50,17 +49,18 @@ class Full(CovarianceStructure):
     def log_factor(self, covariances, m, d):
         return -factorised(covariances)[1]
 
-    def sums(self, kernels, X, row_weights, offsets, components, shape=()):
-        factors = inverse_cholesky(components.covariances)
+    def sums(self, kernels, X, row_weights, logs, components, shape=()):
+        factors, half_logs = factorised(components.covariances)
+        offsets = logs - half_logs
         return kernels.full_sums(X, row_weights, offsets, components.means, factors, *shape)
 
     def estimate(self, sums, means, previous, floor, prior=None):
-        if prior is None or prior.covariance is None:
-            scatter, mass = add_prior(full_scatter(sums, means), sums.mass, prior, np.asarray)
-        else:
-            scatter = full_scatter(sums, means, prior.rows * prior.covariance)
-            mass = sums.mass + prior.rows
-        return floor_eigenvalues(per_mass(scatter, mass, previous), floor)
+        rows, extra = (0.0, previous[0]) if prior is None else prior
+        _, mass, scaled_mass, first, second = sums[:5]
+        estimates, wide = m_step.estimates(
+            second, first, scaled_mass, mass, means, extra, rows, previous, EMPTY, floor
+        )
+        return estimates if wide else floor_eigenvalues(estimates, floor)
 
     def second(self, components, mass):
         means = components.means
@@ -71,12 +71,12 @@ class Full(CovarianceStructure):
         factors = np.linalg.cholesky(covariances)
         diagonal = np.arange(factors.shape[-1])
         factors[:, diagonal, diagonal] = np.log(factors[:, diagonal, diagonal])
-        return factors[:, *np.tril_indices(len(diagonal))]
+        return factors[:, *triangle(len(diagonal))]
 
     def from_coordinates(self, theta, previous, floor):
         diagonal = np.arange(len(floor))
         factors = np.zeros((len(theta), len(floor), len(floor)))
-        factors[:, *np.tril_indices(len(floor))] = theta
+        factors[:, *triangle(len(floor))] = theta
         factors[:, diagonal, diagonal] = np.exp(factors[:, diagonal, diagonal])
         return floor_eigenvalues(factors @ factors.transpose(0, 2, 1), floor)
 
@@ -91,16 +91,11 @@ class Full(CovarianceStructure):
         by_factor = 2 * by_covariance @ factors
         diagonal = np.arange(factors.shape[-1])
         by_factor[:, diagonal, diagonal] *= factors[:, diagonal, diagonal]
-        return by_factor[:, *np.tril_indices(len(diagonal))]
+        return by_factor[:, *triangle(len(diagonal))]
 
     def mahalanobis(self, X, components):
-        distances = np.empty((components.count, len(X)))
         factors = inverse_cholesky(components.covariances)
-        columns = np.ascontiguousarray(X.T)  # long rows are what NumPy adds fast
-        for j, (mean, factor) in enumerate(zip(components.means, factors)):
-            whitened = factor @ (columns - mean[:, None])
-            np.square(whitened, out=whitened).sum(axis=0, out=distances[j])
-        return distances.T
+        return visit.full_distances(X, components.means, factors)
 
 
 class Tied(CovarianceStructure):
@@ -125,8 +120,7 @@ class Tied(CovarianceStructure):
 
     def pushed(self, target, covariances, gradient, relative, floor):
         alpha = 1 / (1 / relative).sum()  # of shares that sum to 1: the matrix belongs to all
-        shift = matrices.between(covariances, gradient, np.full(1, alpha))
-        return floor_eigenvalues(_bounded(target, shift), floor)
+        return _pushed(target, covariances, gradient, np.full(1, alpha), floor)
 
     def variances(self, covariances, m, d):
         return np.broadcast_to(np.diagonal(covariances[0]), (m, d))
@@ -134,9 +128,10 @@ class Tied(CovarianceStructure):
     def log_factor(self, covariances, m, d):
         return np.full(m, -factorised(covariances)[1][0])
 
-    def sums(self, kernels, X, row_weights, offsets, components, shape=()):
+    def sums(self, kernels, X, row_weights, logs, components, shape=()):
         """As for the others, but `second` is the pooled sum of w x x^T, (d, d)."""
-        factor = inverse_cholesky(components.covariances)[0]
+        (factor,), (half_log,) = factorised(components.covariances)
+        offsets = logs - half_log
         means = components.means @ factor.T
         scales = np.ones_like(means)
         parts, second = [], np.zeros((X.shape[1], X.shape[1]))
@@ -147,7 +142,7 @@ class Tied(CovarianceStructure):
             parts.append(part)
             second += (X[rows] * row_weights[rows, None]).T @ X[rows]
         total = functools.reduce(operator.add, parts)
-        first = np.linalg.solve(factor, total.first.T).T
+        first = np.ascontiguousarray(np.linalg.solve(factor, total.first.T).T)
         return total._replace(first=first, second=second)
 
     def estimate(self, sums, means, previous, floor, prior=None):
@@ -166,20 +161,17 @@ class Tied(CovarianceStructure):
 
     def mahalanobis(self, X, components):
         factor = inverse_cholesky(components.covariances)[0]
-        whitened = Components(
-            components.weights, components.means @ factor.T, np.ones(components.count)
-        )
-        return Spherical().mahalanobis(X @ factor.T, whitened)
+        means = components.means @ factor.T
+        return visit.diag_distances(X @ factor.T, means, np.ones_like(means))
 
 
-def _bounded(target, shift):
-    """target + shift (c, d, d), the shift shortened where less than LEAST_LEFT would be left."""
-    most = 1 - LEAST_LEFT
-    result = target + shift
-    far = np.flatnonzero(~matrices.leave_enough(result, target, LEAST_LEFT))
-    if len(far):
-        whitening = inverse_cholesky(target[far])
-        lowest = np.linalg.eigvalsh(whitening @ shift[far] @ whitening.transpose(0, 2, 1))[:, 0]
-        shares = np.where(lowest < -most, most / np.maximum(-lowest, most), 1.0)
-        result[far] = target[far] + shares[:, None, None] * shift[far]
-    return result
+def _pushed(target, covariances, gradient, relative, floor):
+    """target + 2 relative_j S_j G_j S_j (c, d, d), less of it where less than LEAST_LEFT of the target
+    would be left; floored."""
+    result, fine = m_step.pushed(target, covariances, gradient, relative, LEAST_LEFT, floor)
+    if fine:
+        return result
+    most, shift, whitening = 1 - LEAST_LEFT, result - target, inverse_cholesky(target)
+    lowest = np.linalg.eigvalsh(whitening @ shift @ whitening.transpose(0, 2, 1))[:, 0]
+    shares = np.where(lowest < -most, most / np.maximum(-lowest, most), 1.0)
+    return floor_eigenvalues(target + shares[:, None, None] * shift, floor)

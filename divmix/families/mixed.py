@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from divmix.families.categories import SMALLEST_PROBABILITY, Categories
 from divmix.families.coded import Coded
 from divmix.families.components import Components
-from divmix.families.family import Array, Moments, Prior
+from divmix.families.family import Array, Moments, Prior, Push
 from divmix.families.gaps import one_each
 from divmix.families.gaussian import Gaussian
 from divmix.families.mixed_overlap import overlap_of
@@ -27,7 +27,7 @@ from divmix.families.moments import moment_match
 from divmix.families.posterior import log_weights, posterior
 from divmix.families.structure import LEAST_LEFT
 from divmix.families.student import Student
-from divmix.kernels.components import Gradient, Overlap
+from divmix.kernels.components import Overlap
 from divmix.kernels.sums import Sums
 
 PRIOR_ROWS = 1.0  # of the Dirichlet prior, for each column of a component
@@ -98,11 +98,11 @@ class Mixed:
         return numbers._replace(means=means)
 
     def _sums_of_numbers(self, sums: Sums) -> Sums:
-        return sums._replace(first=sums.first[:, self.categories.numeric])
+        return sums._replace(first=np.ascontiguousarray(sums.first[:, self.categories.numeric]))
 
     def _prior_of_numbers(self, prior: Prior | None) -> Prior | None:
-        if prior is None or prior.covariance is None:
-            return prior
+        if prior is None:
+            return None
         numeric = self.categories.numeric
         return prior._replace(covariance=prior.covariance[np.ix_(numeric, numeric)])
 
@@ -224,17 +224,43 @@ class Mixed:
         *,
         learn_weights: bool = True,
         prior: Prior | None = None,
+        push: Push | None = None,
     ) -> Components:
-        """The M-step: for the numbers theirs, for probabilities the mode of their posterior."""
+        """The M-step: for the numbers theirs, for probabilities the mode of their posterior.
+
+        A push moves probabilities on by their natural gradient alpha / p_j P_jc (dH/dP_jc -
+        sum_b P_jb dH/dP_jb), p_j the share of the rows, the prior's among them. One keeps a tenth
+        of the M-step's.
+        """
+        numeric, levels = self.categories.numeric, self.categories.varying
+        of_numbers = None
+        if push is not None:
+            means = np.ascontiguousarray(push.gradient.means[:, numeric])
+            of_numbers = push._replace(gradient=push.gradient._replace(means=means))
         numbers = self.numbers.maximize(
             self._sums_of_numbers(sums),
             self.of_numbers(components),
             learn_weights=learn_weights,
             prior=self._prior_of_numbers(prior),
+            push=of_numbers,
         )
-        levels = self.categories.varying
         counts = levels.counts(sums.first[:, levels.features], sums.mass)
-        return self._made(numbers, levels.normalised(counts + PRIOR_ROWS * levels.shares))
+        probabilities = levels.normalised(counts + PRIOR_ROWS * levels.shares)
+        if push is not None:
+            probabilities = self._pushed(probabilities, sums, components, push)
+        return self._made(numbers, probabilities)
+
+    def _pushed(self, wanted: Array, sums: Sums, components: Components, push: Push) -> Array:
+        """The probabilities (m, L) of an M-step, moved on."""
+        levels = self.categories.varying
+        shares = (sums.mass + PRIOR_ROWS) / (sums.mass.sum() + sums.outside)
+        own = self.probabilities(components)
+        slopes = np.zeros_like(own)
+        slopes[:, levels.own] = push.gradient.means[:, levels.features]
+        slopes -= levels.spread(levels.totals(own * slopes))
+        least = np.maximum(shares, LEAST_LEFT * components.weights)
+        moved = wanted + (push.alpha / least)[:, None] * own * slopes
+        return levels.normalised(np.maximum(moved, LEAST_LEFT * wanted))
 
     def log_prior(self, components: Components, prior: Prior | None) -> float:
         """That of the numbers, and PRIOR_ROWS sum_c share_c log P_jc of each column, nats, up to a
@@ -286,43 +312,6 @@ class Mixed:
         overlap of independent columns, and its exact gradient: by means of the categories'
         features it is that by their probabilities, as if these were free."""
         return overlap_of(self, components, values, gradient)
-
-    def diversified(
-        self,
-        target: Components,
-        components: Components,
-        sums: Sums,
-        gradient: Gradient,
-        alpha: float,
-        prior: Prior | None = None,
-        learn_weights: bool = True,
-    ) -> Components:
-        """The M-step's `target`, moved on by alpha grad H in the metric of EM.
-
-        Numbers and weights as their family has it; probabilities by their natural gradient
-        alpha / p_j P_jc (dH/dP_jc - sum_b P_jb dH/dP_jb), p_j the share of the rows, the prior's
-        among them. A probability keeps a tenth of the target's.
-        """
-        numeric, levels = self.categories.numeric, self.categories.varying
-        numbers = self.numbers.diversified(
-            self.of_numbers(target),
-            self.of_numbers(components),
-            self._sums_of_numbers(sums),
-            gradient._replace(means=gradient.means[:, numeric]),
-            alpha,
-            self._prior_of_numbers(prior),
-            learn_weights,
-        )
-        total = sums.mass.sum() + sums.outside
-        shares = (sums.mass + PRIOR_ROWS) / total
-        own, wanted = self.probabilities(components), self.probabilities(target)
-        slopes = np.zeros_like(own)
-        slopes[:, levels.own] = gradient.means[:, levels.features]
-        slopes -= levels.spread(levels.totals(own * slopes))
-        least = np.maximum(shares, LEAST_LEFT * components.weights)
-        moved = wanted + (alpha / least)[:, None] * own * slopes
-        moved = levels.normalised(np.maximum(moved, LEAST_LEFT * wanted))
-        return self._made(numbers, moved)
 
     def variances(self, components: Components) -> Array:
         """Variance of each feature in each component, (m, d): P (1 - P) of a category."""

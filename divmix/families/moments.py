@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from divmix.families.family import Array, Moments
 from divmix.families.posterior import SMALLEST_WEIGHT
+from divmix.kernels import matrices
 
 
 def moment_match(moments: Moments, labels: NDArray[np.int64]) -> Moments:
@@ -18,17 +19,23 @@ def moment_match(moments: Moments, labels: NDArray[np.int64]) -> Moments:
     centres = shares.T @ means
     gaps = means - centres[labels]
     apart = gaps**2 if covariances.ndim == 2 else gaps[:, :, None] * gaps[:, None, :]
-    united = np.tensordot(shares.T, covariances + apart, 1)
+    united = weighted_sums(shares.T, covariances + apart)
     if probabilities is not None:
         probabilities = shares.T @ probabilities
     return Moments(total, centres, united, probabilities)
 
 
 def log_dets(covariances: Array) -> Array:
-    """log|S| (m,) of covariances (m, d, d) or variances (m, d)."""
+    """log|S| (m,) of covariances (m, d, d), positive definite, or variances (m, d)."""
     if covariances.ndim == 2:
         return np.log(covariances).sum(axis=1)
-    return np.linalg.slogdet(covariances)[1]
+    return matrices.log_dets(covariances)
+
+
+def weighted_sums(weights: Array, covariances: Array) -> Array:
+    """sum_j w_j S_j of covariances S (m, ...), for each row of weights (m,) or (k, m)."""
+    flat = weights @ covariances.reshape(len(covariances), -1)
+    return flat.reshape(*weights.shape[:-1], *covariances.shape[1:])
 
 
 def entropies(moments: Moments) -> Array:

@@ -1,6 +1,5 @@
 """What a covariance structure has to know, and the algebra that all structures share."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,13 +7,14 @@ import numpy as np
 from divmix.families.components import Components
 from divmix.families.family import Array, Prior
 from divmix.families.posterior import SMALLEST_WEIGHT
-from divmix.kernels import gaps, matrices
+from divmix.kernels import gaps, m_step, matrices
 from divmix.kernels.gaps import has_gaps
 
 # Share of a covariance that a push by the entropy leaves.
 LEAST_LEFT = 0.1
 # A component whose share of the mass is below this has no estimate of its own: it stays put.
 EMPTY = 1e-12
+NOT_DEFINITE = "a covariance is not positive definite"
 
 
 class Seen(NamedTuple):
@@ -73,11 +73,11 @@ class CovarianceStructure:
         """log |W| with W cov W^T = I, (m,)."""
         raise NotImplementedError
 
-    def sums(self, kernels, X, row_weights, offsets, components: Components, shape=()):
+    def sums(self, kernels, X, row_weights, logs, components: Components, shape=()):
         """Sufficient statistics of rows X (n, d) by the compiled kernels of a law.
 
-        offsets (m,) are log weight + log normalising constant; `shape` holds the law's further
-        parameters.
+        logs (m,) are log weight + log normalising constant of unit scale; `shape` holds the law's
+        further parameters.
         """
         raise NotImplementedError
 
@@ -106,10 +106,9 @@ class CovarianceStructure:
         full = self.as_full(components.covariances, *components.means.shape)
         return np.linalg.solve(full, vectors[:, :, None])[:, :, 0]
 
-    def times(self, covariances: Array, vectors: Array) -> Array:
-        """cov_j v_j of vectors (m, d), (m, d)."""
-        full = self.as_full(covariances, *vectors.shape)
-        return np.einsum("mab,mb->ma", full, vectors)
+    def spread(self, covariances: Array, m: int, d: int) -> Array:
+        """Covariances (m, d, d), (1, d, d) for all, or variances (m, 1, d)."""
+        return covariances
 
     def log_prior(self, covariances: Array, m: int, d: int, prior: Prior) -> float:
         """-rows / 2 sum_j (log|S_j| + tr S_j^-1 P) for covariances of m components."""
@@ -179,7 +178,7 @@ class CovarianceStructure:
 
 def diagonal_of(covariance: np.ndarray) -> np.ndarray:
     """Variances (d,) of a covariance (d, d), or of variances themselves."""
-    return covariance if covariance.ndim == 1 else np.diagonal(covariance)
+    return covariance if covariance.ndim == 1 else np.diagonal(covariance).copy()
 
 
 def diagonals_of(covariances: np.ndarray) -> np.ndarray:
@@ -194,30 +193,9 @@ def is_empty(mass: np.ndarray) -> np.ndarray:
     return mass <= EMPTY * max(mass.sum(), SMALLEST_WEIGHT)
 
 
-def per_mass(total: np.ndarray, mass: np.ndarray, previous: np.ndarray) -> np.ndarray:
-    """total_j / mass_j, and `previous` for empty components. total (m, ...), mass (m,)."""
-    column = (-1, *[1] * (total.ndim - 1))
-    empty = is_empty(mass)
-    if not empty.any():
-        return total / mass.reshape(column)
-    divided = total / np.where(empty, 1.0, mass).reshape(column)
-    return np.where(empty.reshape(column), previous, divided)
-
-
-def add_prior(
-    scatter: Array, mass: Array, prior: Prior | None, own_shape: Callable[[Array], Any]
-) -> tuple[Array, Array]:
-    """Scatter (m, ...) and mass (m,) with the rows of the prior added to each component.
-
-    own_shape brings the prior's covariance, (d, d) or (d,), into the shape of one scatter.
-    """
-    if prior is None:
-        return scatter, mass
-    if prior.covariance is None:
-        covariance = scatter.sum(axis=0) / max(mass.sum(), SMALLEST_WEIGHT)
-    else:
-        covariance = own_shape(prior.covariance)
-    return scatter + prior.rows * covariance, mass + prior.rows
+def per_mass(total: Array, mass: Array, previous: Array) -> Array:
+    """total_j / mass_j, (m, d), and `previous` for empty components. total (m, d), mass (m,)."""
+    return m_step.per_mass(total, mass, previous, EMPTY)
 
 
 def diagonal_scatter(sums, means: np.ndarray) -> np.ndarray:
@@ -226,11 +204,9 @@ def diagonal_scatter(sums, means: np.ndarray) -> np.ndarray:
     return np.maximum(scatter, 0.0)
 
 
-def full_scatter(sums, means: np.ndarray, extra: np.ndarray | None = None) -> np.ndarray:
-    """S_j, (m, d, d), and extra (d, d) to each."""
-    if extra is None:
-        extra = np.zeros(sums.second.shape[1:])
-    return matrices.scatters(sums.second, sums.first, sums.scaled_mass, means, extra)
+def full_scatter(sums, means: np.ndarray) -> np.ndarray:
+    """S_j, (m, d, d)."""
+    return m_step.scatters(sums.second, sums.first, sums.scaled_mass, means)
 
 
 def floor_eigenvalues(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray:
@@ -239,9 +215,10 @@ def floor_eigenvalues(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray:
     In units in which the floor is 1 every eigenvalue becomes at least 1. Only those matrices are
     decomposed that need it, which a Cholesky factorisation tells.
     """
-    narrow = np.flatnonzero(~matrices.are_wide(covariances, floor))
-    if not len(narrow):
+    wide = matrices.are_wide(covariances, floor)
+    if wide.all():
         return covariances
+    narrow = np.flatnonzero(~wide)
     units = np.sqrt(np.outer(floor, floor))
     values, vectors = np.linalg.eigh(covariances[narrow] / units)
     raised = (vectors * np.maximum(values, 1.0)[:, None, :]) @ vectors.transpose(0, 2, 1)
@@ -257,7 +234,7 @@ def factorised(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     factors, half_logs, fine = matrices.inverse_factors(covariances)
     if not fine.all():
-        raise np.linalg.LinAlgError("a covariance is not positive definite")
+        raise np.linalg.LinAlgError(NOT_DEFINITE)
     return factors, half_logs
 
 

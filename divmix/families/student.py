@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.components import Components
-from divmix.families.family import Array, Prior
+from divmix.families.family import Array, Prior, Push
 from divmix.families.gaps import sums_beside_gaps
 from divmix.families.location_scale import LocationScale
 from divmix.families.posterior import log_weights
@@ -48,12 +48,6 @@ class Student(LocationScale):
             / made.weights
         )
         return made._replace(dof=dof)
-
-    def log_normalizer(self, components: Components) -> Array:
-        """log of the constant in front of each density, (m,)."""
-        m, d = components.means.shape
-        log_factor = self.structure.log_factor(components.covariances, m, d)
-        return log_factor + log_constants(d, components.degrees_of_freedom)
 
     def log_densities_at(self, seen: Seen, components: Components) -> Array:
         """log p of rows as the components see them, (n, m), nats."""
@@ -119,9 +113,9 @@ class Student(LocationScale):
 
         if has_gaps(X):
             return sums_beside_gaps(self, X, row_weights, components)
-        offsets = log_weights(components.weights) + self.log_normalizer(components)
-        law = (components.degrees_of_freedom,)
-        return self.structure.sums(student, X, row_weights, offsets, components, law)
+        dof = components.degrees_of_freedom
+        logs = log_weights(components.weights) + log_constants(X.shape[1], dof)
+        return self.structure.sums(student, X, row_weights, logs, components, (dof,))
 
     def maximize(
         self,
@@ -130,9 +124,12 @@ class Student(LocationScale):
         *,
         learn_weights: bool = True,
         prior: Prior | None = None,
+        push: Push | None = None,
     ) -> Components:
         """The M-step, degrees of freedom included."""
-        updated = super().maximize(sums, components, learn_weights=learn_weights, prior=prior)
+        updated = super().maximize(
+            sums, components, learn_weights=learn_weights, prior=prior, push=push
+        )
         return updated._replace(dof=self._degrees_of_freedom(sums, components))
 
     def update_shared(self, sums: Sums, components: Components) -> Components:

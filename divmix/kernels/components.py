@@ -28,7 +28,6 @@ from divmix.kernels.chunks import map_in_order
 from divmix.kernels.compile import kernel as compiled
 from divmix.kernels.elementary import exp
 from divmix.kernels.matrices import inverse_factors, with_inverses
-from divmix.kernels.padding import triangle
 from divmix.kernels.registers import WIDE, subtract_lane_products
 
 Floats = NDArray[np.float64]
@@ -129,35 +128,36 @@ def _all_pairs(
     m = len(weights)
     height = m if m <= KEPT_UP_TO else max(1, KEPT_UP_TO**2 // m)
     strips = [(start, min(start + height, m)) for start in range(0, m, height)]
-    sums, shared = np.empty((2, m)), np.empty((m, values.shape[1]))
+    row_sums, weighted, shared = np.empty(m), np.empty(m), np.empty((m, values.shape[1]))
 
     def similarities(start: int, stop: int) -> Floats:
         k = shape.similarities(start, stop)
         return k if factor is None else k * factor[start:stop]
 
-    ones = np.ones(m)
     for start, stop in strips:
         k = similarities(start, stop)
-        sums[0, start:stop] = _row_sums(k, ones)
-        sums[1, start:stop] = _row_sums(k, weights)
-        shared[start:stop] = k @ values
-    row_sums, weighted = sums
-    log_weighted = np.log(np.maximum(weighted, TINY))  # 0 for weight 0, far from all others
-    entropy = -float(weights @ log_weighted)
+        row_sums[start:stop], weighted[start:stop] = _row_sums(k, weights)
+        if values.size:
+            shared[start:stop] = k @ values
+    entropy, log_weighted, ratio = _entropy(weights, weighted)
     result = Overlap(entropy, weighted, row_sums, shared, None)
     if not gradient:
         return result
 
-    ratio = weights / np.maximum(weighted, TINY)
-    by_weights, parts = -log_weighted, []
+    parts = []
     for start, stop in strips:
         if len(strips) > 1:
             k = similarities(start, stop)
-        by_weights[start:stop] -= _row_sums(k, ratio)
         parts.append(shape.gradients(k, start, weights, ratio))
-    by_means, by_covariances, totals = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+    by_weights, by_means, by_covariances, totals = _added(parts)
+    by_weights -= log_weighted + ratio  # k_ii = 1
     by_covariances = shape.completed(by_covariances, totals)
     return result._replace(gradient=Gradient(by_weights, by_means, by_covariances))
+
+
+def _added(parts: list[tuple[Floats, ...]]) -> tuple[Floats, ...]:
+    """Sums over parts, one at least, of each of their arrays."""
+    return parts[0] if len(parts) == 1 else tuple(sum(part[1:], part[0]) for part in zip(*parts))
 
 
 def _in_groups(
@@ -191,19 +191,16 @@ class _Diagonal:
 
     def gradients(
         self, k: Floats, start: int, weights: Floats, ratio: Floats
-    ) -> tuple[Floats, Floats, Floats]:
-        """By means (m, d), by variances (m, d) but for 1/4 S_i^-1, and sum_j c_ij (m,)."""
+    ) -> tuple[Floats, ...]:
+        """By weights (m,) but for j = i, by means (m, d), by variances (m, d) but for 1/4 S_i^-1, and
+        sum_j c_ij (m,)."""
 
         def visit(first: int, step: int) -> tuple[Floats, ...]:
             return _diag_gradients(
                 self.means, self.variances, k, start, weights, ratio, first, step
             )
 
-        parts = _in_groups(visit, len(k), k.size * (self.means.shape[1] + 10))
-        by_means, by_variances, totals = (
-            sum(part[1:], part[0]) for part in zip(*parts, strict=True)
-        )
-        return by_means, by_variances, totals
+        return _added(_in_groups(visit, len(k), k.size * (self.means.shape[1] + 10)))
 
     def completed(self, by_variances: Floats, totals: Floats) -> Floats:
         """With the sum of c_ij 1/4 S_i^-1."""
@@ -215,8 +212,7 @@ class _Full:
 
     def __init__(self, means: Floats, covariances: Floats) -> None:
         self.means, self.covariances = means, covariances
-        rows, columns = triangle(means.shape[1])
-        self.packed = np.ascontiguousarray(covariances[:, rows, columns])
+        self.packed = _packed(covariances)
         self.inverse_factors, self.half_logs, _ = inverse_factors(covariances)
 
     def similarities(self, start: int, stop: int) -> Floats:
@@ -233,16 +229,14 @@ class _Full:
 
     def gradients(
         self, k: Floats, start: int, weights: Floats, ratio: Floats
-    ) -> tuple[Floats, Floats, Floats]:
-        """By means (m, d), by covariances, packed, but for 1/4 S_i^-1, and sum_j c_ij (m,)."""
+    ) -> tuple[Floats, ...]:
+        """As `_Diagonal.gradients`, covariances packed."""
         d = self.means.shape[1]
 
         def visit(first: int, step: int) -> tuple[Floats, ...]:
             return _full_gradients(self.means, self.packed, k, start, weights, ratio, first, step)
 
-        parts = _in_groups(visit, len(k), k.size * (d**3 // 10 + d**2 + 10))
-        by_means, by_packed, totals = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
-        return by_means, by_packed, totals
+        return _added(_in_groups(visit, len(k), k.size * (d**3 // 10 + d**2 + 10)))
 
     def completed(self, by_packed: Floats, totals: Floats) -> Floats:
         """With the sum of c_ij 1/4 S_i^-1, and both triangles."""
@@ -251,13 +245,39 @@ class _Full:
 
 @compiled
 def _row_sums(k, weights):
-    """sum_j w_j k_ij of each row."""
-    result = np.empty(len(k))
+    """sum_j k_ij and sum_j w_j k_ij of each row."""
+    plain, weighted = np.empty(len(k)), np.empty(len(k))
     for i in range(len(k)):
-        row, total = k[i], 0.0
+        row, total, own = k[i], 0.0, 0.0
         for j in range(len(row)):
-            total += weights[j] * row[j]
-        result[i] = total
+            total += row[j]
+            own += weights[j] * row[j]
+        plain[i], weighted[i] = total, own
+    return plain, weighted
+
+
+@compiled
+def _entropy(weights, weighted):
+    """H, and of each component log q and w / q; q is 0 for weight 0, far from all others."""
+    entropy, logs, ratio = 0.0, np.empty(len(weights)), np.empty(len(weights))
+    for i in range(len(weights)):
+        q = max(weighted[i], TINY)
+        logs[i], ratio[i] = np.log(q), weights[i] / q
+        entropy -= weights[i] * logs[i]
+    return entropy, logs, ratio
+
+
+@compiled
+def _packed(matrices):
+    """Lower triangles packed by rows, (m, d (d + 1) / 2), of matrices (m, d, d)."""
+    m, d = matrices.shape[:2]
+    result = np.empty((m, d * (d + 1) // 2))
+    for j in range(m):
+        at = 0
+        for a in range(d):
+            for b in range(a + 1):
+                result[j, at] = matrices[j, a, b]
+                at += 1
     return result
 
 
@@ -289,12 +309,15 @@ def _diag_similarities(means, variances, scales, start, first, step, k):
 
 @compiled
 def _diag_gradients(means, variances, k, start, weights, ratio, first, step):
-    """Gradients by means and variances, and totals of c, of pairs (i, j > i), i in the rows."""
+    """Gradients by weights, means and variances, and totals of c, of pairs (i, j > i), i in the rows."""
     m, d = means.shape
-    by_means, by_variances, totals = np.zeros((m, d)), np.zeros((m, d)), np.zeros(m)
+    by_weights, by_means, by_variances = np.zeros(m), np.zeros((m, d)), np.zeros((m, d))
+    totals = np.zeros(m)
     for row in range(first, len(k), step):
         i = start + row
         for j in range(i + 1, m):
+            by_weights[i] -= ratio[j] * k[row, j]
+            by_weights[j] -= ratio[i] * k[row, j]
             c = -(ratio[i] * weights[j] + weights[i] * ratio[j]) * k[row, j]
             if c == 0.0 or k[row, j] < NEGLIGIBLE:
                 continue
@@ -311,7 +334,7 @@ def _diag_gradients(means, variances, k, start, weights, ratio, first, step):
                 by_variance = c * (0.0625 * v * v - 0.25 * inverse)
                 by_variance_i[l] += by_variance
                 by_variance_j[l] += by_variance
-    return by_means, by_variances, totals
+    return by_weights, by_means, by_variances, totals
 
 
 @compiled
@@ -324,33 +347,38 @@ def _full_similarities(means, packed, half_logs, start, first, step, k):
     whole = len(k) == m
     factor, z = np.empty(WIDE * packed.shape[1]), np.empty(WIDE * d)
     inverse_diagonal, log_k = np.empty(WIDE * d), np.empty(WIDE)
-    partners = np.empty(WIDE, np.intp)
+    ones, others = np.zeros(WIDE, np.intp), np.zeros(WIDE, np.intp)
+    row, j = first, first + 1 if whole else 0
+    while row < len(k):
+        count = 0
+        while row < len(k) and count < WIDE:
+            if j < m:
+                ones[count], others[count] = start + row, j
+                count, j = count + 1, j + 1
+            else:
+                row += step
+                j = row + 1 if whole else 0
+        _factorise(means, packed, ones, others, factor, inverse_diagonal, z)
+        _log_similarities(factor, z, half_logs, ones, others, log_k)
+        for lane in range(WIDE):
+            log_k[lane] = exp(log_k[lane])
+        for lane in range(count):
+            k[ones[lane] - start, others[lane]] = log_k[lane]
+            if whole:
+                k[others[lane], ones[lane]] = log_k[lane]
     for row in range(first, len(k), step):
-        i = start + row
-        for begin in range(i + 1 if whole else 0, m, WIDE):
-            count = min(WIDE, m - begin)
-            for lane in range(WIDE):
-                partners[lane] = begin + lane if lane < count else i
-            _factorise(means, packed, i, partners, factor, inverse_diagonal, z)
-            _log_similarities(factor, z, half_logs, i, partners, log_k)
-            for lane in range(WIDE):
-                log_k[lane] = exp(log_k[lane])
-            for lane in range(count):
-                k[row, begin + lane] = log_k[lane]
-                if whole:
-                    k[begin + lane, i] = log_k[lane]
-        k[row, i] = 1.0
+        k[row, start + row] = 1.0
 
 
 @compiled
-def _factorise(means, packed, i, partners, factor, inverse_diagonal, z):
-    """Of S = (S_i + S_j) / 2, j each partner: L, 1 / its diagonal, and z = L^-1 (mu_i - mu_j).
+def _factorise(means, packed, ones, others, factor, inverse_diagonal, z):
+    """Of S = (S_i + S_j) / 2 for each pair i, j: L, 1 / its diagonal, and z = L^-1 (mu_i - mu_j).
 
     Arrays are flat with 16 lanes innermost, L a triangle packed by rows.
     """
     d, size = means.shape[1], packed.shape[1]
     for lane in range(WIDE):
-        j = partners[lane]
+        i, j = ones[lane], others[lane]
         for at in range(size):
             factor[at * WIDE + lane] = 0.5 * (packed[i, at] + packed[j, at])
         for r in range(d):
@@ -373,12 +401,12 @@ def _factorise(means, packed, i, partners, factor, inverse_diagonal, z):
 
 
 @compiled
-def _log_similarities(factor, z, half_logs, i, partners, log_k):
+def _log_similarities(factor, z, half_logs, ones, others, log_k):
     """log k of each lane; one logarithm serves 8 columns. Rounding must not raise k above 1."""
     d = len(z) // WIDE
     product = np.ones(WIDE)
     for lane in range(WIDE):
-        log_k[lane] = 0.5 * (half_logs[i] + half_logs[partners[lane]])
+        log_k[lane] = 0.5 * (half_logs[ones[lane]] + half_logs[others[lane]])
     for r in range(d):
         diagonal = (r * (r + 1) // 2 + r) * WIDE
         for lane in range(WIDE):
@@ -397,28 +425,37 @@ def _full_gradients(means, packed, k, start, weights, ratio, first, step):
     """As `_diag_gradients`; by covariances packed like them. Pairs of no weight are left out."""
     m, d = means.shape
     size = packed.shape[1]
-    by_means, by_packed, totals = np.zeros((m, d)), np.zeros((m, size)), np.zeros(m)
+    by_weights, by_means, by_packed = np.zeros(m), np.zeros((m, d)), np.zeros((m, size))
+    totals = np.zeros(m)
     factor, inverse = np.empty(WIDE * size), np.empty(WIDE * size)
     product, inverse_diagonal = np.empty(WIDE * size), np.empty(WIDE * d)
     z, v = np.empty(WIDE * d), np.empty(WIDE * d)
-    partners, pair_weights = np.empty(WIDE, np.intp), np.empty(WIDE)
-    for row in range(first, len(k), step):
-        i = start + row
+    ones, others = np.zeros(WIDE, np.intp), np.zeros(WIDE, np.intp)
+    pair_weights = np.empty(WIDE)
+    row, j = first, start + first + 1
+    while row < len(k):
         count = 0
-        for j in range(i + 1, m):
+        while row < len(k) and count < WIDE:
+            i = start + row
+            if j >= m:
+                row += step
+                j = start + row + 1
+                continue
+            by_weights[i] -= ratio[j] * k[row, j]
+            by_weights[j] -= ratio[i] * k[row, j]
             c = -(ratio[i] * weights[j] + weights[i] * ratio[j]) * k[row, j]
             if c != 0.0 and k[row, j] >= NEGLIGIBLE:
-                partners[count], pair_weights[count] = j, c
+                ones[count], others[count], pair_weights[count] = i, j, c
                 totals[i] += c
                 totals[j] += c
                 count += 1
-            if count == WIDE or (j == m - 1 and count > 0):
-                partners[count:], pair_weights[count:] = i, 0.0
-                _factorise(means, packed, i, partners, factor, inverse_diagonal, z)
-                _invert(factor, inverse_diagonal, z, inverse, product, v)
-                _add_pairs(product, v, pair_weights, i, partners, by_means, by_packed)
-                count = 0
-    return by_means, by_packed, totals
+            j += 1
+        if count > 0:
+            _factorise(means, packed, ones, others, factor, inverse_diagonal, z)
+            _invert(factor, inverse_diagonal, z, inverse, product, v)
+            pair_weights[count:] = 0.0
+            _add_pairs(product, v, pair_weights, ones, others, count, by_means, by_packed)
+    return by_weights, by_means, by_packed, totals
 
 
 @compiled
@@ -446,25 +483,23 @@ def _invert(factor, inverse_diagonal, z, inverse, product, v):
 
 
 @compiled
-def _add_pairs(product, v, pair_weights, i, partners, by_means, by_packed):
-    """Adds c dlog k to both components of each pair; product is overwritten."""
+def _add_pairs(product, v, pair_weights, ones, others, count, by_means, by_packed):
+    """Adds c dlog k to both components of each of `count` pairs; product and v are overwritten."""
     d = len(v) // WIDE
     for r in range(d):
         for s in range(r + 1):
             at = (r * (r + 1) // 2 + s) * WIDE
-            total = 0.0
             for lane in range(WIDE):
                 outer = v[r * WIDE + lane] * v[s * WIDE + lane]
-                value = pair_weights[lane] * (0.0625 * outer + 0.25 * product[at + lane])
-                product[at + lane] = value
-                total += value
-            by_packed[i, at // WIDE] += total
-        for lane in range(WIDE):
-            push = 0.25 * pair_weights[lane] * v[r * WIDE + lane]
-            by_means[i, r] += push
-            by_means[partners[lane], r] -= push
-    for lane in range(WIDE):
-        if pair_weights[lane] != 0.0:
-            row = by_packed[partners[lane]]
-            for at in range(len(row)):
-                row[at] += product[at * WIDE + lane]
+                value = 0.0625 * outer + 0.25 * product[at + lane]
+                product[at + lane] = pair_weights[lane] * value
+    for at in range(d * WIDE):
+        v[at] *= 0.25 * pair_weights[at % WIDE]
+    for lane in range(count):
+        i, j = ones[lane], others[lane]
+        for r in range(d):
+            by_means[i, r] += v[r * WIDE + lane]
+            by_means[j, r] -= v[r * WIDE + lane]
+        for at in range(by_packed.shape[1]):
+            by_packed[i, at] += product[at * WIDE + lane]
+            by_packed[j, at] += product[at * WIDE + lane]

@@ -17,7 +17,7 @@ def inverse_factors(matrices):
     inverses, half_logs = np.zeros((m, d, d)), np.zeros(m)
     fine, factor = np.empty(m, np.bool_), np.empty((d, d))
     for j in range(m):
-        fine[j] = _factorise(matrices[j], factor)
+        fine[j] = factorise(matrices[j], factor)
         for k in range(d):
             half_logs[j] += np.log(factor[k, k])
         _invert_triangle(factor, inverses[j])
@@ -28,42 +28,53 @@ def inverse_factors(matrices):
 def are_wide(covariances, floor):
     """Of which of covariances (m, d, d) no direction is narrower than variances floor (d,), (m,)."""
     m, d = covariances.shape[:2]
-    wide, own, factor = np.empty(m, np.bool_), np.empty((d, d)), np.empty((d, d))
+    wide, shifted, factor = np.empty(m, np.bool_), np.empty((d, d)), np.empty((d, d))
     for j in range(m):
-        for a in range(d):
-            for b in range(a + 1):
-                own[a, b] = covariances[j, a, b] - (floor[a] if a == b else 0.0)
-        wide[j] = _factorise(own, factor)
+        wide[j] = is_wide(covariances[j], floor, shifted, factor)
     return wide
 
 
 @kernel
-def leave_enough(covariances, others, share):
-    """Which S_j - share T_j are positive definite, (m,); S and T (m, d, d)."""
-    m, d = covariances.shape[:2]
-    enough, own, factor = np.empty(m, np.bool_), np.empty((d, d)), np.empty((d, d))
-    for j in range(m):
-        for a in range(d):
-            for b in range(a + 1):
-                own[a, b] = covariances[j, a, b] - share * others[j, a, b]
-        enough[j] = _factorise(own, factor)
-    return enough
+def is_wide(covariance, floor, shifted, factor):
+    """Whether no direction of it (d, d) is narrower than the floor; the last two are written to."""
+    for a in range(len(floor)):
+        for b in range(a + 1):
+            shifted[a, b] = covariance[a, b] - (floor[a] if a == b else 0.0)
+    return factorise(shifted, factor)
 
 
 @kernel
-def traces_of_solved(inverses, matrix):
-    """tr(S_j^-1 P), (m,), of factors W_j (m, d, d), S_j^-1 = W_j' W_j, and P (d, d)."""
-    m, d = inverses.shape[:2]
-    traces, row = np.zeros(m), np.empty(d)
+def log_dets(matrices):
+    """log|S| (m,) of positive definite S (m, d, d)."""
+    m, d = matrices.shape[:2]
+    logs, factor = np.zeros(m), np.empty((d, d))
     for j in range(m):
+        factorise(matrices[j], factor)
         for k in range(d):
+            logs[j] += 2 * np.log(factor[k, k])
+    return logs
+
+
+@kernel
+def log_volumes(covariances, matrix):
+    """sum_j log|S_j| + tr(S_j^-1 P) of S (m, d, d) and P (d, d), and whether all S_j are positive
+    definite."""
+    m, d = covariances.shape[:2]
+    factor, row, total, fine = np.empty((d, d)), np.empty(d), 0.0, True
+    inverse = np.empty((d, d))
+    for j in range(m):
+        fine &= factorise(covariances[j], factor)
+        inverse[:] = 0.0
+        _invert_triangle(factor, inverse)
+        for k in range(d):
+            total += 2 * np.log(factor[k, k])
             row[:] = 0.0
             for a in range(k + 1):
                 for b in range(k + 1):
-                    row[b] += inverses[j, k, a] * matrix[a, b]
+                    row[b] += inverse[k, a] * matrix[a, b]
             for b in range(k + 1):
-                traces[j] += row[b] * inverses[j, k, b]
-    return traces
+                total += row[b] * inverse[k, b]
+    return total, fine
 
 
 @kernel
@@ -86,45 +97,7 @@ def with_inverses(packed, shares, inverses):
 
 
 @kernel
-def scatters(second, first, scaled_mass, means, extra):
-    """sum w r u (x - mu)(x - mu)' + extra, (m, d, d), of sums about 0 and means (m, d)."""
-    m, d = means.shape
-    result = np.empty((m, d, d))
-    for j in range(m):
-        mean, own = means[j], first[j]
-        for a in range(d):
-            for b in range(a + 1):
-                value = second[j, a, b] - mean[a] * own[b] - own[a] * mean[b]
-                value += scaled_mass[j] * mean[a] * mean[b] + extra[a, b]
-                result[j, a, b] = value
-                result[j, b, a] = value
-    return result
-
-
-@kernel
-def between(matrices, gradients, relative):
-    """2 relative_j S_j G_j S_j, (m, d, d), of symmetric S_j and G_j (m, d, d)."""
-    m, d = matrices.shape[:2]
-    result, left = np.empty((m, d, d)), np.empty((d, d))
-    for j in range(m):
-        own, gradient = matrices[j], gradients[j]
-        left[:] = 0.0
-        for a in range(d):
-            for c in range(d):
-                for b in range(d):
-                    left[a, b] += own[a, c] * gradient[c, b]
-        for a in range(d):
-            for b in range(a + 1):
-                value = 0.0
-                for c in range(d):
-                    value += left[a, c] * own[b, c]
-                result[j, a, b] = 2 * relative[j] * value
-                result[j, b, a] = result[j, a, b]
-    return result
-
-
-@kernel
-def _factorise(matrix, factor):
+def factorise(matrix, factor):
     """The Cholesky factor in the lower triangle of `factor`; whether there is one."""
     d = len(matrix)
     for a in range(d):

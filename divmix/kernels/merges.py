@@ -1,77 +1,257 @@
-"""What joining two components costs, and their union: one call for many pairs."""
+"""Merges of components: what joining two costs, and joining the cheapest pairs, one after the other.
+
+Costs are those of `merging.criteria`. A union costs what the moments, shared rows and heights of its
+parts say together, so nothing is looked at again.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from divmix.kernels.compile import kernel
 
+Floats = NDArray[np.float64]
 
-@kernel
-def divergences(a, b, weights, means, covariances, log_dets, probabilities, smallest):
-    """1/2 [(w_a + w_b) log|P| - w_a log|P_a| - w_b log|P_b|] of pairs a, b (p,), (p,), P the
-    covariance of both together; and what the entropies of probabilities (m, L) gain likewise.
+KL, OVERLAP, SADDLE = 0, 1, 2
+# Clusters that share no row in double precision (-log of the smallest double is 745) come after
+# all that do, in the order of their `kl` cost.
+NO_OVERLAP = 1e3
+# The same for clusters without a saddle between them, beyond any depth of a valley in double precision.
+NO_SADDLE = 1e6
+TINY = 1e-300  # weights, shared rows and probabilities below count as none
 
-    Weights below `smallest` count as none. Covariances are positive definite.
+
+class Clusters(NamedTuple):
+    """What a criterion sees of c clusters; joining two writes to it.
+
+    weights (c,), means (c, d), covariances (c, d, d), or (c, 1, d) where they are variances, and
+    their log determinants (c,); probabilities (c, L) of the levels of categories; shared (c, c) the
+    mean over rows of r_a r_b, for `overlap`; peaks (c,) and saddles (c, c), log-densities, for
+    `saddle`. Of what a criterion does not ask for there is nothing, in no rows.
     """
-    costs, joined = np.empty(len(a)), np.empty(covariances.shape[1:])
-    for pair in range(len(a)):
-        i, j = a[pair], b[pair]
-        total, share = weights[i] + weights[j], _share(i, j, weights, smallest)
-        own = weights[i] * log_dets[i] + weights[j] * log_dets[j]
-        _pool(i, j, share, means, covariances, joined)
-        cost = 0.5 * (total * _log_det(joined) - own)
-        for c in range(probabilities.shape[1]):
-            one, other = probabilities[i, c], probabilities[j, c]
-            both = share * one + (1 - share) * other
-            cost += weights[i] * one * np.log(max(one, smallest))
-            cost += weights[j] * other * np.log(max(other, smallest))
-            cost -= total * both * np.log(max(both, smallest))
-        costs[pair] = cost
-    return costs
+
+    weights: Floats
+    means: Floats
+    covariances: Floats
+    log_dets: Floats
+    probabilities: Floats
+    shared: Floats
+    peaks: Floats
+    saddles: Floats
 
 
 @kernel
-def unite(a, b, weights, means, covariances, log_dets, probabilities, smallest):
+def fill_costs(criterion, clusters, start, stop, costs):
+    """What joining each of clusters start .. stop with one before it costs, in costs (c, c)."""
+    joined = np.empty(clusters.covariances.shape[1:])
+    for a in range(start, stop):
+        for b in range(a):
+            costs[a, b] = costs[b, a] = _cost(criterion, clusters, a, b, joined)
+
+
+@kernel
+def join(criterion, clusters, smallest, costs, alive, numbers, number, pairs, paid):
+    """Join the cheapest pair as often as pairs (t, 2) has rows, and tell what was paid, (t,).
+
+    Slot a has the union of a and b > a, which is cluster `number`, the next merge's number + 1; b
+    is alive no more. Clusters of less weight than `smallest` join first, the smallest first. Of
+    equal costs that of the first slots counts.
+    """
+    c = len(alive)
+    joined = np.empty(clusters.covariances.shape[1:])
+    partner = np.empty(c, np.int64)
+    for row in range(c):
+        partner[row] = costs[row].argmin()
+    for step in range(len(pairs)):
+        a = _next(clusters.weights, costs, alive, partner, smallest)
+        b = partner[a]
+        a, b = min(a, b), max(a, b)
+        one, other = numbers[a], numbers[b]
+        pairs[step, 0], pairs[step, 1], paid[step] = min(one, other), max(one, other), costs[a, b]
+        _unite(clusters, a, b, joined)
+        numbers[a], alive[b] = number + step, False
+        costs[b] = np.inf
+        costs[:, b] = np.inf
+        for row in range(c):
+            if alive[row] and row != a:
+                cost = _cost(criterion, clusters, max(row, a), min(row, a), joined)
+                costs[a, row] = costs[row, a] = cost
+                if partner[row] == a or partner[row] == b:
+                    partner[row] = costs[row].argmin()
+                elif cost < costs[row, partner[row]] or (
+                    cost == costs[row, partner[row]] and a < partner[row]
+                ):
+                    partner[row] = a
+        partner[a] = costs[a].argmin()
+
+
+@kernel
+def united(pairs, m):
+    """The cluster of each of m components after these merges (t, 2), (m,), in order."""
+    of = np.arange(m + len(pairs))  # the cluster that each became a part of
+    for step in range(len(pairs)):
+        of[pairs[step, 0]] = of[pairs[step, 1]] = m + step
+    for number in range(m + len(pairs) - 1, -1, -1):
+        of[number] = of[of[number]]
+    return in_order(of[:m])
+
+
+@kernel
+def in_order(labels):
+    """The same partition (n,), labels numbered by their first appearance."""
+    numbers, found, count = np.full(labels.max() + 1, -1), np.empty_like(labels), 0
+    for i in range(len(labels)):
+        if numbers[labels[i]] < 0:
+            numbers[labels[i]] = count
+            count += 1
+        found[i] = numbers[labels[i]]
+    return found
+
+
+@kernel
+def _next(weights, costs, alive, partner, smallest):
+    """The slot that joins its partner next."""
+    chosen, least, small = -1, np.inf, False
+    for row in range(len(alive)):
+        if not alive[row]:
+            continue
+        if weights[row] < smallest:
+            if not small or weights[row] < least:
+                chosen, least, small = row, weights[row], True
+        elif not small and (chosen < 0 or costs[row, partner[row]] < least):
+            chosen, least = row, costs[row, partner[row]]
+    return chosen
+
+
+@kernel
+def _cost(criterion, clusters, a, b, joined):
+    if criterion == OVERLAP:
+        shared = clusters.shared[a, b]
+        if shared > TINY:
+            smaller = max(min(clusters.weights[a], clusters.weights[b]), TINY)
+            return -np.log(shared / smaller)
+        return NO_OVERLAP + _divergence(clusters, a, b, joined)
+    if criterion == SADDLE:
+        saddle, peaks = clusters.saddles[a, b], clusters.peaks
+        if saddle > -np.inf:
+            # Of equal peaks that of the later slot is the lower one.
+            lower = min(a, b) if peaks[min(a, b)] < peaks[max(a, b)] else max(a, b)
+            return (peaks[lower] - saddle) * np.sqrt(clusters.weights[lower])
+        return NO_SADDLE + _divergence(clusters, a, b, joined)
+    return _divergence(clusters, a, b, joined)
+
+
+@kernel
+def _divergence(clusters, a, b, joined):
+    """1/2 [(w_a + w_b) log|P| - w_a log|P_a| - w_b log|P_b|], P the covariance of both together; and
+    what the entropies of probabilities gain likewise."""
+    weights, log_dets, probabilities = clusters.weights, clusters.log_dets, clusters.probabilities
+    total, share = weights[a] + weights[b], _share(a, b, weights)
+    own = weights[a] * log_dets[a] + weights[b] * log_dets[b]
+    _pool(a, b, share, clusters.means, clusters.covariances, joined)
+    cost = 0.5 * (total * _log_det(joined) - own)
+    for c in range(probabilities.shape[1]):
+        one, other = probabilities[a, c], probabilities[b, c]
+        both = share * one + (1 - share) * other
+        cost += weights[a] * one * np.log(max(one, TINY))
+        cost += weights[b] * other * np.log(max(other, TINY))
+        cost -= total * both * np.log(max(both, TINY))
+    return cost
+
+
+@kernel
+def _unite(clusters, a, b, joined):
     """Put the union of a and b into slot a."""
-    share, d = _share(a, b, weights, smallest), means.shape[1]
-    joined = np.empty(covariances.shape[1:])
+    weights, means, covariances = clusters.weights, clusters.means, clusters.covariances
+    share = _share(a, b, weights)
     _pool(a, b, share, means, covariances, joined)
-    for r in range(d):
-        means[a, r] = share * means[a, r] + (1 - share) * means[b, r]
-        for s in range(r + 1):
+    for r in range(len(joined)):
+        for s in range(_width(joined, r)):
             covariances[a, r, s] = joined[r, s]
-            covariances[a, s, r] = joined[r, s]
+            if len(joined) > 1:
+                covariances[a, s, r] = joined[r, s]
+    for r in range(means.shape[1]):
+        means[a, r] = share * means[a, r] + (1 - share) * means[b, r]
+    probabilities = clusters.probabilities
     for c in range(probabilities.shape[1]):
         probabilities[a, c] = share * probabilities[a, c] + (1 - share) * probabilities[b, c]
     weights[a] += weights[b]
-    log_dets[a] = _log_det(joined)
+    clusters.log_dets[a] = _log_det(joined)
+    shared, peaks, saddles = clusters.shared, clusters.peaks, clusters.saddles
+    for r in range(len(shared)):
+        shared[a, r] += shared[b, r]
+    for r in range(len(shared)):
+        shared[r, a] += shared[r, b]
+    if len(peaks) > 0:
+        peaks[a] = max(peaks[a], peaks[b])
+    for r in range(len(peaks)):
+        saddles[a, r] = saddles[r, a] = max(saddles[a, r], saddles[b, r])
 
 
 @kernel
-def _share(a, b, weights, smallest):
+def _share(a, b, weights):
     """Share of a in the union of a and b; half where neither has a weight."""
     total = weights[a] + weights[b]
-    return weights[a] / total if total > smallest else 0.5
+    return weights[a] / total if total > TINY else 0.5
+
+
+@kernel
+def _width(matrix, row):
+    """Numbers in a row of a lower triangle, or of variances."""
+    return row + 1 if len(matrix) == matrix.shape[1] else matrix.shape[1]
 
 
 @kernel
 def _pool(a, b, share, means, covariances, joined):
-    """The covariance of the union, in the lower triangle of `joined`."""
-    for r in range(means.shape[1]):
-        for s in range(r + 1):
-            gap = (means[a, r] - means[b, r]) * (means[a, s] - means[b, s])
+    """The covariance of the union, in the lower triangle of `joined` (d, d), or its variances (1, d)."""
+    for r in range(len(joined)):
+        for s in range(_width(joined, r)):
+            other = r if len(joined) == means.shape[1] else s
+            gap = (means[a, other] - means[b, other]) * (means[a, s] - means[b, s])
             value = share * covariances[a, r, s] + (1 - share) * covariances[b, r, s]
             joined[r, s] = value + share * (1 - share) * gap
 
 
 @kernel
 def _log_det(matrix):
-    """log|S|, of the lower triangle of S, which becomes its Cholesky factor."""
-    total = 0.0
+    """log|S|, of the lower triangle of S, which becomes its Cholesky factor; or of variances. One
+    logarithm serves 8 columns."""
+    total, product = 0.0, 1.0
+    if len(matrix) != matrix.shape[1]:
+        for s in range(matrix.shape[1]):
+            total += np.log(matrix[0, s])
+        return total
     for r in range(len(matrix)):
         for s in range(r + 1):
             value = matrix[r, s]
             for c in range(s):
                 value -= matrix[r, c] * matrix[s, c]
             matrix[r, s] = np.sqrt(value) if r == s else value / matrix[s, s]
-        total += 2 * np.log(matrix[r, r])
+        product *= matrix[r, r]
+        if r % 8 == 7 or r == len(matrix) - 1:
+            total += 2 * np.log(product)
+            product = 1.0
     return total
+
+
+@kernel
+def saddles_of(log_joint, present):
+    """The largest log-density at which both of two are dense at one row, (m, m), -inf where none is;
+    dense are those within `present` (< 0) of the densest. log_joint (n, m)."""
+    n, m = log_joint.shape
+    saddles, dense = np.full((m, m), -np.inf), np.empty(m, np.int64)
+    for i in range(n):
+        row, count = log_joint[i], 0
+        least = row.max() + present
+        for a in range(m):
+            if row[a] >= least:
+                for at in range(count):
+                    b = dense[at]
+                    saddles[a, b] = max(saddles[a, b], min(row[a], row[b]))
+                dense[count] = a
+                count += 1
+    for a in range(m):
+        for b in range(a):
+            saddles[b, a] = saddles[a, b]
+    return saddles

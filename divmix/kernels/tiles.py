@@ -50,26 +50,47 @@ def diag_distances(x, slopes, shifts, maha):
 def full_distances(x, factors, shifts, y, maha):
     """maha[j] = |y|^2 with y = factors[j] x + shifts[j], factors[j] lower triangular."""
     for j in range(len(factors)):
-        w, s = factors[j], shifts[j]
+        w, s, total = factors[j], shifts[j], maha[j]
         for i in range(TILE_ROWS):
-            maha[j, i] = 0
+            total[i] = 0
         for k in range(0, len(x), 4):
             y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
+            for l in range(0, k, 4):  # noqa: E741
+                _add_block(x, w, k, l, y0, y1, y2, y3)
+            # On the diagonal the block is a triangle, and y is not needed any more.
+            xa, xb, xc, xd = x[k], x[k + 1], x[k + 2], x[k + 3]
+            s0, s1, s2, s3 = s[k], s[k + 1], s[k + 2], s[k + 3]
+            a0, a1, a2, a3 = w[k, k], w[k + 1, k], w[k + 2, k], w[k + 3, k]
+            b1, b2, b3 = w[k + 1, k + 1], w[k + 2, k + 1], w[k + 3, k + 1]
+            c2, c3, d3 = w[k + 2, k + 2], w[k + 3, k + 2], w[k + 3, k + 3]
             for i in range(TILE_ROWS):
-                y0[i], y1[i], y2[i], y3[i] = s[k], s[k + 1], s[k + 2], s[k + 3]
-            for l in range(0, k + 4, 4):  # noqa: E741
-                xa, xb, xc, xd = x[l], x[l + 1], x[l + 2], x[l + 3]
-                a0, b0, c0, d0 = w[k, l], w[k, l + 1], w[k, l + 2], w[k, l + 3]
-                a1, b1, c1, d1 = w[k + 1, l], w[k + 1, l + 1], w[k + 1, l + 2], w[k + 1, l + 3]
-                a2, b2, c2, d2 = w[k + 2, l], w[k + 2, l + 1], w[k + 2, l + 2], w[k + 2, l + 3]
-                a3, b3, c3, d3 = w[k + 3, l], w[k + 3, l + 1], w[k + 3, l + 2], w[k + 3, l + 3]
-                for i in range(TILE_ROWS):
-                    y0[i] += xa[i] * a0 + xb[i] * b0 + xc[i] * c0 + xd[i] * d0
-                    y1[i] += xa[i] * a1 + xb[i] * b1 + xc[i] * c1 + xd[i] * d1
-                    y2[i] += xa[i] * a2 + xb[i] * b2 + xc[i] * c2 + xd[i] * d2
-                    y3[i] += xa[i] * a3 + xb[i] * b3 + xc[i] * c3 + xd[i] * d3
-            for i in range(TILE_ROWS):
-                maha[j, i] += y0[i] ** 2 + y1[i] ** 2 + y2[i] ** 2 + y3[i] ** 2
+                u, v, p, q = s0, s1, s2, s3
+                if k > 0:
+                    u, v, p, q = u + y0[i], v + y1[i], p + y2[i], q + y3[i]
+                a, b, c = xa[i], xb[i], xc[i]
+                u += a * a0
+                v += a * a1 + b * b1
+                p += a * a2 + b * b2 + c * c2
+                q += a * a3 + b * b3 + c * c3 + xd[i] * d3
+                total[i] += u * u + v * v + p * p + q * q
+
+
+@kernel
+def _add_block(x, w, k, l, y0, y1, y2, y3):  # noqa: E741
+    """y = w[k : k + 4, l : l + 4] x[l : l + 4], added to what is there but for l = 0."""
+    xa, xb, xc, xd = x[l], x[l + 1], x[l + 2], x[l + 3]
+    a0, b0, c0, d0 = w[k, l], w[k, l + 1], w[k, l + 2], w[k, l + 3]
+    a1, b1, c1, d1 = w[k + 1, l], w[k + 1, l + 1], w[k + 1, l + 2], w[k + 1, l + 3]
+    a2, b2, c2, d2 = w[k + 2, l], w[k + 2, l + 1], w[k + 2, l + 2], w[k + 2, l + 3]
+    a3, b3, c3, d3 = w[k + 3, l], w[k + 3, l + 1], w[k + 3, l + 2], w[k + 3, l + 3]
+    if l == 0:
+        for i in range(TILE_ROWS):
+            y0[i] = y1[i] = y2[i] = y3[i] = 0
+    for i in range(TILE_ROWS):
+        y0[i] += xa[i] * a0 + xb[i] * b0 + xc[i] * c0 + xd[i] * d0
+        y1[i] += xa[i] * a1 + xb[i] * b1 + xc[i] * c1 + xd[i] * d1
+        y2[i] += xa[i] * a2 + xb[i] * b2 + xc[i] * c2 + xd[i] * d2
+        y3[i] += xa[i] * a3 + xb[i] * b3 + xc[i] * c3 + xd[i] * d3
 
 
 @kernel

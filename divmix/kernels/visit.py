@@ -11,7 +11,7 @@ import numpy as np
 from divmix.kernels import tiles
 from divmix.kernels.chunks import map_in_order, row_chunks
 from divmix.kernels.compile import kernel
-from divmix.kernels.padding import aligned_zeros, padded, round_up, triangle
+from divmix.kernels.padding import aligned_zeros, round_up
 from divmix.kernels.sums import Sums
 from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 
@@ -20,56 +20,71 @@ from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
 LARGEST_RATIO_32 = 32.0
 
 AT_ONCE = 16  # products of two columns that are made before their moments are taken
+NO_DOF = np.zeros(0)  # so that both families have one signature to compile
 N_MASSES = 3  # sums of a component begin with mass, scaled mass, log scale
 
 
 def diag(X, row_weights, offsets, means, scales, dof=None) -> Sums:
     """Sums over all rows for diagonal covariances; without dof, Gaussian."""
     m, d = means.shape
-    shifts = -means * scales
-    tile_type = _tile_type(X, lambda: np.abs(shifts))
-    m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, 2)
-    parameters = (
-        *_padded_laws(offsets, dof, m_padded, tile_type),
-        padded(scales, (m_padded, d_padded), tile_type),
-        padded(shifts, (m_padded, d_padded), tile_type),
-    )
+    base, *parameters = _diag_parameters(offsets, NO_DOF if dof is None else dof, means, scales)
+    d_padded = parameters[-1].shape[1]
+    tile_type = _tile_type(X, lambda: np.abs(parameters[-1]))
     log_likelihood, sums = _sum_chunks(
-        _diag_chunk, X, row_weights, parameters, buffers=2 * d_padded, width=2 * d_padded
+        _diag_chunk, X, row_weights, parameters, tile_type, 2 * d_padded, 2 * d_padded
     )
-    log_likelihood += _base(offsets) * row_weights.sum()
-    first = sums[:m, N_MASSES : N_MASSES + d].copy()
-    second = sums[:m, N_MASSES + d_padded : N_MASSES + d_padded + d].copy()
-    mass, scaled_mass, log_scale = sums[:m, :N_MASSES].T.copy()
-    return Sums(log_likelihood, mass, scaled_mass, first, second, log_scale)
+    log_likelihood += base * row_weights.sum()
+    return Sums(log_likelihood, *_diag_parts(sums, m, d, d_padded))
 
 
 def full(X, row_weights, offsets, means, factors, dof=None) -> Sums:
     """Sums over all rows for full covariances; without dof, Gaussian."""
     m, d = means.shape
-    shifts = -np.einsum("mij,mj->mi", factors, means)
+    base, *parameters = _full_parameters(offsets, NO_DOF if dof is None else dof, means, factors)
     tile_type = _tile_type(X, lambda: _whitened_sizes(means, factors))
-    m_padded, d_padded = round_up(m, COMPONENT_BLOCK), round_up(d, COLUMN_BLOCK)
-    parameters = (
-        *_padded_laws(offsets, dof, m_padded, tile_type),
-        padded(factors, (m, d_padded, d_padded), tile_type),
-        padded(shifts, (m, d_padded), tile_type),
-    )
-    rows, columns = triangle(d)
-    width = round_up(d + len(rows), COLUMN_BLOCK)
+    width = round_up(d + d * (d + 1) // 2, COLUMN_BLOCK)
     log_likelihood, sums = _sum_chunks(
-        _full_chunk, X, row_weights, parameters, buffers=d_padded + AT_ONCE, width=width
+        _full_chunk,
+        X,
+        row_weights,
+        parameters,
+        tile_type,
+        round_up(d, COLUMN_BLOCK) + AT_ONCE,
+        width,
     )
-    log_likelihood += _base(offsets) * row_weights.sum()
-    first, second = sums[:m, N_MASSES : N_MASSES + d].copy(), np.empty((m, d, d))
-    packed = sums[:m, N_MASSES + d : N_MASSES + d + len(rows)]
-    second[:, rows, columns] = second[:, columns, rows] = packed
-    mass, scaled_mass, log_scale = sums[:m, :N_MASSES].T.copy()
-    return Sums(log_likelihood, mass, scaled_mass, first, second, log_scale)
+    log_likelihood += base * row_weights.sum()
+    return Sums(log_likelihood, *_full_parts(sums, m, d))
 
 
-def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
+def diag_distances(X, means, scales) -> np.ndarray:
+    """Squared Mahalanobis distances (n, m) of rows X (n, d) for diagonal covariances."""
+    parameters = _diag_parameters(np.zeros(len(means)), NO_DOF, means, scales)[3:]
+    return _distances(_diag_distances, X, len(means), parameters)
+
+
+def full_distances(X, means, factors) -> np.ndarray:
+    """As `diag_distances`, for full covariances."""
+    parameters = _full_parameters(np.zeros(len(means)), NO_DOF, means, factors)[3:]
+    return _distances(_full_distances, X, len(means), parameters)
+
+
+def _distances(chunk_kernel, X, m, parameters):
+    """Distances by columns, (m, n) transposed: what follows goes along the rows."""
+    distances = np.empty((m, len(X)))
+    d = parameters[1].shape[1]
+
+    def visit(start: int, stop: int):
+        scratch = aligned_zeros(d + COLUMN_BLOCK + len(parameters[1]), np.dtype(np.float64))
+        chunk_kernel(_plain(X[start:stop]), start, *parameters, scratch, distances)
+
+    for _ in map_in_order(visit, row_chunks(len(X), work_per_row=m * (d + 8))):
+        pass
+    return distances.T
+
+
+def _sum_chunks(chunk_kernel, X, row_weights, parameters, tile_type, buffers, width):
     """Log-likelihood and sums (m, 3 + width) of all rows; `buffers` is the tile's own need."""
+    parameters = [own.astype(tile_type, copy=False) for own in parameters]
     offsets, dof = parameters[:2]
     m = len(offsets)
     # a row for each quantity of `_responsibilities`, the densities, and what Student-t adds
@@ -78,9 +93,7 @@ def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
     def visit(start: int, stop: int):
         sums = np.zeros((m, N_MASSES + width))
         scratch = aligned_zeros(buffers, offsets.dtype)
-        # Anything else, such as a read-only memory map, would be a signature of its own to compile.
-        rows = np.require(X[start:stop], requirements=["C", "ALIGNED", "WRITEABLE"])
-        weights = np.require(row_weights[start:stop], requirements=["C", "ALIGNED", "WRITEABLE"])
+        rows, weights = _plain(X[start:stop]), _plain(row_weights[start:stop])
         return chunk_kernel(rows, weights, *parameters, scratch, sums), sums
 
     parts = map_in_order(visit, row_chunks(len(X), work_per_row=m * (width + 8)))
@@ -89,6 +102,14 @@ def _sum_chunks(chunk_kernel, X, row_weights, parameters, buffers, width):
         log_likelihood += part_log_likelihood
         sums += part_sums
     return log_likelihood, sums
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """As the kernels are compiled for: another layout, or a read-only memory map, would be a
+    signature of its own."""
+    if array.flags.carray:
+        return array
+    return np.require(array, requirements=["C", "ALIGNED", "WRITEABLE"])
 
 
 def _tile_type(X: np.ndarray, ratios: Callable[[], np.ndarray]) -> type:
@@ -104,19 +125,101 @@ def _whitened_sizes(means: np.ndarray, factors: np.ndarray) -> np.ndarray:
     return np.sqrt(((factors * sizes[:, None, :]) ** 2).sum(axis=2))
 
 
-def _base(offsets: np.ndarray) -> float:
-    """The part of the offsets taken out of the tiles, so that float32 loses no digits to it."""
-    largest = offsets.max()
-    return largest if np.isfinite(largest) else 0.0
+@kernel
+def _laws(offsets, dof):
+    """Offsets and dof for whole blocks of components, those added of weight 0; and the part taken
+    out of the offsets, so that float32 loses no digits to it."""
+    m, base = -(-len(offsets) // COMPONENT_BLOCK) * COMPONENT_BLOCK, offsets.max()
+    if not np.isfinite(base):
+        base = 0.0
+    relative = np.full(m, -np.inf)
+    relative[: len(offsets)] = offsets - base
+    padded = np.ones(m if len(dof) else 0)
+    padded[: len(dof)] = dof
+    return base, relative, padded
 
 
-def _padded_laws(offsets, dof, m_padded, tile_type):
-    """Offsets and dof for m_padded components; those added have weight 0."""
-    relative = np.full(m_padded, -np.inf, tile_type)
-    relative[: len(offsets)] = offsets - _base(offsets)
-    if dof is None:  # an empty array, so that both families have one signature to compile
-        return relative, np.zeros(0, tile_type)
-    return relative, np.pad(dof, (0, m_padded - len(dof)), constant_values=1.0).astype(tile_type)
+@kernel
+def _diag_parameters(offsets, dof, means, scales):
+    """As `_laws`, and slopes and shifts of y = slope x + shift, (m, d), padded with zeros."""
+    m, d = means.shape
+    base, relative, padded = _laws(offsets, dof)
+    slopes = np.zeros((len(relative), d + d % 2))
+    shifts = np.zeros_like(slopes)
+    for j in range(m):
+        for k in range(d):
+            slopes[j, k], shifts[j, k] = scales[j, k], -means[j, k] * scales[j, k]
+    return base, relative, padded, slopes, shifts
+
+
+@kernel
+def _full_parameters(offsets, dof, means, factors):
+    """As `_laws`, and factors (m, d, d) and shifts (m, d) of y = W x + shift, padded with zeros."""
+    m, d = means.shape
+    base, relative, padded = _laws(offsets, dof)
+    wide = -(-d // COLUMN_BLOCK) * COLUMN_BLOCK
+    own, shifts = np.zeros((m, wide, wide)), np.zeros((m, wide))
+    for j in range(m):
+        for k in range(d):
+            for l in range(k + 1):  # noqa: E741
+                own[j, k, l] = factors[j, k, l]
+                shifts[j, k] -= factors[j, k, l] * means[j, l]
+    return base, relative, padded, own, shifts
+
+
+@kernel
+def _diag_parts(sums, m, d, d_padded):
+    """Mass, scaled mass, first, second and log scale of m components, from what chunks add up."""
+    mass, scaled_mass, log_scale = np.empty(m), np.empty(m), np.empty(m)
+    first, second = np.empty((m, d)), np.empty((m, d))
+    for j in range(m):
+        mass[j], scaled_mass[j], log_scale[j] = sums[j, 0], sums[j, 1], sums[j, 2]
+        for k in range(d):
+            first[j, k] = sums[j, N_MASSES + k]
+            second[j, k] = sums[j, N_MASSES + d_padded + k]
+    return mass, scaled_mass, first, second, log_scale
+
+
+@kernel
+def _full_parts(sums, m, d):
+    """As `_diag_parts`, of products x_k x_l, l <= k, without a gap."""
+    mass, scaled_mass, log_scale = np.empty(m), np.empty(m), np.empty(m)
+    first, second = np.empty((m, d)), np.empty((m, d, d))
+    for j in range(m):
+        mass[j], scaled_mass[j], log_scale[j] = sums[j, 0], sums[j, 1], sums[j, 2]
+        at = N_MASSES + d
+        for k in range(d):
+            first[j, k] = sums[j, N_MASSES + k]
+            for l in range(k + 1):  # noqa: E741
+                second[j, k, l] = second[j, l, k] = sums[j, at]
+                at += 1
+    return mass, scaled_mass, first, second, log_scale
+
+
+@kernel
+def _diag_distances(X, first, slopes, shifts, scratch, distances):
+    """Distances of rows X, of which the first is row `first` of all."""
+    m, d = slopes.shape
+    x, density = scratch[:d], scratch[d : d + m]
+    for start in range(0, len(X), TILE_ROWS):
+        rows = min(TILE_ROWS, len(X) - start)
+        tiles.load(X, start, rows, x)
+        tiles.diag_distances(x, slopes, shifts, density)
+        at = first + start
+        distances[:, at : at + rows] = density[: len(distances), :rows]
+
+
+@kernel
+def _full_distances(X, first, factors, shifts, scratch, distances):
+    """As `_diag_distances`."""
+    m, d = shifts.shape
+    x, y, density = scratch[:d], scratch[d : d + COLUMN_BLOCK], scratch[d + COLUMN_BLOCK :]
+    for start in range(0, len(X), TILE_ROWS):
+        rows = min(TILE_ROWS, len(X) - start)
+        tiles.load(X, start, rows, x)
+        tiles.full_distances(x, factors, shifts, y, density)
+        at = first + start
+        distances[:, at : at + rows] = density[:m, :rows]
 
 
 @kernel

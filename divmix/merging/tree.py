@@ -1,6 +1,6 @@
 """From many components to few clusters: a merge tree over the components, and its cuts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from divmix.errors import UsageError
 from divmix.families.family import Array, Moments
-from divmix.families.moments import log_dets, moment_match
-from divmix.families.posterior import SMALLEST_WEIGHT
-from divmix.kernels.merges import unite
-from divmix.merging.criteria import CRITERIA, Clusters, Heights
+from divmix.families.moments import log_dets
+from divmix.kernels import merges
+from divmix.kernels.merges import Clusters, in_order, united
+from divmix.merging.criteria import CRITERIA, Heights
 
-BLOCK_NUMBERS = 1_000_000  # numbers in the matrices of the pairs compared at a time
+BLOCK_NUMBERS = 10_000_000  # in the matrices of the pairs compared at a time
 
 
 class MergeTree(NamedTuple):
@@ -25,9 +25,6 @@ class MergeTree(NamedTuple):
 
     pairs: NDArray[np.int64]
     costs: Array
-
-
-Cost = Callable[[Clusters, NDArray[np.int64], NDArray[np.int64]], Array]
 
 
 def merge_tree(
@@ -53,33 +50,29 @@ def merge_tree(
         raise ValueError("criterion overlap needs the shared mass of the components")
     if criterion == "saddle" and heights is None:
         raise ValueError("criterion saddle needs the heights of the components")
-    return _merged(CRITERIA[criterion], _as_clusters(moments, shared, heights), 1, smallest)
+    return _merged(criterion, _as_clusters(moments, shared, heights), 1, smallest)
 
 
 def joined(moments: Moments, k: int) -> tuple[NDArray[np.int64], Array]:
     """Cluster 0 .. k - 1 of each component by `kl`, (m,), and what the merges cost, (m - k,): as by
     `cut`, without the merges below k."""
-    merges = _merged(CRITERIA["kl"], _as_clusters(moments, None, None), k)
-    return _united(merges.pairs, len(moments.weights)), merges.costs
+    merges = _merged("kl", _as_clusters(moments, None, None), k)
+    return united(merges.pairs, len(moments.weights)), merges.costs
 
 
-def _merged(cost: Cost, clusters: Clusters, left: int, smallest: float = 0.0) -> MergeTree:
-    """The merges down to so many clusters."""
-    m = len(clusters.weights)
-    costs = _all_costs(cost, clusters)
-    alive = np.ones(m, bool)
-    numbers = np.arange(m)  # in the tree, of the cluster that each slot holds
+def _merged(criterion: str, clusters: Clusters, left: int, smallest: float = 0.0) -> MergeTree:
+    """The merges down to so many clusters, some at a time, so that Ctrl-C is not kept waiting."""
+    m, number = len(clusters.weights), CRITERIA[criterion]
+    each = clusters.covariances[0].size + clusters.probabilities.shape[1]
+    block = max(BLOCK_NUMBERS // (m * each), 1)
+    costs = np.full((m, m), np.inf)
+    for start in range(0, m, block):
+        merges.fill_costs(number, clusters, start, min(start + block, m), costs)
+    alive, numbers = np.ones(m, bool), np.arange(m)  # in the tree, of what each slot holds
     tree = MergeTree(np.empty((m - left, 2), np.int64), np.empty(m - left))
-    for step in range(m - left):
-        a, b = _next_pair(costs, clusters.weights, alive, smallest)
-        tree.pairs[step] = sorted(numbers[[a, b]])
-        tree.costs[step] = costs[a, b]
-        _join(clusters, a, b)
-        numbers[a] = m + step
-        alive[b] = False
-        costs[b] = costs[:, b] = np.inf
-        others = np.flatnonzero(alive & (numbers != m + step))
-        costs[a, others] = costs[others, a] = cost(clusters, np.full(len(others), a), others)
+    for start in range(0, m - left, block):
+        pairs, paid = tree.pairs[start : start + block], tree.costs[start : start + block]
+        merges.join(number, clusters, smallest, costs, alive, numbers, m + start, pairs, paid)
     return tree
 
 
@@ -91,21 +84,7 @@ def cut(tree: MergeTree, k: int) -> NDArray[np.int64]:
     m = len(tree.pairs) + 1
     if not 1 <= k <= m:
         raise UsageError(f"-k {k}: the model has {m} components", hint=f"choose 1 to {m}")
-    return _united(tree.pairs[: m - k], m)
-
-
-def _united(pairs: NDArray[np.int64], m: int) -> NDArray[np.int64]:
-    """The cluster of each of m components after these merges, (m,)."""
-    cluster = np.arange(m)
-    for step, (one, other) in enumerate(pairs):
-        cluster[(cluster == one) | (cluster == other)] = m + step
-    return in_order(cluster)
-
-
-def in_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same partition, labels numbered by their first appearance."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
+    return united(tree.pairs[: m - k], m)
 
 
 def medoid_partition(
@@ -145,62 +124,18 @@ def _pairs_within(counts: NDArray[np.int64]) -> float:
 
 
 def _as_clusters(moments: Moments, shared: Array | None, heights: Heights | None) -> Clusters:
-    """Copies that `_join` may write to."""
+    """Copies that merges may write to."""
+    weights, means, covariances, probabilities = moments
+    heights = heights or Heights(np.empty(0), np.empty((0, 0)))
     return Clusters(
-        np.array(moments.weights, float),
-        np.array(moments.means, float, order="C"),
-        np.array(moments.covariances, float, order="C"),
-        log_dets(moments.covariances),
-        None if shared is None else np.array(shared, float),
-        None
-        if moments.probabilities is None
-        else np.array(moments.probabilities, float, order="C"),
-        None if heights is None else Heights(heights.peaks.copy(), heights.saddles.copy()),
+        np.array(weights, float),
+        np.array(means, float, order="C"),
+        np.array(covariances[:, None] if covariances.ndim == 2 else covariances, float, order="C"),
+        log_dets(covariances),
+        np.zeros((len(weights), 0))
+        if probabilities is None
+        else np.array(probabilities, float, order="C"),
+        np.empty((0, 0)) if shared is None else np.array(shared, float, order="C"),
+        heights.peaks.copy(),
+        heights.saddles.copy(),
     )
-
-
-def _all_costs(cost: Cost, clusters: Clusters) -> Array:
-    """Costs of all pairs (m, m), symmetric with inf on the diagonal; in blocks to bound memory."""
-    m = len(clusters.means)
-    costs = np.full((m, m), np.inf)
-    a, b = np.tril_indices(m, -1)
-    levels = 0 if clusters.probabilities is None else clusters.probabilities.shape[1]
-    block = max(BLOCK_NUMBERS // (clusters.covariances[0].size + levels), 1)
-    for start in range(0, len(a), block):
-        one, other = a[start : start + block], b[start : start + block]
-        costs[one, other] = costs[other, one] = cost(clusters, one, other)
-    return costs
-
-
-def _next_pair(
-    costs: Array, weights: Array, alive: NDArray[np.bool_], smallest: float
-) -> list[int]:
-    """The slots that join next, ascending."""
-    small = alive & (weights < smallest)
-    if small.any():
-        a = np.where(small, weights, np.inf).argmin()
-        return sorted((int(a), int(costs[a].argmin())))
-    return sorted(int(slot) for slot in np.unravel_index(costs.argmin(), costs.shape))
-
-
-def _join(clusters: Clusters, a: int, b: int) -> None:
-    """Put the union of a and b into slot a."""
-    weights, means, covariances, logs, _, probabilities = clusters[:6]
-    if probabilities is None:
-        probabilities = np.zeros((len(weights), 0))
-    if covariances.ndim == 2:
-        pair = Moments(weights[[a, b]], means[[a, b]], covariances[[a, b]], probabilities[[a, b]])
-        united = moment_match(pair, np.zeros(2, int))
-        for own, made in zip((weights, means, covariances, probabilities), united, strict=True):
-            assert made is not None  # the pair has all four
-            own[a] = made[0]
-        logs[a] = log_dets(united.covariances)[0]
-    else:
-        unite(a, b, weights, means, covariances, logs, probabilities, SMALLEST_WEIGHT)
-    if clusters.shared is not None:
-        clusters.shared[a] += clusters.shared[b]
-        clusters.shared[:, a] += clusters.shared[:, b]
-    if clusters.heights is not None:
-        peaks, saddles = clusters.heights
-        peaks[a] = max(peaks[a], peaks[b])
-        saddles[a] = saddles[:, a] = np.maximum(saddles[a], saddles[b])

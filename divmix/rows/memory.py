@@ -43,6 +43,7 @@ class MemoryRows:
         self._pool = pool or pool_rows(self._X.shape[1])
         self._pooled: NDArray[np.int64] | None = None
         self._summary: Summary | None = None
+        self._total_weight: float | None = None
         self._gaps: bool | None = None
         self._completed: Completed | None = None
         self._runs: Block | None = None
@@ -55,7 +56,10 @@ class MemoryRows:
     @property
     def total_weight(self) -> float:
         """Sum of the weights."""
-        return float(sum(block.row_weights.sum() for block in self._held_blocks()))
+        if self._total_weight is None:
+            blocks = self._held_blocks()
+            self._total_weight = float(sum(block.row_weights.sum() for block in blocks))
+        return self._total_weight
 
     @property
     def visited(self) -> int:

@@ -1,6 +1,7 @@
 """k components from several starts, of which one is kept."""
 
 from collections.abc import Iterator, Sequence
+from itertools import compress, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def compete(
     fitted = [climbed(start) for start, _ in starts]
     votes = [times for _, times in starts]
     for _ in range(schedule.rounds):
-        best = sorted(fitted, key=lambda end: -end.objective)[: schedule.together]
+        best = different(fitted, searching.settled)[: schedule.together]
         joint = together(searching.family, [end.moved for end in best])
         if not (path := list(thinned(searching, joint))):
             break
@@ -51,6 +52,14 @@ def compete(
     components = [end.moved for end in fitted]
     values = np.array([end.objective for end in fitted])
     return components[agreed(searching, components, values, votes)]
+
+
+def different(ends: Sequence[State], least: float) -> list[State]:
+    """The ends of climbs by falling J, without those that are no lower than the one before by more
+    than `least`: many starts lead to one mixture, and two of the same J are one."""
+    ranked = sorted(ends, key=lambda end: -end.objective)
+    lower = (one.objective - two.objective > least for one, two in pairwise(ranked))
+    return [ranked[0], *compress(ranked[1:], lower)]
 
 
 def union_starts(searching: Searching, levels: list[Level]) -> Iterator[tuple[Components, int]]:

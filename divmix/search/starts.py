@@ -7,9 +7,9 @@ from divmix.errors import InputError
 from divmix.families import Components, Family, Mixed, Moments
 from divmix.families.family import Array
 from divmix.families.posterior import SMALLEST_WEIGHT
-from divmix.merging.tree import in_order
+from divmix.kernels import k_means as clustering
+from divmix.kernels.merges import in_order
 from divmix.rows import Block, MemoryRows, Rows
-from divmix.threads import one_thread
 
 CENTRE_RADIUS = 0.25  # standard deviations
 SAMPLE_ROWS = 20_000  # a start needs no more rows; keeps k-means++ cheap on long tables
@@ -29,7 +29,7 @@ def start(
     if method == "random":
         centers = generator.choice(len(X), m, replace=False, p=counts / counts.sum())
     else:
-        centers = _spread(_comparable(family, X), counts, m, generator)
+        centers = clustering.spread(_comparable(family, X), counts, m, generator)
     return from_centers(family, X, counts, X[centers])
 
 
@@ -56,7 +56,7 @@ def count_distinct(rows: MemoryRows) -> int:
 
 def from_centers(family: Family, X: Array, row_weights: Array, centers: Array) -> Components:
     """Components at centers (m, d) with the pooled covariance and the shares of nearest rows."""
-    nearest = nearest_center(_comparable(family, X), _comparable(family, centers))
+    nearest = clustering.nearest(_comparable(family, X), _comparable(family, centers))
     shares = np.bincount(nearest, weights=row_weights, minlength=len(centers))
     apart = (X - centers[nearest]) * np.sqrt(row_weights)[:, None]
     if family.diagonal_only:
@@ -73,22 +73,7 @@ def k_means(
 ) -> NDArray[np.int64]:
     """Clusters (n,) by k-means from one start, in the order of their first rows."""
     X, row_weights = rows.filled
-    seed = int(generator.integers(2**31))
-    return in_order(k_means_of(_comparable(family, X), row_weights, m, seed))
-
-
-def k_means_of(X: Array, row_weights: Array, m: int, seed: int) -> NDArray[np.int64]:
-    """Clusters (n,) of X (n, d) by k-means from one start.
-
-    On one thread: the bits of more depend on their number, and samples are small.
-    """
-    from sklearn import config_context
-    from sklearn.cluster import KMeans
-
-    clustering = KMeans(m, n_init=1, random_state=seed)
-    # Checks of arguments are a fifth of its time on a small table.
-    with one_thread("openmp"), config_context(assume_finite=True, skip_parameter_validation=True):
-        return clustering.fit_predict(X, sample_weight=row_weights)
+    return in_order(clustering.k_means(_comparable(family, X), row_weights, m, generator))
 
 
 def from_clusters(
@@ -113,13 +98,6 @@ def from_clusters(
 def _comparable(family: Family, X: Array) -> Array:
     """Rows X (n, d) as distances between them are measured."""
     return family.comparable(X) if isinstance(family, Mixed) else X
-
-
-def nearest_center(X: Array, centers: Array) -> NDArray[np.int64]:
-    """Index of the nearest center (m, d) of each row, (n,)."""
-    from sklearn.metrics import pairwise_distances_argmin
-
-    return pairwise_distances_argmin(X, centers)
 
 
 def distinct_sample(rows: Rows, m: int, generator: np.random.Generator) -> Block:
@@ -147,12 +125,3 @@ def _distinct(rows: Block) -> Block:
     counts = np.bincount(inverse, weights=row_weights).astype(np.float64)
     order = np.argsort(first)
     return Block(X[first[order]], counts[order])
-
-
-def _spread(
-    X: Array, row_weights: Array, m: int, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    from sklearn.cluster import kmeans_plusplus
-
-    seed = int(generator.integers(2**31))
-    return kmeans_plusplus(X, m, sample_weight=row_weights, random_state=seed)[1]

@@ -27,9 +27,8 @@ def thinned(searching: Searching, components: Components) -> Iterator[Components
         m = components.count
         kept = max(k, int(m * (schedule.kept if m > 2 * k else schedule.kept_near_k)))
         merged = fewer(searching, components, kept)
-        iterations = schedule.level_iterations if kept > k else schedule.last_iterations
         prior = searching.pooled(merged, schedule.relaxed_prior)
-        components = searching.climb("reduce", merged, prior, iterations)
+        components = searching.climb("reduce", merged, prior, schedule.level_iterations)
         yield components
 
 

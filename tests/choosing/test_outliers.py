@@ -36,11 +36,11 @@ def blobs(outliers, seed=0):
     return X, np.concatenate([np.repeat(np.arange(4), 100), np.full(outliers, -1)])
 
 
-def look(X, k):
+def look(X, k, seed=0):
     family = make_family("gaussian", "full", np.full(2, 1e-6))
     searching = Searching(MemoryRows(X), family, None, Monitor(), k)
     noise = broad_component(family, X.min(axis=0), X.max(axis=0))
-    return look_for_outliers(searching, noise, np.random.default_rng(0))
+    return look_for_outliers(searching, noise, np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,9 @@ def among_outliers():
 
 @pytest.mark.parametrize("share, found", [(0, False), (20, True), (100, True)])
 def test_outliers_are_seen_where_there_are_some(share, found):
-    first = look(blobs(share)[0], 4)
-    assert first.outliers == found and not first.rich
+    X, _ = blobs(share, seed=1)
+    ways = [look(X, 4, seed) for seed in range(3)]
+    assert [way.outliers for way in ways] == 3 * [found] and not any(way.rich for way in ways)
 
 
 def test_a_wide_cluster_is_no_cloud_of_outliers():
@@ -87,6 +88,16 @@ def test_the_way_that_is_looked_at_is_the_first_of_the_search(covariance):
     assert traced["relax"] == counted.phases["relax"] > 0
     assert traced["diversify"] >= counted.phases["diversify"] / 2 > 0
     assert [row.iteration for row in monitor.trace] == list(range(len(monitor.trace)))
+
+
+def test_no_outliers_are_looked_for_where_components_are_given():
+    X, _ = blobs(100)
+    counted = Counted()
+    start = Components(np.full(4, 0.25), np.array(PLACES, float), np.stack([np.eye(2)] * 4))
+    settings = DiversifiedSettings(clusters=4, covariance="full")
+    fitted = fit_rows(X, settings, Monitor(progress=counted), start=start)
+    assert set(counted.phases) == {"refine"} and fitted.noise is None
+    assert fit_rows(X, settings).noise is not None
 
 
 def test_the_way_that_is_looked_at_is_one_of_the_rows_that_are_searched():

@@ -14,7 +14,8 @@ from sklearn.mixture import GaussianMixture
 from divmix.errors import UsageError
 from divmix.families import Moments
 from divmix.families.moments import moment_match
-from divmix.merging.criteria import NO_OVERLAP, NO_SADDLE, Heights, heights_of, shared_mass
+from divmix.kernels.merges import NO_OVERLAP, NO_SADDLE
+from divmix.merging.criteria import Heights, heights_of, shared_mass
 from divmix.merging.tree import adjusted_rand_index, cut, medoid_partition, merge_tree
 
 SEEDS = range(3)

@@ -119,8 +119,8 @@ MUTANTS = {
     ),
     "entropy sign flipped": (
         "engine/objective.py",
-        "            gradient,\n            self.alpha,",
-        "            gradient,\n            -self.alpha,",
+        "Push(self.alpha, gradient)",
+        "Push(-self.alpha, gradient)",
         f"{ASCEND}::test_the_push_of_the_entropy_is_an_ascent_of_it",
     ),
     "J without alpha": (
@@ -137,9 +137,9 @@ MUTANTS = {
         f"{ASCEND}::test_a_step_too_long_is_shortened",
     ),
     "prior x 10": (
-        "families/structure.py",
-        "return scatter + prior.rows * covariance, mass + prior.rows",
-        "return scatter + 10 * prior.rows * covariance, mass + 10 * prior.rows",
+        "families/matrix.py",
+        "rows, extra = (0.0, previous[0]) if prior is None else prior",
+        "rows, extra = (0.0, previous[0]) if prior is None else (10 * prior.rows, prior.covariance)",
         f"{ASCEND}::test_a_prior_weighs_as_many_rows_as_it_says",
     ),
     "prior not in J": (
@@ -189,6 +189,12 @@ MUTANTS = {
         "return components[agreed(searching, components, values, votes)]",
         "return components[0]",
         f"{SEARCH}::test_many_clusters_along_a_curve_are_found",
+    ),
+    "copies of a mixture are put together": (
+        "search/compete.py",
+        "return [ranked[0], *compress(ranked[1:], lower)]",
+        "return ranked",
+        f"{SEARCH}::test_starts_that_lead_to_one_mixture_compete_together_once",
     ),
     "starts not put together": (
         "search/compete.py",

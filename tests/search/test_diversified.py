@@ -8,9 +8,10 @@ from sklearn.metrics import adjusted_rand_score
 from divmix.core import fit_rows
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
+from divmix.engine.state import State
 from divmix.families import make_family
 from divmix.rows import MemoryRows
-from divmix.search.compete import agreed, together
+from divmix.search.compete import agreed, different, together
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching
 from divmix.settings import DiversifiedSettings
@@ -157,6 +158,13 @@ def test_alpha_of_a_millionth_gives_the_labels_of_alpha_0():
         for alpha in (0.0, 1e-6)
     ]
     assert adjusted_rand_score(*labels) > 0.99
+
+
+def test_starts_that_lead_to_one_mixture_compete_together_once():
+    values = [-3.0, -1.0, -2.0, -1.05, -1.1, -2.0]
+    ends = [State(np.random.default_rng(0), objective=value) for value in values]
+    assert [end.objective for end in different(ends, 0.08)] == [-1.0, -2.0, -3.0]
+    assert len(different(ends, 0.0)) == 5
 
 
 def test_the_vote_of_the_starts_counts():
