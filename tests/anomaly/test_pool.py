@@ -154,7 +154,7 @@ def test_a_detailed_member_sees_what_few_components_cover():
     scores = surprisal.pooled(own, surprisal.usual_of(own, detailed=True))
     few = surprisal.pooled(own[:, 1:], surprisal.usual_of(own[:, 1:], detailed=False))
     assert (scores[1_440:] > np.quantile(scores[:1_440], 0.98)).all()
-    assert (few[1_440:] < np.quantile(few[:1_440], 0.9)).all()
+    assert (few[1_440:] > np.quantile(few[:1_440], 0.98)).mean() < 0.5
 
 
 def test_a_model_file_keeps_both_opinions(tmp_path):

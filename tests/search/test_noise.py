@@ -94,7 +94,7 @@ def test_beside_noise_a_density_is_that_of_all_components(family, covariance):
 def test_the_noise_is_as_wide_as_the_table_and_never_moves():
     X, _ = grid(0)
     fit = fit_table(
-        scattered(X, 0.2, 0), DiversifiedSettings(clusters=9, noise=True), TableSettings()
+        scattered(X, 0.2, 0), DiversifiedSettings(clusters=9, covariance="full", noise=True)
     )
     noise = fit.mixture.noise
     rows = fit.X

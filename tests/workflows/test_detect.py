@@ -220,7 +220,7 @@ def test_a_rule_that_cannot_flag_says_so_names_another_and_the_highest_have_reas
 
 def test_where_no_row_is_flagged_the_rate_that_would_is_named(tmp_path):
     rows = np.random.default_rng(0).normal(size=(300, 3))
-    rows[:3, 0] += 3.0
+    rows[:3, 0] += 3.5
     path = write(pd.DataFrame(rows, columns=COLUMNS), tmp_path / "table.csv")
     found, document = detect(path, tmp_path / "none.csv")
     rate, count = re.search(r"; --fdr (\S+) flags (\d+);", document["notes"][-1]).groups()
