@@ -116,14 +116,12 @@ def _nearest(rows, centers, labels, closest):
 
 @kernel
 def _lloyd(rows, weights, centers, settled):
-    n, (m, d) = len(weights), centers.shape
-    labels, closest, before = np.full(n, -1), np.empty(n), np.empty((m, d))
+    n = len(weights)
+    labels, closest = np.full(n, -1), np.empty(n)
     for _ in range(MOST_ITERATIONS):
         if _nearest(rows, centers, labels, closest) == 0:
             return labels
-        before[:] = centers
-        _move(rows, weights, labels, closest, centers)
-        if ((centers - before) ** 2).sum() <= settled:
+        if _move(rows, weights, labels, closest, centers) <= settled:
             break
     _nearest(rows, centers, labels, closest)
     return labels
@@ -131,19 +129,29 @@ def _lloyd(rows, weights, centers, settled):
 
 @kernel
 def _move(rows, weights, labels, closest, centers):
-    """Centers (m, d) to the means of their rows, one without rows to the row farthest from its own."""
+    """Centers (m, d) to the means of their rows, one without rows to the row farthest from its own;
+    the squared way of all."""
     n, (m, d) = len(weights), centers.shape
-    centers[:] = 0.0
-    total = np.zeros(m)
+    total, sums, way = np.zeros(m), np.zeros((m, d)), 0.0
     for i in range(n):
         total[labels[i]] += weights[i]
-        center = centers[labels[i]]
         for c in range(d):
-            center[c] += weights[i] * rows[i * d + c]
+            sums[labels[i], c] += weights[i] * rows[i * d + c]
     for j in range(m):
-        if total[j] > 0:
-            centers[j] /= total[j]
-            continue
-        far = (closest * (weights > 0)).argmax()
-        closest[far] = 0.0
-        centers[j] = rows[far * d : far * d + d]
+        far = -1 if total[j] > 0 else _farthest(weights, closest)
+        for c in range(d):
+            new = sums[j, c] / total[j] if far < 0 else rows[far * d + c]
+            way += (new - centers[j, c]) ** 2
+            centers[j, c] = new
+    return way
+
+
+@kernel
+def _farthest(weights, closest):
+    """The row of positive weight that is farthest from its center, which is now at one."""
+    far = 0
+    for i in range(len(weights)):
+        if weights[i] > 0 and (closest[i] > closest[far] or weights[far] <= 0):
+            far = i
+    closest[far] = 0.0
+    return far

@@ -131,15 +131,14 @@ def _cost(criterion, clusters, a, b, joined):
         if shared > TINY:
             smaller = max(min(clusters.weights[a], clusters.weights[b]), TINY)
             return -np.log(shared / smaller)
-        return NO_OVERLAP + _divergence(clusters, a, b, joined)
     if criterion == SADDLE:
         saddle, peaks = clusters.saddles[a, b], clusters.peaks
         if saddle > -np.inf:
             # Of equal peaks that of the later slot is the lower one.
             lower = min(a, b) if peaks[min(a, b)] < peaks[max(a, b)] else max(a, b)
             return (peaks[lower] - saddle) * np.sqrt(clusters.weights[lower])
-        return NO_SADDLE + _divergence(clusters, a, b, joined)
-    return _divergence(clusters, a, b, joined)
+    after = NO_OVERLAP if criterion == OVERLAP else NO_SADDLE if criterion == SADDLE else 0.0
+    return after + _divergence(clusters, a, b, joined)
 
 
 @kernel

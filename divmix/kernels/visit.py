@@ -132,10 +132,12 @@ def _laws(offsets, dof):
     m, base = -(-len(offsets) // COMPONENT_BLOCK) * COMPONENT_BLOCK, offsets.max()
     if not np.isfinite(base):
         base = 0.0
-    relative = np.full(m, -np.inf)
-    relative[: len(offsets)] = offsets - base
-    padded = np.ones(m if len(dof) else 0)
-    padded[: len(dof)] = dof
+    relative, padded = np.full(m, -np.inf), np.ones(m if len(dof) else 0)
+    # One by one: an assignment of arrays, whose shapes are compared, takes seconds to compile.
+    for j in range(len(offsets)):
+        relative[j] = offsets[j] - base
+    for j in range(len(dof)):
+        padded[j] = dof[j]
     return base, relative, padded
 
 
@@ -205,8 +207,7 @@ def _diag_distances(X, first, slopes, shifts, scratch, distances):
         rows = min(TILE_ROWS, len(X) - start)
         tiles.load(X, start, rows, x)
         tiles.diag_distances(x, slopes, shifts, density)
-        at = first + start
-        distances[:, at : at + rows] = density[: len(distances), :rows]
+        _put(density, rows, first + start, distances)
 
 
 @kernel
@@ -218,8 +219,14 @@ def _full_distances(X, first, factors, shifts, scratch, distances):
         rows = min(TILE_ROWS, len(X) - start)
         tiles.load(X, start, rows, x)
         tiles.full_distances(x, factors, shifts, y, density)
-        at = first + start
-        distances[:, at : at + rows] = density[:m, :rows]
+        _put(density, rows, first + start, distances)
+
+
+@kernel
+def _put(density, rows, at, distances):
+    for j in range(len(distances)):
+        for i in range(rows):
+            distances[j, at + i] = density[j, i]
 
 
 @kernel
