@@ -489,8 +489,8 @@ MUTANTS = {
     ),
     "categories part shapes": (
         "search/thinning.py",
-        "posterior(shape_joint(searching, components))",
-        "posterior(searching.log_joint(components))",
+        "shape_joint(searching, components, rows)[:, : components.count]",
+        "searching.objective().log_joint(rows, components)[:, : components.count]",
         "tests/search/test_shape.py::test_halves_that_a_yes_no_column_splits_are_one_union",
     ),
     "upright pictures are cut": (
