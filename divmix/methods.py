@@ -16,6 +16,7 @@ from divmix.families.noise import leaving_room
 from divmix.merging.hierarchy import Hierarchy
 from divmix.merging.tree import cut, merge_tree
 from divmix.problem import PhaseOf, Problem, equal_weights
+from divmix.progress import counted
 from divmix.rows import MiniBatches, Rows
 from divmix.search import phases as search
 from divmix.search import starts
@@ -99,7 +100,8 @@ def _diversified(problem: Problem, state: State) -> Outcome:
         clusters, hierarchy = np.arange(state.moved.count), Hierarchy("kl", tree, state.moved)
         return Outcome(state.moved, clusters, state.stop_reason, (), hierarchy)
     shape = "one component each" if kept.ellipses else "unions of components that overlap"
-    note = f"clusters are {shape} ({state.moved.count} components, reduced from {carried.relaxed})"
+    left = counted(state.moved.count, "component")
+    note = f"clusters are {shape} ({left}, reduced from {carried.relaxed})"
     return Outcome(state.moved, kept.clusters, state.stop_reason, (note,), kept.hierarchy)
 
 
