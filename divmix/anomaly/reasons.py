@@ -81,15 +81,9 @@ class Reasons:
         name, block = self.names[j], self.blocks[j]
         if j in self._categories:
             decoded = self.design.preprocessing.columns[j].decode(X[:, block]).to_pylist()
-            return [
-                Told(f"{name} is new", "", True)
-                if new
-                else Told(f"{name} {value}", "here unusual", True)
-                for new, value in zip(unseen, decoded)
-            ]
+            return categories_told(name, decoded, unseen)
         if unseen.any() and self._number(j).is_constant:
-            only = self._own_units(j, np.zeros(1))[0]
-            return [Told(f"{name} is not {number_told(only)}", "", True)] * len(X)
+            return [not_the_only_value(name, self._number(j))] * len(X)
         values = X[:, block[0]]
         low, high = (np.full(len(X), end) for end in self._usual(j))
         inside = (low <= values) & (values <= high) & ~unseen
@@ -102,7 +96,7 @@ class Reasons:
             low, high = (np.clip(end, column.minimum, column.maximum) for end in (low, high))
         return [
             Told(
-                f"{name} {'is -1 or less' if below else number_told(value)}",
+                f"{name} {number_told(value, below)}",
                 f"{word} {range_told(*ends)}",
                 out,
             )
@@ -218,8 +212,24 @@ def _sentence(told: Sequence[Told], blamed: Sequence[bool] | NDArray[np.bool_]) 
     return f"{', '.join(first)} and {last}, unusual together"
 
 
-def number_told(value: float) -> str:
-    """A number of a row."""
+def categories_told(name: str, values: Sequence[object], unseen: NDArray[np.bool_]) -> list[Told]:
+    """A column of categories with these values (n,), some of which training did not have."""
+    return [
+        Told(f"{name} is new", "", True) if new else Told(f"{name} {value}", "here unusual", True)
+        for value, new in zip(values, unseen)
+    ]
+
+
+def not_the_only_value(name: str, column: NumericColumn) -> Told:
+    """Another value of a column that was constant in training."""
+    only = column.decode(np.zeros((1, 1)))[0].as_py()
+    return Told(f"{name} is not {number_told(only)}", "", True)
+
+
+def number_told(value: float, below: bool | np.bool_ = False) -> str:
+    """A number of a row; or one `below` all that have a logarithm, in a logged column."""
+    if below:
+        return "is -1 or less"
     return f"{float(f'{value:.6g}'):.15g}"
 
 

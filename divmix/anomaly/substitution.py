@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from divmix.anomaly import surprisal
 from divmix.anomaly.pool import Pool
-from divmix.anomaly.reasons import Told, number_told, range_told, sentences
+from divmix.anomaly.reasons import (
+    Told,
+    categories_told,
+    not_the_only_value,
+    number_told,
+    range_told,
+    sentences,
+)
 from divmix.design.columns import NumericColumn
 from divmix.design.design import Design
 from divmix.families.family import Array
@@ -84,17 +91,13 @@ class SubstitutedReasons:
         column, block, name = self.columns.preprocessing.columns[j], self.blocks[j], self.names[j]
         values = column.decode(X[:, block]).to_pylist()
         if not isinstance(column, NumericColumn):
-            told = zip(unseen, values)
-            return [
-                Told(f"{name} is new", "", True)
-                if new
-                else Told(f"{name} {value}", "here unusual", True)
-                for new, value in told
-            ]
+            return categories_told(name, values, unseen)
+        if unseen.any() and column.is_constant:
+            return [not_the_only_value(name, column)] * len(X)
         ends = self.low[block[0]], self.high[block[0]]
         usually = f"usually {range_told(*column.decode(np.array(ends)[:, None]).to_pylist())}"
-        outside = (X[:, block[0]] < ends[0]) | (X[:, block[0]] > ends[1])
+        outside = (X[:, block[0]] < ends[0]) | (X[:, block[0]] > ends[1]) | unseen
         return [
-            Told(f"{name} {number_told(value)}", usually if out else "here unusual", out)
-            for value, out in zip(values, outside)
+            Told(f"{name} {number_told(value, below)}", usually if out else "here unusual", out)
+            for value, below, out in zip(values, unseen, outside)
         ]

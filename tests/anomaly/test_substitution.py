@@ -89,3 +89,17 @@ def test_many_rows_are_not_all_encoded(fitted, table, monkeypatch):
     monkeypatch.setattr("divmix.anomaly.substitution.MOST_ENCODED", 24)
     told = because(fitted.mixture, table, [17, 40, 1, 2])
     assert told[0].startswith("c3 ") and told[3] is None
+
+
+def test_a_number_that_training_could_not_have_is_told_as_such(table):
+    """Its own value is not in the features: it was put in the midst of its column."""
+    grown = np.exp(np.random.default_rng(3).standard_normal(N))
+    known = table.append_column("only", pa.array(np.full(N, 7.0)))
+    known = known.append_column("load", pa.array(grown))
+    tables = DetectTableSettings(encoder="pca:6", log=("load",))
+    mixture = fit_density(known, DetectSettings(seed=1), tables, itself=True).mixture
+    new = known.slice(5, 2).to_pandas()
+    new.loc[0, "only"], new.loc[1, "load"] = 9.0, -3.0
+    told = because(mixture, pa.Table.from_pandas(new, preserve_index=False), [0, 1])
+    assert told[0].startswith("only is not 7")
+    assert told[1].startswith("load is -1 or less, usually ")
