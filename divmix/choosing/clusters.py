@@ -123,7 +123,7 @@ class Path:
         known = sorted(self.candidates)
         place = known.index(self.chosen.k)
         below, above = known[max(place - 1, 0)], known[min(place + 1, len(known) - 1)]
-        if above - below > min(place + 1, len(known) - 1) - max(place - 1, 0):
+        if set(range(below, above)) - self.candidates.keys():
             self.descend(self.candidates[above].components, below, STEPS[-1])
 
     def cover(self, lowest: int, highest: int) -> None:

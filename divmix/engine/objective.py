@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from divmix.families import AnyMatrix, Components, Family, Prior
 from divmix.families.family import Array, Push
+from divmix.families.mixed import as_seen
 from divmix.families.noise import with_noise, without_last
 from divmix.families.posterior import Posterior, log_weights, posterior
 from divmix.kernels.components import Overlap
 from divmix.kernels.sums import Sums
 from divmix.progress import Value
 from divmix.rows import Rows
-from divmix.rows.segments import as_visited
 
 
 class Look(NamedTuple):
@@ -112,7 +112,7 @@ class Objective(NamedTuple):
     def log_joint(self, X: AnyMatrix, components: Components) -> Array:
         """log w_j p(x|theta_j) of rows X (n, d), (n, m); beside noise (n, m + 1)."""
         beside = with_noise(components, self.noise)
-        seen = as_visited(X, self.family, coarse=False)
+        seen = as_seen(X, self.family)
         return log_weights(beside.weights) + self.family.log_densities(seen, beside)
 
     def posterior(self, X: AnyMatrix, components: Components) -> Posterior:

@@ -98,8 +98,9 @@ def stacked(parts: Sequence[AnyMatrix]) -> AnyMatrix:
 
 def put(into: AnyMatrix, X: AnyMatrix) -> None:
     """Write rows where others of their kind are; nothing is done where they are the same arrays."""
-    if isinstance(into, Coded) and isinstance(X, Coded):
+    if isinstance(into, Coded):
+        assert isinstance(X, Coded)
         put(into.numbers, X.numbers)
         into.codes[:] = X.codes
-    elif not np.may_share_memory(matrix_of(into), matrix_of(X)):
-        matrix_of(into)[:] = matrix_of(X)
+    elif not np.may_share_memory(into, matrix_of(X)):
+        into[:] = matrix_of(X)

@@ -11,14 +11,15 @@ posterior, and no category is impossible.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from divmix.families.categories import SMALLEST_PROBABILITY, Categories
-from divmix.families.coded import Coded
+from divmix.families.coded import AnyMatrix, Coded, matrix_of
 from divmix.families.components import Components
-from divmix.families.family import Array, Moments, Prior, Push
+from divmix.families.family import Array, Family, Moments, Prior, Push
 from divmix.families.gaps import one_each
 from divmix.families.gaussian import Gaussian
 from divmix.families.mixed_overlap import overlap_of
@@ -397,3 +398,8 @@ class Mixed:
         numeric, levels = self.categories.numeric, self.categories.varying
         scale = CATEGORY_SCALE if len(numeric) else 1.0
         return np.hstack([X[:, numeric], scale * X[:, levels.features]])
+
+
+def as_seen(X: AnyMatrix, family: Family) -> Any:
+    """Rows as `family` sees them: by codes if it knows categories, else with all of their features."""
+    return X if isinstance(family, Mixed) else matrix_of(X)

@@ -11,8 +11,8 @@ from divmix.design.design import Design
 from divmix.design.preprocessing import Batch, Transformed
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import FitError, ModelFileError, UsageError
-from divmix.families import AnyFamily, AnyMatrix, Components, Mixed
-from divmix.families.coded import matrix_of
+from divmix.families import AnyFamily, AnyMatrix, Components
+from divmix.families.mixed import as_seen
 from divmix.families.noise import with_noise
 from divmix.families.posterior import log_weights, posterior
 from divmix.kernels.gaps import by_pattern, has_gaps
@@ -94,8 +94,8 @@ class Mixture:
         scores = Scores(np.empty(n, np.int64), np.empty(n), np.empty(n), shares)
         for start in range(0, n, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            rows = X[part] if isinstance(self.family, Mixed) else matrix_of(X[part])
-            scores.part(part).take_over(self._score_block(rows, posterior))
+            seen = as_seen(X[part], self.family)
+            scores.part(part).take_over(self._score_block(seen, posterior))
         return scores
 
     def score_batch(

@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from divmix.families import Coded, Mixed
+from divmix.families import Coded
 from divmix.families.coded import AnyMatrix, put, room_like
 from divmix.families.family import Family
+from divmix.families.mixed import as_seen
 from divmix.kernels.gaps import by_pattern, has_gaps
 from divmix.kernels.sums import Sums
 from divmix.rows.protocol import AnyBlock, Block
@@ -75,9 +76,9 @@ def in_runs(rows: Block) -> Block:
 
 
 def as_visited(X: AnyMatrix, family: Family, coarse: bool) -> Any:
-    """A segment as `family` sums it up: by codes if it knows categories, in float32 for a coarse visit."""
+    """A segment as `family` sums it up; features in float32 for a coarse visit."""
     if isinstance(X, Coded):
-        return X if isinstance(family, Mixed) else X.matrix()
+        return as_seen(X, family)
     return X.astype(np.float32) if coarse else X
 
 
