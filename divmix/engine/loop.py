@@ -26,6 +26,9 @@ from divmix.rows import Rows
 # (nats per row): its error in float32 is of the order of 1e-8.
 COARSE_ABOVE = 1e-4
 HALVINGS = 6  # of a step that would lower J: then its direction does not ascend
+# The reach of overrelaxed steps, as a multiple of the M-step's: it grows as long as J rises by them, and
+# begins again where it would fall. Up to 1 a step is the M-step itself, so a short climb has no others.
+LEAST_REACH, GROWTH, FURTHEST = 0.5, 1.5, 16.0
 ROUNDING = 1e-12  # of J, nats per row
 
 
@@ -48,6 +51,7 @@ class Climb(NamedTuple):
     components       the last ones that did not lower J
     visited_coarse, visited_sharing   how they were looked at
     coarse, share    how the next ones will be
+    reach            of the next step, beyond the M-step above 1
     visits           to the rows so far
     last             the iteration at which it ends at the latest
     """
@@ -57,6 +61,7 @@ class Climb(NamedTuple):
     visited_sharing: bool
     coarse: bool
     share: bool
+    reach: float
     visits: int
     last: int
 
@@ -70,16 +75,18 @@ def ascend(
     limits: Limits,
     *,
     share: bool = False,
+    overrelaxed: bool = False,
     resumable: bool = False,
 ) -> State:
     """Climb J = F + alpha H + log prior until it settles, `max_iter` visits are made or time is up.
 
     A step that would lower J is halved, and the last components looked at that did not are kept.
     share: components that overlap share their drive (the M-step's displacement), as long as J
-    rises by it. resumable: the monitor may remember where it stands, as the climb of its phase.
-    Raises FitError.
+    rises by it. overrelaxed: steps reach ever further beyond the M-step, until J would fall
+    (Salakhutdinov and Roweis, ICML 2003). resumable: the monitor may remember where it stands, as
+    the climb of its phase. Raises FitError.
     """
-    visits, coarse = 0, state.coarse
+    visits, coarse, reach = 0, state.coarse, LEAST_REACH
     last = len(monitor.trace) + limits.max_iter
 
     def look(components: Components) -> Look:
@@ -88,7 +95,7 @@ def ascend(
         return objective.look(rows, components, coarse=coarse, share=share)
 
     def climb() -> Climb:
-        return Climb(here.components, here.coarse, here.shared, coarse, share, visits, last)
+        return Climb(here.components, here.coarse, here.shared, coarse, share, reach, visits, last)
 
     if state.climb is None:
         here = look(state.moved)
@@ -97,7 +104,7 @@ def ascend(
         stood: Climb = state.climb
         how = {"coarse": stood.visited_coarse, "share": stood.visited_sharing}
         here = objective.look(rows, stood.components, **how)
-        coarse, share, visits, last = stood[3:]
+        coarse, share, reach, visits, last = stood[3:]
     count = here.components.count
     reason = "max_iter"
     while visits < limits.max_iter:
@@ -105,7 +112,13 @@ def ascend(
             reason = stop
             break
         target = objective.ascended(here)
-        there = look(objective.shared(here, target) if share else target)
+        if reach > 1:
+            there = look(objective.beyond(here, target, reach))
+            if not there.J >= here.J:
+                reach = LEAST_REACH
+                continue
+        else:
+            there = look(objective.shared(here, target) if share else target)
         if share and there.J < here.J:  # what they do together does not ascend
             share = False
             continue
@@ -132,8 +145,12 @@ def ascend(
             )
         here = there
         if limits.tol > 0 and gain < limits.tol:
-            reason = "converged"
-            break
+            if reach <= 1:
+                reason = "converged"
+                break
+            reach = LEAST_REACH  # an M-step tells whether it has settled
+        elif overrelaxed and not share:
+            reach = min(GROWTH * reach, FURTHEST)
     return state._replace(
         components=here.components, coarse=coarse, stop_reason=reason, objective=here.J
     )

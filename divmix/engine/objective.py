@@ -7,6 +7,8 @@ m are apart. A prior on covariances, where there is one, is a part of J.
 
 from typing import NamedTuple
 
+import numpy as np
+
 from divmix.families import AnyMatrix, Components, Family, Prior
 from divmix.families.family import Array, Push
 from divmix.families.mixed import as_seen
@@ -97,6 +99,17 @@ class Objective(NamedTuple):
         drive = overlap.shared / overlap.row_sums[:, None]
         theta = family.coordinates(target) - look.displacement + drive
         return family.from_coordinates(theta, target)
+
+    def beyond(self, look: Look, target: Components, reach: float) -> Components:
+        """`reach` times as far as `target`, in the coordinates and in the logarithms of weights."""
+        family, here = self.family, look.components
+        theta = family.coordinates(here)
+        theta += reach * (family.coordinates(target) - theta)
+        alive = (here.weights > 0) & (target.weights > 0)
+        ratios = np.divide(target.weights, here.weights, out=np.zeros(here.count), where=alive)
+        weights = here.weights * ratios**reach
+        weights *= target.weights.sum() / weights.sum()
+        return family.from_coordinates(theta, target)._replace(weights=weights)
 
     def sums(self, rows: Rows, components: Components, *, coarse: bool = False) -> Sums:
         """Log-likelihood and statistics of the components, the noise beside them."""

@@ -38,7 +38,8 @@ class AxisAligned(CovarianceStructure):
         columns = len(floor) if target.ndim == 1 else 1  # that share one variance
         each = relative.reshape(-1, *[1] * (target.ndim - 1)) / columns
         moved = target + 2 * each * covariances**2 * gradient
-        return np.maximum(moved, LEAST_LEFT * target)
+        narrowest = floor if target.ndim == 2 else floor.mean()
+        return np.maximum(moved, np.maximum(LEAST_LEFT * target, narrowest))
 
     def as_full(self, covariances, m, d):
         return self.variances(covariances, m, d)[:, :, None] * np.eye(d)

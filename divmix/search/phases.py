@@ -133,7 +133,16 @@ def refine(problem: Problem, state: State) -> State:
         components = equal_weights(components)
     state = state._replace(components=components, coarse=problem.coarse)
     limits = problem.limits()
-    return ascend(objective, problem.rows, state, problem.monitor, "refine", limits, resumable=True)
+    return ascend(
+        objective,
+        problem.rows,
+        state,
+        problem.monitor,
+        "refine",
+        limits,
+        overrelaxed=True,
+        resumable=True,
+    )
 
 
 def final_prior(

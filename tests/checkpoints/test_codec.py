@@ -45,7 +45,7 @@ def entries():
         "alpha": (0.1, "full", "kl", ("one", "two")),
         "start 0": Standing(State(generator, components, climb=walk), rows),
         "start 1": Standing(
-            State(generator, climb=Climb(components, True, False, False, False, 3, 50)), ()
+            State(generator, climb=Climb(components, True, False, False, False, 2.25, 3, 50)), ()
         ),
         "resample 0": (np.array([np.nan, 0.5]), np.asfortranarray(np.arange(6.0).reshape(2, 3))),
         "odd": (None, True, float("inf"), np.int64(4), np.zeros((0, 2)), np.array([True, False])),

@@ -12,6 +12,7 @@ from divmix.families import STRUCTURES, Components, Prior, make_family
 from divmix.rows import MemoryRows
 
 SHAPES = ["spherical", "diag", "tied", "full"]
+STEPS = [{}, {"share": True}, {"overrelaxed": True}]
 
 
 def problem(covariance, m=5, d=3, seed=0):
@@ -34,12 +35,12 @@ def climbed(objective, components, rows, max_iter=60, tol=0.0, **options):
     return end, monitor.trace
 
 
-@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("how", STEPS)
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 3.0])
 @pytest.mark.parametrize("covariance", SHAPES)
-def test_the_objective_never_falls_and_the_trace_adds_up(covariance, alpha, share):
+def test_the_objective_never_falls_and_the_trace_adds_up(covariance, alpha, how):
     family, components, rows = problem(covariance)
-    _, trace = climbed(Objective(family, alpha), components, rows, share=share)
+    _, trace = climbed(Objective(family, alpha), components, rows, **how)
     values = np.array([row.objective for row in trace])
     assert np.diff(values).min() >= -1e-12
     assert values[-1] > values[0]
@@ -188,6 +189,52 @@ def test_a_step_too_long_is_shortened(monkeypatch):
     assert trace[-1].objective > trace[0].objective
 
 
+def ring(n=600, seed=3):
+    """Rows about a circle: components slide along it, so that EM is slow."""
+    generator = np.random.default_rng(seed)
+    angle = generator.uniform(0, 2 * np.pi, n)
+    X = np.column_stack([np.cos(angle), np.sin(angle)]) + 0.1 * generator.standard_normal((n, 2))
+    family = make_family("gaussian", "full", np.full(2, 1e-6))
+    return family, family.start(np.full(12, 1 / 12), X[:12], 0.1 * np.eye(2)), MemoryRows(X)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.03])
+def test_overrelaxed_steps_settle_in_half_the_visits(alpha):
+    family, components, rows = ring()
+    objective = Objective(family, alpha)
+    (slow, trace), (fast, fewer) = (
+        climbed(objective, components, rows, 2_000, 1e-7, overrelaxed=overrelaxed)
+        for overrelaxed in (False, True)
+    )
+    assert slow.stop_reason == fast.stop_reason == "converged"
+    assert len(fewer) < 0.6 * len(trace)
+    assert fast.objective > slow.objective - 1e-6
+
+
+def test_overrelaxed_weights_keep_their_sum_and_those_that_are_not_learned_stay():
+    family, components, rows = ring()
+    for learned in (True, False):
+        objective = Objective(family, 0.03, learn_weights=learned)
+        look = objective.look(rows, components)
+        target = objective.ascended(look)
+        beyond = objective.beyond(look, target, 4.0)
+        assert beyond.weights.sum() == pytest.approx(1)
+        moved = beyond.weights - components.weights
+        assert bool(np.abs(moved).max() > 1e-3) == learned
+        np.testing.assert_allclose(
+            beyond.means - components.means, 4 * (target.means - components.means), atol=1e-12
+        )
+
+
+def test_a_climb_ends_where_an_m_step_has_settled(monkeypatch):
+    # A step that reaches too far may bring little where an M-step would bring more.
+    family, components, rows = ring()
+    monkeypatch.setattr(Objective, "beyond", lambda self, look, target, reach: look.components)
+    end, _ = climbed(Objective(family), components, rows, 2_000, 1e-6, overrelaxed=True)
+    plain, _ = climbed(Objective(family), components, rows, 2_000, 1e-6)
+    assert end.objective == pytest.approx(plain.objective, abs=1e-12)
+
+
 def test_a_prior_weighs_as_many_rows_as_it_says():
     family, _, rows = problem("full")
     X = rows.matrix.X
@@ -199,22 +246,23 @@ def test_a_prior_weighs_as_many_rows_as_it_says():
 
 
 @pytest.mark.parametrize("coarse", [False, True])
-@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("how", STEPS)
 @pytest.mark.parametrize("covariance", SHAPES)
-def test_a_hundred_steps_are_forty_and_sixty(covariance, share, coarse):
+def test_a_hundred_steps_are_forty_and_sixty(covariance, how, coarse):
     family, components, rows = problem(covariance)
     objective = Objective(family, 0.3)
     state, limits = State(np.random.default_rng(0), components, coarse=coarse), Limits(100, 0.0)
 
     def climb(state, monitor):
-        return ascend(objective, rows, state, monitor, "test", limits, share=share, resumable=True)
+        return ascend(objective, rows, state, monitor, "test", limits, resumable=True, **how)
 
     whole = Monitor()
     end = climb(state, whole)
     asked, journal = iter(range(1000)), Journal()
     monitor = Monitor(should_stop=lambda: next(asked) >= 40, journal=journal)
     climb(monitor.watch("run", state), monitor)
-    assert 40 <= len(journal.entries["run"].trace) <= 41  # a turn may look again, exactly
+    # A turn may look again, and an overrelaxed one in vain.
+    assert 25 <= len(journal.entries["run"].trace) <= 41
     monitor = Monitor(journal=Journal(journal.entries))
     again = climb(monitor.watch("run", state), monitor)
     for one, two in zip(again.components[:3], end.components[:3]):

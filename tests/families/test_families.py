@@ -187,6 +187,16 @@ def test_an_empty_component_stays_put():
     assert updated.weights[2] == 0
 
 
+@pytest.mark.parametrize("structure", ["spherical", "diag", "full"])
+def test_the_push_of_the_entropy_leaves_the_floor(structure):
+    floor = np.array([0.5, 0.25])
+    family = make_family("gaussian", structure, floor)
+    at = STRUCTURES[structure]().from_full(np.stack([np.diag(floor)] * 2))
+    gradient = -np.ones_like(at) if structure != "full" else -np.stack([np.eye(2)] * 2)
+    pushed = family.structure.pushed(at, at, gradient, np.full(2, 0.2), floor)
+    np.testing.assert_allclose(pushed, at, rtol=1e-12)
+
+
 def test_the_floor_raises_only_what_is_too_narrow():
     narrow = np.diag([1e-9, 2.0])
     fine = np.array([[1.0, 0.3], [0.3, 0.5]])

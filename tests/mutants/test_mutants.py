@@ -136,6 +136,37 @@ MUTANTS = {
         f"{ASCEND}::test_the_objective_never_falls_and_the_trace_adds_up "
         f"{ASCEND}::test_a_step_too_long_is_shortened",
     ),
+    "overrelaxed steps reach no further": (
+        "engine/loop.py",
+        "LEAST_REACH, GROWTH, FURTHEST = 0.5, 1.5, 16.0",
+        "LEAST_REACH, GROWTH, FURTHEST = 0.5, 1.5, 1.0",
+        f"{ASCEND}::test_overrelaxed_steps_settle_in_half_the_visits",
+    ),
+    "an overrelaxed step that lowers J is taken": (
+        "engine/loop.py",
+        "if not there.J >= here.J:",
+        "if False:",
+        f"{ASCEND}::test_the_objective_never_falls_and_the_trace_adds_up "
+        f"{ASCEND}::test_overrelaxed_steps_settle_in_half_the_visits",
+    ),
+    "a climb ends by an overrelaxed step": (
+        "engine/loop.py",
+        "if reach <= 1:",
+        "if True:",
+        f"{ASCEND}::test_a_climb_ends_where_an_m_step_has_settled",
+    ),
+    "how far steps reach is not taken up again": (
+        "engine/loop.py",
+        "coarse, share, reach, visits, last = stood[3:]",
+        "coarse, share, _, visits, last = stood[3:]",
+        f"{ASCEND}::test_a_hundred_steps_are_forty_and_sixty",
+    ),
+    "a push goes below the floor": (
+        "families/axis_aligned.py",
+        "np.maximum(LEAST_LEFT * target, narrowest)",
+        "LEAST_LEFT * target",
+        "tests/families/test_families.py::test_the_push_of_the_entropy_leaves_the_floor",
+    ),
     "prior x 10": (
         "families/matrix.py",
         "rows, extra = (0.0, previous[0]) if prior is None else prior",
