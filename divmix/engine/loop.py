@@ -9,6 +9,7 @@ Both can go on where an interrupted one stood, from `State.climb`, to the same b
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,74 +87,113 @@ def ascend(
     (Salakhutdinov and Roweis, ICML 2003). resumable: the monitor may remember where it stands, as
     the climb of its phase. Raises FitError.
     """
-    visits, coarse, reach = 0, state.coarse, LEAST_REACH
-    last = len(monitor.trace) + limits.max_iter
-
-    def look(components: Components) -> Look:
-        nonlocal visits
-        visits += 1
-        return objective.look(rows, components, coarse=coarse, share=share)
-
-    def climb() -> Climb:
-        return Climb(here.components, here.coarse, here.shared, coarse, share, reach, visits, last)
-
+    climber = _Climber(objective, rows, limits, state.coarse, share)
     if state.climb is None:
-        here = look(state.moved)
-        monitor.record(phase, rows.visited, state.moved.count, here.value, 0.0, limit=last)
+        last = len(monitor.trace) + limits.max_iter
+        here = climber.begin(state.moved)
+        monitor.record(phase, rows.visited, here.components.count, here.value, 0.0, limit=last)
     else:
-        stood: Climb = state.climb
-        how = {"coarse": stood.visited_coarse, "share": stood.visited_sharing}
-        here = objective.look(rows, stood.components, **how)
-        coarse, share, reach, visits, last = stood[3:]
-    count = here.components.count
+        last = state.climb.last
+        climber.take_up(state.climb)
     reason = "max_iter"
-    while visits < limits.max_iter:
-        if stop := monitor.stop_reason(climb if resumable else None):
+    while climber.visits < limits.max_iter:
+        if stop := monitor.stop_reason(partial(climber.climb, last) if resumable else None):
             reason = stop
             break
-        target = objective.ascended(here)
-        if reach > 1:
-            there = look(objective.beyond(here, target, reach))
-            if not there.J >= here.J:
-                reach = LEAST_REACH
-                continue
-        else:
-            there = look(objective.shared(here, target) if share else target)
-        if share and there.J < here.J:  # what they do together does not ascend
-            share = False
+        here, there = climber.here, climber.step()
+        if there is None:
             continue
-        halved = 0
-        while there.J < here.J - ROUNDING and not coarse and halved < HALVINGS:
-            if visits >= limits.max_iter:
-                break
-            halved += 1
-            there = look(here.components.towards(target, 0.5**halved))
         gain = there.J - here.J
         if gain < -ROUNDING:
-            if coarse and not limits.keep_coarse:  # float32 can't tell: look again
-                coarse = False
-                here = look(here.components)
-                continue
-            reason = "converged" if visits < limits.max_iter else reason
+            reason = "converged" if climber.visits < limits.max_iter else reason
             break
         size = _size(here, there)
-        monitor.record(phase, rows.visited, count, there.value, size, limit=last)
-        if not limits.keep_coarse:
-            coarse = (
-                coarse
-                and abs(there.value.log_likelihood - here.value.log_likelihood) >= COARSE_ABOVE
-            )
-        here = there
+        monitor.record(phase, rows.visited, there.components.count, there.value, size, limit=last)
+        climber.move(there)
         if limits.tol > 0 and gain < limits.tol:
-            if reach <= 1:
+            if climber.reach <= 1:
                 reason = "converged"
                 break
-            reach = LEAST_REACH  # an M-step tells whether it has settled
-        elif overrelaxed and not share:
-            reach = min(GROWTH * reach, FURTHEST)
+            climber.reach = LEAST_REACH  # an M-step tells whether it has settled
+        elif overrelaxed and not climber.share:
+            climber.reach = min(GROWTH * climber.reach, FURTHEST)
+    here = climber.here
     return state._replace(
-        components=here.components, coarse=coarse, stop_reason=reason, objective=here.J
+        components=here.components, coarse=climber.coarse, stop_reason=reason, objective=here.J
     )
+
+
+class _Climber:
+    """Where `ascend` stands, and how its steps are taken and looked at; `Climb` has the same as data."""
+
+    def __init__(
+        self, objective: Objective, rows: Rows, limits: Limits, coarse: bool, share: bool
+    ) -> None:
+        self._objective, self._rows, self._limits = objective, rows, limits
+        self.coarse, self.share = coarse, share
+        self.reach, self.visits = LEAST_REACH, 0
+        self.here: Look
+
+    def begin(self, components: Components) -> Look:
+        """Stand at components."""
+        self.here = self._look(components)
+        return self.here
+
+    def take_up(self, stood: Climb) -> None:
+        """Stand where an interrupted climb stood."""
+        how = {"coarse": stood.visited_coarse, "share": stood.visited_sharing}
+        self.here = self._objective.look(self._rows, stood.components, **how)
+        self.coarse, self.share, self.reach, self.visits, _ = stood[3:]
+
+    def climb(self, last: int) -> Climb:
+        """Where it stands; last: see `Climb`."""
+        here = self.here
+        seen = here.components, here.coarse, here.shared
+        return Climb(*seen, self.coarse, self.share, self.reach, self.visits, last)
+
+    def step(self) -> Look | None:
+        """The next components, looked at; None where steps of this kind do not ascend, and the next
+        one is to be of another."""
+        here, objective = self.here, self._objective
+        target = objective.ascended(here)
+        if self.reach > 1:
+            there = self._look(objective.beyond(here, target, self.reach))
+            if not there.J >= here.J:
+                self.reach = LEAST_REACH
+                return None
+            return there
+        there = self._look(objective.shared(here, target) if self.share else target)
+        if self.share and there.J < here.J:  # what they do together does not ascend
+            self.share = False
+            return None
+        if self.coarse:
+            if there.J >= here.J - ROUNDING or self._limits.keep_coarse:
+                return there
+            self.coarse = False  # float32 can't tell: look again
+            self.here = self._look(here.components)
+            return None
+        return self._shortened(target, there)
+
+    def _shortened(self, target: Components, there: Look) -> Look:
+        """The step to `target`, halved as long as it would lower J."""
+        halved = 0
+        while there.J < self.here.J - ROUNDING and halved < HALVINGS:
+            if self.visits >= self._limits.max_iter:
+                break
+            halved += 1
+            there = self._look(self.here.components.towards(target, 0.5**halved))
+        return there
+
+    def move(self, there: Look) -> None:
+        """Stand there; looked at in float64 from now on if J has come to rest."""
+        moved = abs(there.value.log_likelihood - self.here.value.log_likelihood)
+        if not self._limits.keep_coarse:
+            self.coarse = self.coarse and moved >= COARSE_ABOVE
+        self.here = there
+
+    def _look(self, components: Components) -> Look:
+        self.visits += 1
+        return self._objective.look(self._rows, components, coarse=self.coarse, share=self.share)
 
 
 def _size(here: Look, there: Look) -> float:

@@ -131,7 +131,7 @@ MUTANTS = {
     ),
     "a step that lowers J is taken": (
         "engine/loop.py",
-        "while there.J < here.J - ROUNDING and not coarse and halved < HALVINGS:",
+        "while there.J < self.here.J - ROUNDING and halved < HALVINGS:",
         "while False:",
         f"{ASCEND}::test_the_objective_never_falls_and_the_trace_adds_up "
         f"{ASCEND}::test_a_step_too_long_is_shortened",
@@ -151,14 +151,14 @@ MUTANTS = {
     ),
     "a climb ends by an overrelaxed step": (
         "engine/loop.py",
-        "if reach <= 1:",
+        "if climber.reach <= 1:",
         "if True:",
         f"{ASCEND}::test_a_climb_ends_where_an_m_step_has_settled",
     ),
     "how far steps reach is not taken up again": (
         "engine/loop.py",
-        "coarse, share, reach, visits, last = stood[3:]",
-        "coarse, share, _, visits, last = stood[3:]",
+        "self.coarse, self.share, self.reach, self.visits, _ = stood[3:]",
+        "self.coarse, self.share, _, self.visits, _ = stood[3:]",
         f"{ASCEND}::test_a_hundred_steps_are_forty_and_sixty",
     ),
     "a push goes below the floor": (
