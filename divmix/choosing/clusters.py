@@ -234,25 +234,31 @@ def choose_clusters(
 
 
 def look_for_best(searches: Sequence[Searching], m: int, generator: np.random.Generator) -> Path:
-    """The path with the lowest BIC over searches of the same rows, each under another family.
+    """The path with the lowest BIC over searches of the same rows, each under another family; of few
+    rows more paths under the family of that one.
 
     It starts from m components, or from more where the best candidate is nearly as rich.
     """
     most = max(1, count_distinct(searches[0].sample) // 2)
-    each = PATHS_OF_FEW if searches[0].rows <= FEW_ROWS else 1
+    more = PATHS_OF_FEW - 1 if searches[0].rows <= FEW_ROWS else 0
     progress = searches[0].monitor.progress
     while True:
         paths: list[Path] = []
-        for searching in searches:
-            for _ in range(each):
-                progress.stage(CHOOSING, len(paths) / (each * len(searches)))
-                paths.append(Path(searching, generator))
-                paths[-1].descend_to_best(min(m, most))
-        path = min(paths, key=lambda path: path.best.bic)
+        for i in range(len(searches) + more):
+            progress.stage(CHOOSING, i / (len(searches) + more))
+            again = i >= len(searches)
+            paths.append(Path(best_of(paths).searching if again else searches[i], generator))
+            paths[-1].descend_to_best(min(m, most))
+        path = best_of(paths)
         wanted = COMPONENTS_PER_CLUSTER * path.best.k
         if m >= min(most, ROOM * path.best.k) or searches[0].monitor.stop_reason():
             return path
         m = wanted
+
+
+def best_of(paths: Sequence[Path]) -> Path:
+    """The path with the lowest BIC."""
+    return min(paths, key=lambda path: path.best.bic)
 
 
 def count_clusters(candidate: Candidate, smallest: float) -> int:
