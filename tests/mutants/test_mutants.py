@@ -73,6 +73,12 @@ MUTANTS = {
         "tests/estimators/test_dask_frames.py::TestFit::"
         "test_workers_sum_up_the_rows_to_the_bits_of_memory",
     ),
+    "parameters of common numbers in each component": (
+        "model/mixture.py",
+        "family = common.compared_alone(family, self.fitted_structure)",
+        "return family.n_parameters(m, d)",
+        "tests/estimators/test_mixture.py::test_criteria_count_the_parameters_that_describe_tells",
+    ),
     "halves compared again": (
         "choosing/comparison.py",
         'monitor.once(f"split {number}", split)',
