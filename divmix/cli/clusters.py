@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from divmix.cli.show import table
+from divmix.report.numbers import short
 
 MOST_CLUSTERS = 20  # lines in the table of clusters
 PICTURES_WIDTH = 80  # characters of the mean pictures of clusters, side by side
@@ -68,9 +69,3 @@ def apart(column: dict[str, Any]) -> str:
     if column["difference"] is None:
         return f"{mean} ({short(column['overall_mean'])} overall)"
     return f"{mean} ({column['difference']:+.1f} sd)"
-
-
-def short(value: float) -> str:
-    """Four digits, and no exponent where there are few zeros to write: `87740`, not `8.774e+04`."""
-    told = f"{value:.4g}"
-    return f"{float(told):.0f}" if "e+0" in told else told

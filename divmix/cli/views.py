@@ -7,6 +7,7 @@ from rich.text import Text
 
 from divmix.cli.clusters import MOST_CLUSTERS, print_clusters
 from divmix.cli.show import as_text, console, print_document, print_facts, table
+from divmix.report.numbers import short
 
 MOST_COMPONENTS = 8  # columns in the table of components
 ROOM_FOR_EXAMPLES = 100  # columns of a terminal
@@ -44,7 +45,7 @@ def print_model(document: dict[str, Any]) -> None:
             [
                 {"column": name}
                 | {
-                    f"component {c['component']}": f"{c['mean'][name]:.4g} ±{c['spread'][name]:.3g}"
+                    f"component {c['component']}": f"{short(c['mean'][name])} ±{short(c['spread'][name])}"
                     for c in components[:MOST_COMPONENTS]
                 }
                 for name in components[0]["mean"]
@@ -128,7 +129,7 @@ def _contingency(counts: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _pair(pair: dict[str, Any]) -> dict[str, Any]:
     moved = ", ".join(
-        f"{own['column']} {own['a']:.4g} to {own['b']:.4g} ({own['difference']:+.2f} sd)"
+        f"{own['column']} {short(own['a'])} to {short(own['b'])} ({own['difference']:+.2f} sd)"
         for own in pair["moved"]
     )
     line = {

@@ -79,6 +79,13 @@ MUTANTS = {
         "return family.n_parameters(m, d)",
         "tests/estimators/test_mixture.py::test_criteria_count_the_parameters_that_describe_tells",
     ),
+    "categories of a column scattered over the page": (
+        "report/page.py",
+        "return [int(j) for column in first for j in most[column_of == column]]",
+        "return most.tolist()",
+        "tests/report/test_page.py::"
+        "test_numbers_are_those_of_a_table_and_categories_stand_together",
+    ),
     "halves compared again": (
         "choosing/comparison.py",
         'monitor.once(f"split {number}", split)',
