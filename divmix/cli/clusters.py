@@ -54,8 +54,18 @@ def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
     if cluster.get("weight_interval"):
         line["weight 95%"] = "{:.3f} to {:.3f}".format(*cluster["weight_interval"])
     if "picture" not in cluster:  # which is shown below
-        line["what sets it apart"] = ", ".join(map(apart, cluster["apart"]))
+        line["what sets it apart"] = ", ".join(_told_apart(cluster)) or "like the table as a whole"
     return line
+
+
+def _told_apart(cluster: dict[str, Any]) -> list[str]:
+    """The columns whose difference shows in the one digit that is told of it."""
+    least = 0.05  # standard deviations
+    return [
+        apart(column)
+        for column in cluster["apart"]
+        if column["difference"] is None or abs(column["difference"]) >= least
+    ]
 
 
 def apart(column: dict[str, Any]) -> str:

@@ -86,6 +86,12 @@ MUTANTS = {
         "tests/report/test_page.py::"
         "test_numbers_are_those_of_a_table_and_categories_stand_together",
     ),
+    "the first number is the wrong one": (
+        "tables/csv_kinds.py",
+        "return Kind(pa.float64(), spelling_of(numbers, decimal))",
+        "return Kind(pa.float64())",
+        "tests/ugly/test_newcomer_files.py::test_one_error_with_a_command_that_then_works",
+    ),
     "halves compared again": (
         "choosing/comparison.py",
         'monitor.once(f"split {number}", split)',
