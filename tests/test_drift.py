@@ -7,7 +7,6 @@ from divmix.design.prepare import design_matrix
 from divmix.drift import LEVEL, distance, drift
 from divmix.progress import Progress
 from divmix.settings import TableSettings, fit_settings
-from divmix.workflows.describe import n_parameters
 from divmix.workflows.fit import fit_table
 from tests.workflows.groups import groups
 
@@ -55,7 +54,7 @@ def found(mixture, table, alpha=0.03, rows=4000.0):
         matrix.log_jacobian,
         behind=rows,
         alpha=alpha,
-        n_parameters=n_parameters(mixture),
+        n_parameters=mixture.n_parameters,
         generator=np.random.default_rng(0),
     )
 

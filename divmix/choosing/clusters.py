@@ -17,6 +17,7 @@ from divmix.families.noise import MadeNoise, denser_than_noise, leaving_room
 from divmix.families.posterior import log_sum_exp
 from divmix.merging.criteria import shared_mass
 from divmix.merging.tree import MergeTree, cut, merge_tree
+from divmix.progress import counted
 from divmix.rows import Rows
 from divmix.search.relax import relax
 from divmix.search.run import Model, Searching
@@ -273,7 +274,8 @@ def count_clusters(candidate: Candidate, smallest: float) -> int:
 def explain(path: Path, chosen: Candidate, k: int | None = None) -> str:
     """A sentence on the chosen candidate, of which k components count; on scattered rows, on small
     clusters and on groups apart."""
-    reason = f"{chosen.k} clusters have the lowest ICL on {path.searching.rows:,} rows"
+    lowest = f"{'has' if chosen.k == 1 else 'have'} the lowest ICL"
+    reason = f"{counted(chosen.k, 'cluster')} {lowest} on {counted(path.searching.rows, 'row')}"
     others = [candidate for candidate in path.candidates.values() if candidate.k != chosen.k]
     if others:
         second = min(others, key=lambda candidate: candidate.icl)

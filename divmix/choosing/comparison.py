@@ -143,8 +143,7 @@ def told(comparison: Comparison) -> str:
         if values:
             votes[name] = max(values, key=values.__getitem__)
     chosen = comparison.chosen.k
-    against = [f"{name} {k}" for name, k in votes.items() if k != chosen]
+    against = [f"{name} is best at {k}" for name, k in votes.items() if k != chosen]
     agree = [name for name, k in votes.items() if k == chosen]
     parts = [", ".join(agree) + (" agrees" if len(agree) == 1 else " agree")] if agree else []
-    parts += [f"best by {', '.join(against)}"] if against else []
-    return "; ".join(parts)
+    return "; ".join(parts + against)

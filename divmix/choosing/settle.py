@@ -30,6 +30,7 @@ from divmix.families.noise import broad_component
 from divmix.merging.hierarchy import Way
 from divmix.methods import check
 from divmix.problem import Merge
+from divmix.progress import counted
 from divmix.rows import Rows, Summary
 from divmix.search.phases import sample_rows
 from divmix.search.run import Model, Searching
@@ -252,7 +253,7 @@ def _settle_shape(
         with_prior = f", prior {share:g}" if prior == "auto" else ""
         notes.append(
             f"covariance {covariance}{with_prior}: chosen by held-out rows "
-            f"({summary.number:,} rows of {d} features)"
+            f"({summary.number:,} rows of {counted(d, 'feature')})"
         )
     settings = replace(settings, covariance=covariance)
     if isinstance(settings, DiversifiedSettings) and prior == "auto":

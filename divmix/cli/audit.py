@@ -20,7 +20,7 @@ from divmix.cli.completion import COLUMN, COLUMNS, FILE
 )
 @click.option(
     "--exclude",
-    default="",
+    multiple=True,
     type=COLUMNS,
     metavar="A,B",
     help="Columns to leave out, such as an id.",
@@ -32,7 +32,7 @@ def command(
     new: str,
     truth: str | None,
     anomaly: str | None,
-    exclude: str,
+    exclude: tuple[str, ...],
     encoding: str | None,
     as_json: bool,
 ) -> None:
@@ -45,7 +45,7 @@ def command(
     from divmix.cli.show import show
     from divmix.workflows.audit import run_audit
 
-    names = tuple(name for name in exclude.split(",") if name)
+    names = tuple(name for own in exclude for name in own.split(",") if name)
     found = run_audit(
         [train], [new], truth=truth, anomaly=anomaly, exclude=names, encoding=encoding
     )

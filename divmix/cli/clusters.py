@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from divmix.cli.show import table
+from divmix.report.numbers import short
 
 MOST_CLUSTERS = 20  # lines in the table of clusters
 PICTURES_WIDTH = 80  # characters of the mean pictures of clusters, side by side
@@ -53,8 +54,18 @@ def _cluster(cluster: dict[str, Any]) -> dict[str, Any]:
     if cluster.get("weight_interval"):
         line["weight 95%"] = "{:.3f} to {:.3f}".format(*cluster["weight_interval"])
     if "picture" not in cluster:  # which is shown below
-        line["what sets it apart"] = ", ".join(map(apart, cluster["apart"]))
+        line["what sets it apart"] = ", ".join(_told_apart(cluster)) or "like the table as a whole"
     return line
+
+
+def _told_apart(cluster: dict[str, Any]) -> list[str]:
+    """The columns whose difference shows in the one digit that is told of it."""
+    least = 0.05  # standard deviations
+    return [
+        apart(column)
+        for column in cluster["apart"]
+        if column["difference"] is None or abs(column["difference"]) >= least
+    ]
 
 
 def apart(column: dict[str, Any]) -> str:
@@ -68,9 +79,3 @@ def apart(column: dict[str, Any]) -> str:
     if column["difference"] is None:
         return f"{mean} ({short(column['overall_mean'])} overall)"
     return f"{mean} ({column['difference']:+.1f} sd)"
-
-
-def short(value: float) -> str:
-    """Four digits, and no exponent where there are few zeros to write: `87740`, not `8.774e+04`."""
-    told = f"{value:.4g}"
-    return f"{float(told):.0f}" if "e+0" in told else told

@@ -61,7 +61,11 @@ def print_document(out: Console, document: dict[str, Any], indent: int = 0) -> N
             out.print(Text(title.rstrip(), style="bold"))
             out.print(table(value))
         else:
-            out.print(Text(f"{title}  {as_text(value)}"))
+            line = Table.grid(padding=(0, 2, 0, 0))
+            line.add_column(width=indent + width)
+            line.add_column(overflow="fold")
+            line.add_row(Text(title), Text(as_text(value)))
+            out.print(line)
 
 
 def table(rows: list[dict[str, Any]]) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 from divmix.cli.clusters import print_clusters
 from divmix.cli.show import console, print_facts, table
 from divmix.progress import counted
+from divmix.report.numbers import short
 
 MOST_NAMES = 12  # columns that the summary of a fit names
 SELDOM, MOST_SELDOM = 0.9, 5  # clusters named that fewer resamples have, and how many of them
@@ -117,7 +118,7 @@ def _drifted(drift: dict[str, Any]) -> str:
     found = [
         (
             abs(column["z"]),
-            f"{column['column']} {column['before']:.4g} to {column['new']:.4g} "
+            f"{column['column']} {short(column['before'])} to {short(column['new'])} "
             f"({column['shift']:+.2f} sd within clusters)",
         ),
         (

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from divmix.cli.clusters import MOST_CLUSTERS, print_clusters
 from divmix.cli.show import as_text, console, print_document, print_facts, table
+from divmix.report.numbers import short
 
 MOST_COMPONENTS = 8  # columns in the table of components
 ROOM_FOR_EXAMPLES = 100  # columns of a terminal
@@ -29,7 +30,7 @@ def print_model(document: dict[str, Any]) -> None:
     }
     columns = [
         f"{column['name']} ({len(column['categories'])} categories)"
-        if column["categories"]
+        if len(column["categories"]) > 1
         else column["name"]
         for column in document["schema"]
     ]
@@ -37,6 +38,11 @@ def print_model(document: dict[str, Any]) -> None:
     out.print(Text("clusters", style="bold"))
     print_clusters(out, document["clusters"], "--json has them all")
     components = document["components"]
+    shares = {
+        f"{column['name']}={category}"
+        for column in document["schema"]
+        for category in column["categories"]
+    }
     what = "feature of the embedding" if settings.get("encoder") else "column"
     out.print(Text(f"components: mean and spread of each {what}", style="bold"))
     out.print(
@@ -44,7 +50,7 @@ def print_model(document: dict[str, Any]) -> None:
             [
                 {"column": name}
                 | {
-                    f"component {c['component']}": f"{c['mean'][name]:.4g} ±{c['spread'][name]:.3g}"
+                    f"component {c['component']}": _mean(c, name, name in shares)
                     for c in components[:MOST_COMPONENTS]
                 }
                 for name in components[0]["mean"]
@@ -55,6 +61,12 @@ def print_model(document: dict[str, Any]) -> None:
         out.print(f"  ... and {len(components) - MOST_COMPONENTS} more; --json has them all")
     if document.get("merge_tree"):
         _print_merges(out, **document["merge_tree"])
+
+
+def _mean(component: dict[str, Any], name: str, is_share: bool) -> str:
+    """`41.2 ±9.8`; of a category, whose spread follows from it, `35.0%`."""
+    mean = component["mean"][name]
+    return f"{mean:.1%}" if is_share else f"{short(mean)} ±{short(component['spread'][name])}"
 
 
 def _print_merges(out: Console, criterion: str, components: int, merges: list) -> None:
@@ -128,8 +140,9 @@ def _contingency(counts: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _pair(pair: dict[str, Any]) -> dict[str, Any]:
     moved = ", ".join(
-        f"{own['column']} {own['a']:.4g} to {own['b']:.4g} ({own['difference']:+.2f} sd)"
+        f"{own['column']} {short(own['a'])} to {short(own['b'])} ({own['difference']:+.2f} sd)"
         for own in pair["moved"]
+        if round(own["difference"], 2)
     )
     line = {
         "a": pair["a"],

@@ -6,9 +6,13 @@ import numpy as np
 from sklearn.base import DensityMixin
 from sklearn.utils.validation import _check_sample_weight
 
+from divmix.model.mixture import Mixture
+
 
 class DensityCriteria(DensityMixin):
     """Criteria of an estimator that has `score_samples` and a `mixture_`."""
+
+    mixture_: Mixture
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log-density of the rows of X, a float in nats; sample_weight (n,), y is ignored.
@@ -21,20 +25,17 @@ class DensityCriteria(DensityMixin):
         return float(np.average(density[known], weights=weights[known]))
 
     def bic(self, X: Any) -> float:
-        """Bayesian information criterion on X (n rows), a float in nats: -2 log L + parameters log n;
-        the lower the better (Schwarz 1978). Raises NotFittedError, ValueError."""
+        """Bayesian information criterion on X (n rows), a float in nats: -2 log L + parameters log n,
+        with the parameters of `divmix describe`; the lower the better (Schwarz 1978). Rows that were
+        left out count in neither. Raises NotFittedError, ValueError."""
         density = self._density(X)
-        return float(-2 * np.nansum(density) + self._n_parameters() * np.log(len(density)))
+        known = density[~np.isnan(density)]
+        return float(-2 * known.sum() + self.mixture_.n_parameters * np.log(len(known)))
 
     def aic(self, X: Any) -> float:
         """Akaike information criterion on X (n rows), a float in nats: -2 log L + 2 parameters; the
         lower the better (Akaike 1974). Raises NotFittedError, ValueError."""
-        return float(-2 * np.nansum(self._density(X)) + 2 * self._n_parameters())
+        return float(-2 * np.nansum(self._density(X)) + 2 * self.mixture_.n_parameters)
 
     def _density(self: Any, X: Any) -> np.ndarray:
         return np.asarray(self.score_samples(X))
-
-    def _n_parameters(self: Any) -> int:
-        mixture = self.mixture_
-        own: int = mixture.family.n_parameters(*mixture.components.means.shape)
-        return own + (mixture.noise is not None)

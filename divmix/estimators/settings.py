@@ -39,8 +39,7 @@ def of_mixture(asked: "DiversifiedMixture") -> tuple[FitSettings, TableSettings]
         seed=seed_of(asked.random_state),
         threads=_threads(asked.n_jobs),
     )
-    if asked.output not in ("array", "same"):
-        raise UsageError(f"output={asked.output!r}", hint="choose 'array' or 'same'")
+    _check_output(asked.output)
     return settings, TableSettings.from_dict(_of_tables(asked))
 
 
@@ -62,6 +61,7 @@ def of_detector(asked: "MixtureOutlierDetector") -> tuple[DetectSettings, Detect
         raise UsageError(f"contamination={share!r}", hint="give 'auto' or a share up to 0.5")
     if asked.training not in ("mixed", "clean"):
         raise UsageError(f"training={asked.training!r}", hint="choose 'mixed' or 'clean'")
+    _check_output(asked.output)
     settings = DetectSettings.from_dict(
         {
             "alpha_level": asked.alpha_level,
@@ -72,6 +72,11 @@ def of_detector(asked: "MixtureOutlierDetector") -> tuple[DetectSettings, Detect
         }
     )
     return settings, DetectTableSettings.from_dict(_of_tables(asked))
+
+
+def _check_output(output: Any) -> None:
+    if output not in ("array", "same"):
+        raise UsageError(f"output={output!r}", hint="choose 'array' or 'same'")
 
 
 def _threads(n_jobs: int | None) -> int | None:

@@ -6,7 +6,8 @@ import numpy as np
 
 from divmix.families.components import Components
 from divmix.families.family import Array
-from divmix.kernels.components import NEGLIGIBLE, TINY, Gradient, Overlap, overlap
+from divmix.kernels.components import TINY, Gradient, Overlap, overlap
+from divmix.kernels.pair_groups import NEGLIGIBLE
 
 if TYPE_CHECKING:
     from divmix.families.mixed import Mixed

@@ -11,7 +11,7 @@ from divmix.design.design import Design
 from divmix.design.preprocessing import Batch, Transformed
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import FitError, ModelFileError, UsageError
-from divmix.families import AnyFamily, AnyMatrix, Components
+from divmix.families import AnyFamily, AnyMatrix, CommonNumbers, Components
 from divmix.families.mixed import as_seen
 from divmix.families.noise import with_noise
 from divmix.families.posterior import log_weights, posterior
@@ -66,6 +66,33 @@ class Mixture:
     def cluster_weights(self) -> np.ndarray:
         """Mixing weight of each cluster, (k,)."""
         return np.bincount(self.clusters, weights=self.components.weights)
+
+    @property
+    def fitted_structure(self) -> str:
+        """The structure of the covariances that were fitted: spherical ones are stored as diagonal
+        beside numbers that all components have in common."""
+        name: str = self.about["settings"].get("covariance", self.family.structure.name)
+        return name
+
+    @property
+    def common_numbers(self) -> CommonNumbers | None:
+        """The numbers that all components have in common, which the model tells by name."""
+        names = self.about.get("common_numbers")
+        if not names:
+            return None
+        places = np.flatnonzero(np.isin(self.design.feature_names, names))
+        return CommonNumbers.of(self.family, self.components, places)  # type: ignore[arg-type]  # no Student has any
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters, weights among them: of numbers that all components have in common one
+        mean and one variance, of noise its weight."""
+        family, common, (m, d) = self.family, self.common_numbers, self.components.means.shape
+        own = 0
+        if common is not None:
+            family = common.compared_alone(family, self.fitted_structure)  # type: ignore[arg-type]
+            d, own = len(common.compared), 2 * len(common.common)
+        return family.n_parameters(m, d) + own + (self.noise is not None)
 
     @cached_property
     def input_means(self) -> np.ndarray:

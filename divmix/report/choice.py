@@ -15,6 +15,7 @@ NAMES = {
     "jaccard": "Jaccard",
     "least_found": "least found",
 }
+DIGITS = {"stability": ".3f", "jaccard": ".3f", "least_found": ".3f"}
 CHARTS = (
     ("BIC and ICL, the lower the better", ("bic", "icl")),
     ("Log-likelihood, nats per row", ("log_likelihood", "held_out")),
@@ -72,7 +73,10 @@ def _table(document: dict[str, Any]) -> str:
     rows = [
         (
             html.dot(colour(0), f"{row['clusters']}") if row["chosen"] else f"{row['clusters']}",
-            *("-" if row.get(name) is None else f"{row[name]:.7g}" for name in names),
+            *(
+                "-" if row.get(name) is None else f"{row[name]:{DIGITS.get(name, '.7g')}}"
+                for name in names
+            ),
         )
         for row in document["rows"]
     ]

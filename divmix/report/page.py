@@ -15,6 +15,7 @@ from divmix.report import charts, html
 from divmix.report.colours import colour
 from divmix.report.contents import Contents
 from divmix.report.cuts import Cuts, cuts_of, leaves_of_rows
+from divmix.report.numbers import short
 from divmix.report.plane import Plane, plane_of
 from divmix.report.raster import MOST_LABELS, Frame, frame_of, grey_png, png, raster
 
@@ -47,7 +48,10 @@ def _headline(contents: Contents) -> list[tuple[str, str]]:
         (f"{mixture.about['rows']:,}", "rows"),
         (f"{len(mixture.design.schema.columns):,}", "columns"),
         (f"{mixture.n_clusters}", "clusters"),
-        (f"{mixture.components.count}", f"{mixture.family.structure.name} components"),
+        (
+            f"{mixture.components.count}",
+            f"components, {mixture.family.structure.name} covariance",
+        ),
     ]
     if mixture.about.get("log_likelihood") is not None:
         facts.append((f"{mixture.about['log_likelihood']:.4f}", "log-likelihood, nats per row"))
@@ -104,7 +108,7 @@ def _told(contents: Contents, pictures: np.ndarray | None, cluster: int) -> str:
 
 
 def sentence(apart: list[dict[str, Any]]) -> str:
-    """`High proline (1095, 747 overall) and low hue (0.7, 0.96 overall); country mostly DE (62 %).`"""
+    """`high proline (1095, 747 overall); low hue (0.7, 0.96 overall); country: DE (62%), AT (20%)`"""
     parts = []
     for column in apart:
         if "shares" in column:
@@ -113,12 +117,9 @@ def sentence(apart: list[dict[str, Any]]) -> str:
         elif column["difference"] is None or abs(column["difference"]) >= 0.1:
             side = "high" if column["mean"] > column["overall_mean"] else "low"
             parts.append(
-                f"{side} {column['column']} ({column['mean']:.4g}, {column['overall_mean']:.4g} overall)"
+                f"{side} {column['column']} ({short(column['mean'])}, {short(column['overall_mean'])} overall)"
             )
-    if not parts:
-        return "Like the table as a whole."
-    text = "; ".join(parts) + "."
-    return text[0].upper() + text[1:]
+    return "; ".join(parts) or "like the table as a whole"
 
 
 def _pictures(contents: Contents) -> str:
@@ -129,7 +130,7 @@ def _pictures(contents: Contents) -> str:
     parts = [_picture(contents, plane, frame)]
     if contents.truth is not None and contents.X is not None:
         parts.append(_truth_picture(contents, plane, frame))
-    shown = f'<div class="two">{"".join(parts)}</div>'
+    shown = f'<div class="{"one" if len(parts) == 1 else "two"}">{"".join(parts)}</div>'
     about = (
         "The plane nearest to the clusters' means."
         if contents.mixture.design.is_embedding
@@ -250,11 +251,12 @@ def _cut_control(contents: Contents, cuts: Cuts | None, plane: Plane, frame: Fra
 
 
 def _profile(contents: Contents) -> str:
-    """Mean of each column in each cluster, in the data's units; the columns that differ most first."""
+    """Mean of each column in each cluster, in the data's units; the columns that differ most first,
+    each with its categories."""
     mixture = contents.mixture
-    k, profile = mixture.n_clusters, profile_of(mixture)
+    k, profile, design = mixture.n_clusters, profile_of(mixture), mixture.design.of_columns
     stacked = np.vstack([profile.overall, profile.means])
-    summary = mixture.design.of_columns.column_summary(stacked, np.zeros_like(stacked))
+    summary = design.column_summary(stacked, np.zeros_like(stacked))
     differences, unit, full = profile.differences, "sd", f"at {STRONG:g} standard deviations"
     if not profile.in_deviations:  # all pixels have one unit, and so have columns left unscaled
         differences = STRONG * differences / max(float(np.abs(differences).max()), NOTHING_BESIDE)
@@ -262,13 +264,14 @@ def _profile(contents: Contents) -> str:
     # What is nothing beside the column's other means is rounding.
     sizes = np.abs(summary.mean)
     shown_means = np.where(sizes < NOTHING_BESIDE * sizes.max(axis=0), 0.0, summary.mean)
-    most = np.argsort(-np.abs(differences).max(axis=0), kind="stable")[:MOST_COLUMNS]
+    most = _shown_features(np.abs(differences).max(axis=0), design.blocks)
     shown = range(min(k, MOST_CLUSTERS))
+    told_of = [_percent if is_share else short for is_share in design.indicator]
     rows: list[Sequence[str | html.Cell]] = [
         (
             escape(summary.names[j]),
-            f"{shown_means[0, j]:.4g}",
-            *(_cell(shown_means[c + 1, j], differences[c, j], unit) for c in shown),
+            told_of[j](shown_means[0, j]),
+            *(_cell(told_of[j](shown_means[c + 1, j]), differences[c, j], unit) for c in shown),
         )
         for j in most
     ]
@@ -287,11 +290,23 @@ def _profile(contents: Contents) -> str:
     )
 
 
-def _cell(value: float, difference: float, unit: str) -> html.Cell:
+def _shown_features(differences: np.ndarray, blocks: Sequence[np.ndarray]) -> list[int]:
+    """Features that differ most, (d,): by column, that of the largest difference first."""
+    most = np.argsort(-differences, kind="stable")[:MOST_COLUMNS]
+    column_of = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])[most]
+    first = list(dict.fromkeys(column_of.tolist()))
+    return [int(j) for column in first for j in most[column_of == column]]
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
+
+
+def _cell(told: str, difference: float, unit: str) -> html.Cell:
     strength = min(abs(difference) / STRONG, 1.0) * 0.55
     shade = "230,120,20" if difference > 0 else "40,120,210"
     title = f"{difference:+.2f} {unit}" if unit else ""
-    return html.Cell(f"{value:.4g}", f"rgba({shade},{strength:.2f})", title)
+    return html.Cell(told, f"rgba({shade},{strength:.2f})", title)
 
 
 def _uncertainty(contents: Contents) -> str:

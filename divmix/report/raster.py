@@ -51,7 +51,9 @@ def raster(places: np.ndarray, labels: np.ndarray, frame: Frame) -> np.ndarray:
     values = (labels[order] + 1).astype(np.uint8)
     picture = np.zeros((HEIGHT, WIDTH), np.uint8)
     reach = range(-radius, radius + 1)
-    for dx, dy in ((dx, dy) for dx in reach for dy in reach if dx * dx + dy * dy < radius**2 + 1):
+    for dx, dy in (
+        (dx, dy) for dx in reach for dy in reach if dx * dx + dy * dy <= radius * (radius + 0.5)
+    ):
         x, y = at[:, 0] + dx, at[:, 1] + dy
         inside = (x >= 0) & (x < WIDTH) & (y >= 0) & (y < HEIGHT)
         picture[y[inside], x[inside]] = values[inside]

@@ -27,7 +27,7 @@ class TableSettings(Settings):
         None,
         section="Columns",
         metavar="COL",
-        help="Column with known classes: kept out of the fit, compared with the clusters after it.",
+        help="Column with known classes: kept out; fit compares its clusters with them.",
     )
     weight: str | None = option(
         None,

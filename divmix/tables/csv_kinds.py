@@ -85,7 +85,7 @@ def kind_of(found: pa.DataType, texts: pa.Array, decimal: str) -> Kind:
 
     Whole numbers with leading zeros, or of more digits than a number can hold, are codes: text. A
     column that is text, but numbers for the most part, is a column of numbers with something wrong
-    in it: reading it will name the row.
+    in it: reading it as these are written will name the row.
     """
     if is_number(found):
         return Kind(pa.large_string() if _are_codes(texts) else pa.float64())
@@ -95,8 +95,10 @@ def kind_of(found: pa.DataType, texts: pa.Array, decimal: str) -> Kind:
     spelling = spelling_of(values, decimal)
     if spelling is not None:
         return Kind(pa.large_string() if _are_codes(texts) else pa.float64(), spelling)
-    mostly = 2 * sum(map(is_some_number, values)) > len(values)
-    if mostly or _share(pc.replace_substring(texts, decimal, "."), _NUMBER) > 0.5:
+    numbers = [value for value in values if is_some_number(value)]
+    if 2 * len(numbers) > len(values):
+        return Kind(pa.float64(), spelling_of(numbers, decimal))
+    if _share(pc.replace_substring(texts, decimal, "."), _NUMBER) > 0.5:
         return Kind(pa.float64())
     return Kind(pa.large_string())
 

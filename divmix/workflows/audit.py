@@ -12,7 +12,7 @@ from divmix.errors import InputError
 from divmix.metrics import anomaly_metrics
 from divmix.tables import arrays
 from divmix.tables.reading import open_table
-from divmix.tables.schema import is_number
+from divmix.tables.schema import is_number, unknown_column
 from divmix.workflows.evaluate import anomalies
 
 ROUNDED_DIGITS = 3  # significant digits of numbers in a rounded row
@@ -34,8 +34,13 @@ def run_audit(
     that of both where they are text.
     Raises InputError.
     """
-    known, fresh = (open_table(one, encoding=encoding).read() for one in (training, new))
-    left_out = {truth, *exclude}
+    left_out = {*exclude} if truth is None else {truth, *exclude}
+    known, fresh = (
+        open_table(one, encoding=encoding, text_columns=left_out).read() for one in (training, new)
+    )
+    there = [*known.column_names, *fresh.column_names]
+    for name in sorted(left_out - set(there)):
+        raise unknown_column(name, dict.fromkeys(there), ", ".join(map(str, training)))
     names = [
         name for name in known.column_names if name in fresh.column_names and name not in left_out
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from divmix.families import Components, Mixed
+from divmix.families import Components
 from divmix.merging.hierarchy import Hierarchy
 from divmix.model.mixture import Mixture
 from divmix.workflows.summary import pictures, what_sets_apart
@@ -26,7 +26,7 @@ def describe_model(model: str | Path) -> dict[str, Any]:
         "n_clusters": mixture.n_clusters,
         "n_components": components.count,
         "noise": mixture.noise_weight if mixture.noise is not None else None,
-        "parameters": n_parameters(mixture),
+        "parameters": mixture.n_parameters,
         "schema": [
             {"name": column.name, "kind": column.kind, "categories": list(column.categories)}
             for column in mixture.design.schema.columns
@@ -56,16 +56,6 @@ def describe_model(model: str | Path) -> dict[str, Any]:
     if mixture.hierarchy is not None:
         document["merge_tree"] = merge_tree(mixture.hierarchy, components)
     return document
-
-
-def n_parameters(mixture: Mixture) -> int:
-    """Free parameters: of numbers that all components have in common a mean and a variance."""
-    family, (m, d) = mixture.family, mixture.components.means.shape
-    numbers = family.numbers if isinstance(family, Mixed) else family
-    columns = len(family.categories.numeric) if isinstance(family, Mixed) else d
-    common = len(mixture.about.get("common_numbers", ()))
-    spared = numbers.n_parameters(m, columns) - numbers.n_parameters(m, columns - common)
-    return family.n_parameters(m, d) - spared + 2 * common + (mixture.noise is not None)
 
 
 def merge_tree(hierarchy: Hierarchy, own: Components) -> dict[str, Any]:

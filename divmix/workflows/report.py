@@ -54,8 +54,8 @@ def run_report(
     Returns `output`, its bytes and how many rows are drawn. Raises ModelFileError, InputError,
     OutputError.
     """
-    check_output(output, overwrite=overwrite)
     document = read_document(Path(run))
+    check_output(output, overwrite=overwrite)
     if document["command"] == "select":
         if sources:
             raise UsageError("a run of select draws no rows", hint="leave --data out")

@@ -147,7 +147,7 @@ def _use(role: Role) -> str:
         "numeric": "used",
         "boolean": "used, true or false",
         "date": "used as numbers",
-        "categorical": f"used, {role.values or 'its'} categories",
+        "categorical": "used" if role.values == 1 else f"used, {role.values or 'its'} categories",
     }[str(role.kind)]
 
 

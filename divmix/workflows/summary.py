@@ -74,7 +74,7 @@ def columns(fit: "Fit") -> dict[str, list[str]]:
     design = fit.mixture.design.preprocessing
     told = {c.name: "log" for c in design.columns if isinstance(c, NumericColumn) and c.log}
     for column in design.columns:
-        if isinstance(column, CategoricalColumn):
+        if isinstance(column, CategoricalColumn) and len(column.categories) > 1:
             told[column.name] = f"{len(column.categories):,} categories"
     return {
         "used": [_used(role, told) for role in fit.roles if role.used],

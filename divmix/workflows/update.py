@@ -13,7 +13,6 @@ from divmix.design.prepare import DesignMatrix, design_matrix
 from divmix.drift import LEVEL, Drift, Figure, distance_of, drift, spreads
 from divmix.engine.monitor import Monitor
 from divmix.errors import InputError, UsageError
-from divmix.families import CommonNumbers
 from divmix.matching import numbers_like, shared_weight
 from divmix.merging.hierarchy import Hierarchy
 from divmix.merging.tree import merge_tree
@@ -25,7 +24,6 @@ from divmix.settings import FitSettings, UpdateSettings, fit_settings
 from divmix.tables.reading import open_table
 from divmix.workflows import run_folder, summary
 from divmix.workflows.beside import NOTHING_BESIDE, Beside, parted
-from divmix.workflows.describe import n_parameters
 from divmix.workflows.fit import notes_on_rows, offset_of, rows_of
 from divmix.workflows.fitted import Fit
 from divmix.workflows.resources import limited_threads
@@ -151,8 +149,8 @@ def updated(
         old.family,
         old.components,
         old.noise,
-        _common(old),
-        about["settings"].get("covariance", old.family.structure.name),
+        old.common_numbers,
+        old.fitted_structure,
         weight,
         0.0 if known is None else known - offset,
     )
@@ -192,15 +190,6 @@ def _same_numbers(old: Mixture, new: Mixture, matrix: DesignMatrix, seed: int) -
     shared = shared_weight(old.score(X).cluster, new.score(X).cluster, sizes=(k, k))
     numbers = numbers_like(shared)
     return new if (numbers == np.arange(k)).all() else new.renumbered(numbers)
-
-
-def _common(mixture: Mixture) -> CommonNumbers | None:
-    """The numbers that all components have in common, as the model tells them by name."""
-    names = mixture.about.get("common_numbers")
-    if not names:
-        return None
-    places = np.flatnonzero(np.isin(mixture.design.feature_names, names))
-    return CommonNumbers.of(mixture.family, mixture.components, places)  # type: ignore[arg-type]  # no Student has any
 
 
 def _hierarchy(old: Mixture, components: Any) -> Hierarchy | None:
@@ -248,7 +237,7 @@ def _drift(
     generator = np.random.default_rng(settings.seed)
     behind, new_weight = weight_of(old), float(matrix.row_weights.sum())
     share = new_weight / (decay * behind + new_weight)
-    by_chance = n_parameters(old) * share**2 * (1 / new_weight + 1 / behind)
+    by_chance = old.n_parameters * share**2 * (1 / new_weight + 1 / behind)
     found = drift(
         old,
         matrix.X,
@@ -256,7 +245,7 @@ def _drift(
         matrix.log_jacobian,
         behind=min(behind, float(old.about["rows_used"])),
         alpha=float(settings.alpha),
-        n_parameters=n_parameters(old),
+        n_parameters=old.n_parameters,
         learn_weights=settings.weights != "uniform",
         generator=generator,
     )

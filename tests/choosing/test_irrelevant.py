@@ -159,8 +159,7 @@ def test_noise_changes_no_label_and_keeps_its_density(text, covariance, tmp_path
     assert fitted.trace[-1].log_likelihood == pytest.approx(fitted.log_likelihood, abs=1e-6)
     fitted.mixture.save(tmp_path / "model.divmix")
     described = describe_model(tmp_path / "model.divmix")
-    if covariance == "full":  # a spherical one is diagonal beside columns of other variances
-        assert described["parameters"] == n_parameters(plain, tmp_path) + 2 * 4
+    assert described["parameters"] == n_parameters(plain, tmp_path) + 2 * 4
     assert all(one["column"][0] != "n" for own in described["clusters"] for one in own["apart"])
     X, _ = fitted.mixture.draw(4_000, np.random.default_rng(0))
     drawn = fitted.mixture.design.inverse(X).to_pandas()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import re
 
 import pytest
@@ -92,6 +93,26 @@ def test_describe_shows_columns_clusters_and_components(run, fitted):
     document = json.loads(run("describe", fitted, "--json").stdout)
     assert [column["name"] for column in document["schema"]] == ["x", "y"]
     assert len(document["components"]) == 2
+
+
+def test_what_tells_nothing_is_not_told(run, tmp_path):
+    generator = random.Random(0)
+    lines = [
+        f"{generator.gauss(9 * (i % 2), 1)},{generator.gauss(0, 1)},{'ab'[i % 2]},EUR"
+        for i in range(80)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y,kind,currency", *lines]))
+    for k in (1, 2):
+        assert run("fit", "t.csv", "-k", k, "-o", f"{k}.divmix").exit_code == 0
+    told = run("describe", "1.divmix").stdout
+    assert "like the table as a whole" in told and "sd)" not in told
+    told = run("describe", "2.divmix").stdout
+    assert "kind=a" in told and "100.0%" in told and "100.0% ±" not in told
+    assert "kind (2 categories), currency\n" in told
+    told = run("compare", "2.divmix", "2.divmix").stdout
+    assert "what moved most" not in told and "jaccard" in told
+    told = json.loads(run("sniff", "t.csv", "--json").stdout)["columns"]
+    assert [column["fit"] for column in told[2:]] == ["used, 2 categories", "used"]
 
 
 def test_sample_draws_rows_that_predict_can_read(run, fitted, tmp_path):

@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 import divmix
 from divmix import DiversifiedMixture
 from divmix.settings import DiversifiedSettings, TableSettings
+from divmix.workflows.describe import describe_model
 from divmix.workflows.fit import run_fit
 
 
@@ -114,6 +115,24 @@ def test_probabilities_criteria_and_scores_agree(fitted):
     free = 2 + 3 * 2 + 3 * 3  # weights, means, covariances
     assert model.aic(X) == pytest.approx(-2 * model.score(X) * len(X) + 2 * free)
     assert model.bic(X) == pytest.approx(-2 * model.score(X) * len(X) + free * np.log(len(X)))
+
+
+@pytest.mark.parametrize("shape", ["full", "spherical"])
+def test_criteria_count_the_parameters_that_describe_tells(shape, tmp_path):
+    X, _ = three_clusters(300)
+    unrelated = np.random.default_rng(1).normal(size=(300, 2))
+    model = DiversifiedMixture(
+        3, covariance_type=shape, scale="none", missing="drop", random_state=0
+    ).fit(np.column_stack([X * [1.0, 0.2], unrelated]))
+    model.save(tmp_path / "model.divmix")
+    told = describe_model(tmp_path / "model.divmix")["parameters"]
+    # Weights and means; covariances of two columns; two columns in which all components are one.
+    assert told == 2 + 3 * 2 + 3 * {"full": 3, "spherical": 1}[shape] + 2 * 2
+    lacking = np.column_stack([X * [1.0, 0.2], unrelated])
+    lacking[:100, 0] = np.nan
+    known = model.score_samples(lacking[100:]).sum()
+    assert model.bic(lacking) == pytest.approx(-2 * known + told * np.log(200))
+    assert model.aic(lacking) == pytest.approx(-2 * known + 2 * told)
 
 
 def test_drawn_rows_are_those_of_the_mixture(fitted):

@@ -58,7 +58,7 @@ def test_a_saved_detector_flags_the_same(tmp_path, fitted):
     np.testing.assert_array_equal(loaded.predict(rows()), fitted.predict(rows()))
 
 
-def test_a_share_can_be_asked_for():
+def test_a_share_can_be_asked_for_and_what_is_wrong_is_told():
     X = rows()
     detector = MixtureOutlierDetector(0.05, n_components=1, random_state=0)
     assert (detector.fit_predict(X) == -1).sum() == 20
@@ -67,6 +67,8 @@ def test_a_share_can_be_asked_for():
             MixtureOutlierDetector(wrong).fit(X)
     with pytest.raises(ValueError, match="training"):
         MixtureOutlierDetector(training="dirty").fit(X)
+    with pytest.raises(ValueError, match=r"output='pandas' \(choose 'array' or 'same'\)"):
+        MixtureOutlierDetector(output="pandas").fit(X)
 
 
 def test_clean_rows_calibrate_p_values_of_new_ones():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from divmix.kernels import compile as compiling
-from divmix.kernels import components
+from divmix.kernels import components, pair_groups
 from tests import reference
 
 SHAPES = ["spherical", "diag", "tied", "full"]
@@ -159,7 +159,7 @@ def test_entropy_has_no_unit(shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_same_bits_at_any_thread_count(shape, monkeypatch):
-    monkeypatch.setattr(components, "LEAST_WORK", 1)  # as many groups as there may be
+    monkeypatch.setattr(pair_groups, "LEAST_WORK", 1)  # as many groups as there may be
     means, covariances, weights = mixture(shape, 50, 3)
     compiling.set_threads(1)
     alone = components.overlap(means, covariances, weights)

@@ -73,6 +73,25 @@ MUTANTS = {
         "tests/estimators/test_dask_frames.py::TestFit::"
         "test_workers_sum_up_the_rows_to_the_bits_of_memory",
     ),
+    "parameters of common numbers in each component": (
+        "model/mixture.py",
+        "family = common.compared_alone(family, self.fitted_structure)",
+        "return family.n_parameters(m, d)",
+        "tests/estimators/test_mixture.py::test_criteria_count_the_parameters_that_describe_tells",
+    ),
+    "categories of a column scattered over the page": (
+        "report/page.py",
+        "return [int(j) for column in first for j in most[column_of == column]]",
+        "return most.tolist()",
+        "tests/report/test_page.py::"
+        "test_numbers_are_those_of_a_table_and_categories_stand_together",
+    ),
+    "the first number is the wrong one": (
+        "tables/csv_kinds.py",
+        "return Kind(pa.float64(), spelling_of(numbers, decimal))",
+        "return Kind(pa.float64())",
+        "tests/ugly/test_newcomer_files.py::test_one_error_with_a_command_that_then_works",
+    ),
     "halves compared again": (
         "choosing/comparison.py",
         'monitor.once(f"split {number}", split)',

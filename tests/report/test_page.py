@@ -136,6 +136,29 @@ def test_names_cannot_break_the_page(tmp_path):
     assert not read.open and evil in read.text and "<i>" in read.text
 
 
+def test_numbers_are_those_of_a_table_and_categories_stand_together(tmp_path):
+    generator = np.random.default_rng(1)
+    group = np.arange(120) % 2
+    table = pd.DataFrame({"income": 30_000 + 50_000.0 * group + generator.normal(size=120)})
+    table["age"] = 40 + 4 * group + generator.normal(size=120)
+    table["wave"] = 0.8 * group + generator.normal(size=120)
+    common, rare = generator.random(120) < 0.9, np.arange(120) % 15 == 0
+    table["land"] = np.where(rare, "FR", np.where(common == (group == 1), "AT", "DE"))
+    table.to_parquet(tmp_path / "t.parquet")
+    run = tmp_path / "run"
+    run_fit([str(tmp_path / "t.parquet")], DiversifiedSettings(clusters=2), TableSettings(), run)
+    run_report(run, tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert "e+0" not in re.sub(r"<script.*", "", page, flags=re.DOTALL)
+    profile = page[page.index('<section id="profile"') : page.index('<section id="uncertainty"')]
+    names = re.findall(r'scope="row">([^<]*)', profile)
+    assert names[:2] == ["income", "age"]
+    assert {*names[2:4]} == {"land=AT", "land=DE"} and names[4:] == ["land=FR", "wave"]
+    share = r"<td[^>]*>\d+\.\d%</td>"
+    assert len(re.findall(share, profile)) == 9
+    assert "high income (80000, 55000 overall)" in Reader(page).text
+
+
 def test_a_cut_has_a_page(wine, tmp_path):
     run_cut(wine, 2, tmp_path / "cut", sources=[WINE])
     run_report(tmp_path / "cut", tmp_path / "c.html")

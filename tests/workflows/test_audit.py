@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from divmix.cli.audit import command
 from divmix.errors import InputError
 from divmix.workflows.audit import row_digests, run_audit
 from divmix.workflows.evaluate import run_evaluate
@@ -79,8 +80,6 @@ def test_digests_are_equal_for_equal_rows_of_any_type_and_for_no_others():
 
 
 def test_the_command_prints_json_and_text(paths):
-    from divmix.cli.audit import command
-
     printed = CliRunner().invoke(command, [*paths, "--json"])
     assert json.loads(printed.output)["columns"] == 4
     assert "new rows in training" in CliRunner().invoke(command, list(paths)).output
@@ -90,6 +89,19 @@ def test_tables_without_a_common_column_are_refused(paths, tmp_path):
     pd.DataFrame({"other": [1]}).to_csv(tmp_path / "other.csv", index=False)
     with pytest.raises(InputError, match="no column in common"):
         run_audit([paths[0]], [str(tmp_path / "other.csv")])
+
+
+def test_what_is_left_out_may_hold_anything_and_has_to_be_there(tmp_path):
+    path = str(tmp_path / "t.csv")
+    pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": ["1", "2", "3", "x"]}).to_csv(path, index=False)
+    with pytest.raises(InputError, match="column 'b' is text"):
+        run_audit([path], [path])
+    assert run_audit([path], [path], exclude=["b"])["columns"] == 1
+    with pytest.raises(InputError, match="no column 'c'"):
+        run_audit([path], [path], exclude=["b", "c"])
+    pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "1"], "c": [0, 1]}).to_csv(path, index=False)
+    printed = CliRunner().invoke(command, [path, path, "--exclude", "a,b", "--exclude=c"])
+    assert "no column in common" in str(printed.exception)
 
 
 def test_an_unknown_class_of_anomalies_is_told(paths):
