@@ -57,6 +57,16 @@ def test_outliers_are_seen_where_there_are_some(share, found):
     assert [way.outliers for way in ways] == 3 * [found] and not any(way.rich for way in ways)
 
 
+def test_outliers_about_a_curve_are_not_a_heap_of_components():
+    # AIC3 would rather have some components for them: they are not normal about the middle.
+    generator, x = np.random.default_rng(0), np.arange(12.0)
+    places = np.column_stack([x, 3 * np.sin(x)])
+    X = np.vstack([place + 0.1 * generator.normal(size=(150, 2)) for place in places])
+    low, high = X.min(axis=0) - [1, 0.5], X.max(axis=0) + [1, 0.5]
+    X = np.vstack([X, generator.uniform(low, high, (450, 2))])
+    assert all(look(X, 12, seed).outliers for seed in range(3))
+
+
 def test_a_wide_cluster_is_no_cloud_of_outliers():
     generator = np.random.default_rng(1)
     X = np.vstack([generator.normal(0, 8, (300, 2)), generator.normal(0, 1, (300, 2)) + [30, 0]])

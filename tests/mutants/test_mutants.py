@@ -252,6 +252,12 @@ MUTANTS = {
         "[:1]",
         f"{SEARCH}::test_many_clusters_along_a_curve_are_found",
     ),
+    "outliers are a question of AIC3": (
+        "choosing/outliers.py",
+        "(np.log(n) - searching.schedule.per_parameter)",
+        "0.0",
+        f"{OUTLIERS}::test_outliers_about_a_curve_are_not_a_heap_of_components",
+    ),
     "outliers are not looked for": (
         "choosing/outliers.py",
         "return FirstLook(True, apart.components.count > searching.k, way)",
