@@ -77,6 +77,12 @@ MUTANTS = {
         "X, weights = self._all.take(chosen).matrix",
         "tests/search/test_coded_k_means.py::test_a_batch_is_visited_by_its_codes",
     ),
+    "texts that no row has are categories": (
+        "design/columns.py",
+        "for place in np.flatnonzero(rows):",
+        "for place in range(len(rows)):",
+        "tests/design/test_preprocessing.py::test_a_column_with_codes_is_the_column_of_its_texts",
+    ),
     "variances of many numbers taken for a matrix": (
         "report/spread.py",
         "variances[places], places, pooled = pooled, places[:0], np.zeros((0, 0))",
