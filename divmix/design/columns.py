@@ -66,6 +66,10 @@ class BooleanColumn:
         """(n,) bool: rows of (n, 1) features that differ from a constant column's one value."""
         return encoded[:, 0] != 0 if self.is_constant else np.zeros(len(encoded), np.bool_)
 
+    def unseen_codes(self, codes: np.ndarray) -> np.ndarray:
+        """The same (n,) of rows by their codes (n,)."""
+        return codes != self.share if self.is_constant else np.zeros(len(codes), np.bool_)
+
     def log_jacobian(self, encoded: np.ndarray) -> float:
         """Zero: the column is not scaled."""
         return 0.0
@@ -141,6 +145,10 @@ class CategoricalColumn:
     def unseen(self, encoded: np.ndarray) -> np.ndarray:
         """(n,) bool: rows of (n, categories) features that have none of the known categories."""
         return (encoded + np.array(self.shares)).max(axis=1) < 0.5
+
+    def unseen_codes(self, codes: np.ndarray) -> np.ndarray:
+        """The same (n,) of rows by their codes (n,)."""
+        return codes == len(self.categories)
 
     def log_jacobian(self, encoded: np.ndarray) -> float:
         """Zero: the features are not scaled."""

@@ -77,6 +77,18 @@ MUTANTS = {
         "X, weights = self._all.take(chosen).matrix",
         "tests/search/test_coded_k_means.py::test_a_batch_is_visited_by_its_codes",
     ),
+    "a detector by features": (
+        "anomaly/detector.py",
+        "prepare(table, tables, generator, progress, locate, JOINT, coded=True)",
+        "prepare(table, tables, generator, progress, locate, JOINT)",
+        "tests/anomaly/test_coded.py",
+    ),
+    "a category that is new is none by its code": (
+        "design/columns.py",
+        "return codes == len(self.categories)",
+        "return codes < 0",
+        "tests/anomaly/test_coded.py::test_scores_are_those_of_all_features",
+    ),
     "texts that no row has are categories": (
         "design/columns.py",
         "for place in np.flatnonzero(rows):",
@@ -402,7 +414,7 @@ MUTANTS = {
     ),
     "no detailed member": (
         "anomaly/pool.py",
-        "return components is None and len(rows.matrix.X) >= DETAILED_COMPONENTS * ROWS_EACH",
+        "return components is None and rows.visited >= DETAILED_COMPONENTS * ROWS_EACH",
         "return False",
         "tests/anomaly/test_pool.py::test_a_detailed_member_sees_what_few_components_cover",
     ),
