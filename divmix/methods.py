@@ -12,6 +12,7 @@ from divmix.engine.state import Phase, State, run_phases
 from divmix.engine.steps import Published, annealed, em_step, published_step
 from divmix.errors import CheckpointError
 from divmix.families import Components, DifferentiableFamily, Family
+from divmix.families.mixed import scattered
 from divmix.families.noise import leaving_room
 from divmix.merging.hierarchy import Hierarchy
 from divmix.merging.tree import cut, merge_tree
@@ -74,7 +75,8 @@ def check(family: Family, rows: Rows, components: Components) -> None:
     Kernels trust the shapes of parameters, and a checkpoint may come from anywhere.
     """
     m, d = components.count, len(rows.features.indicator)
-    spread = np.ones(d) if family.diagonal_only else np.eye(d)
+    c = len(scattered(family, d))
+    spread = np.ones(c) if family.diagonal_only else np.eye(c)
     usual = family.start(np.full(m, 1 / m), np.zeros((m, d)), spread)
     if components.shapes != usual.shapes:
         raise CheckpointError(

@@ -11,8 +11,8 @@ import numpy as np
 
 from divmix.choosing.relevance import relevant_categories
 from divmix.engine.monitor import Monitor
-from divmix.families import AnyFamily, Components, make_family
-from divmix.rows import Block, MemoryRows
+from divmix.families import AnyFamily, AnyMatrix, Coded, Components, make_family
+from divmix.rows import AnyBlock, MemoryRows
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching
 from divmix.settings import DEFAULT_ALPHA
@@ -42,36 +42,43 @@ def detailed(
     The relaxed and diversified phases of the default method on all distinct rows. Categories have
     probabilities. Raises FitError.
     """
-    X, row_weights = distinct(rows)
-    extent = np.ptp(X, axis=0)
+    different = MemoryRows(*distinct(rows))
+    summary = different.summary()
+    extent = summary.high - summary.low
     extent[extent == 0] = 1.0
     categories = relevant_categories(rows)
     family = make_family(kind, "diag", (SMALLEST_SPREAD * extent) ** 2, categories)
     most = components or DETAILED_COMPONENTS
-    m = max(1, min(most, len(X) // ROWS_EACH))
-    searching = Searching(MemoryRows(X, row_weights), family, None, monitor, 1, DEFAULT_ALPHA)
+    m = max(1, min(most, different.visited // ROWS_EACH))
+    searching = Searching(different, family, None, monitor, 1, DEFAULT_ALPHA)
     diverse = diversify(searching, relax(searching, m, generator))
     prior = searching.pooled(diverse, SCHEDULE.relaxed_prior)
     return Member(family, searching.climb("refine", diverse, prior, DETAILED_ITERATIONS))
 
 
-def distinct(rows: MemoryRows) -> Block:
+def distinct(rows: MemoryRows) -> AnyBlock:
     """Rows of positive weight without their repetitions, and the weight of each.
 
     A sum over the columns with random factors finds equal rows; those that differ after all
     stay apart.
     """
-    X, row_weights = rows.matrix
+    X, row_weights = rows.held
     used = np.flatnonzero(row_weights > 0)
-    factors = np.random.default_rng(0).uniform(1, 2, X.shape[1])
+    factors = np.asarray(np.random.default_rng(0).uniform(1, 2, X.shape[1]))
     keys = X[used] @ factors
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     first = used[first]
     equal = np.ones(len(used), bool)
     for start in range(0, len(used), 65536):  # in blocks: no copy of X
         part = slice(start, start + 65536)
-        equal[part] = (X[used[part]] == X[first[group[part]]]).all(axis=1)
+        one, other = _cells(X[used[part]]), _cells(X[first[group[part]]])
+        equal[part] = (one == other).all(axis=1)
     weights = np.bincount(group[equal], weights=row_weights[used[equal]], minlength=len(first))
     apart = used[~equal]
     chosen = np.concatenate([first, apart])
-    return Block(np.ascontiguousarray(X[chosen]), np.concatenate([weights, row_weights[apart]]))
+    return AnyBlock(X[chosen], np.concatenate([weights, row_weights[apart]]))
+
+
+def _cells(X: AnyMatrix) -> np.ndarray:
+    """What rows (n, d) hold, (n, cells): that of equal ones is equal."""
+    return X.cells if isinstance(X, Coded) else X

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,8 @@ from divmix.design.row_names import Locate, row_name
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
+from divmix.families import AnyMatrix
+from divmix.families.coded import matrix_of
 from divmix.families.family import Array
 from divmix.model.calibration import HELD_OUT, TRAINING, USUAL, Calibration
 from divmix.model.mixture import Mixture
@@ -44,20 +46,23 @@ MOST_WRONG = 0.5  # share of the flags, for a rate to be named where a lower one
 HIGHEST = 10  # rows with the highest scores, which have reasons in any case
 
 
+M = TypeVar("M", Array, AnyMatrix)
+
+
 class Fitted(NamedTuple):
-    """A calibrated density and the rows of its table: design matrix X (n, d), which rows are
+    """A calibrated density and the rows of its table: design matrix X (n, d), or `Coded`, which rows are
     complete, (n,), and which ones calibrate, (c,). Where the table is held against itself, also
     scores (n,) by densities that have not seen the row, NaN for incomplete rows. Where X is an
     embedding, the table."""
 
     mixture: Mixture
-    X: Array
+    X: AnyMatrix
     complete: NDArray[np.bool_]
     calibrating: NDArray[np.int64]
     scores: Array | None = None
     table: pa.Table | None = None
 
-    def of_columns(self, rows: slice | NDArray[np.int64]) -> Array:
+    def of_columns(self, rows: slice | NDArray[np.int64]) -> AnyMatrix:
         """Some of the rows by the features of their columns."""
         if self.table is None:
             return self.X[rows]
@@ -117,14 +122,14 @@ def fit_density(
     progress, notes = progress or Progress(), [] if notes is None else notes
     tables = tables or DetectTableSettings()
     generator = np.random.default_rng(settings.seed)
-    design, rows = prepare(table, tables, generator, progress, locate, JOINT)
+    design, rows = prepare(table, tables, generator, progress, locate, JOINT, coded=True)
     notes += notes_on_roles(rows.roles, tables)
     mixed = settings.training == "mixed" or (settings.training == "auto" and itself)
     used = np.flatnonzero(rows.row_weights > 0)
     progress.stage("fitting a density")
     monitor = Monitor(None, should_stop, progress)
     features = Features(design.indicator, design.far_rows, design.categories)
-    everything = MemoryRows(rows.X, rows.row_weights, features)
+    everything = MemoryRows(rows.held, rows.row_weights, features)
     if mixed:
         fitted = used
         if len(used) > pools.FITTED_ROWS:
@@ -154,7 +159,7 @@ def fit_density(
         notes.append(
             f"training rows: taken to be normal; {pool.components.count} gaussian components"
         )
-        X = rows.X[held_out]
+        X = rows.held[held_out]
         known, source = surprisal.score(pool, X, design.unseen_values(X)), HELD_OUT
         used = held_out
     if should_stop():
@@ -162,14 +167,14 @@ def fit_density(
     mixture = _calibrated(pool, design, rows, used, known, source)
     about = {
         "divmix": divmix.__version__,
-        "rows": len(rows.X),
+        "rows": len(rows.held),
         "rows_used": int((rows.row_weights > 0).sum()),
         "settings": settings.to_dict() | tables.to_dict(),
         "log_likelihood": None,
     }
     mixture = replace(mixture, about=about)
     kept = table if design.is_embedding else None
-    done = Fitted(mixture, rows.X, rows.complete, used, scores if itself else None, kept)
+    done = Fitted(mixture, rows.held, rows.complete, used, scores if itself else None, kept)
     return done if kept is None else _with_usual(done)
 
 
@@ -190,7 +195,7 @@ def _calibrated(
     order = np.lexsort((-pool.components.weights, pool.members))
     pool = pool._replace(components=pool.components.take(order), members=pool.members[order])
     places = np.linspace(0, len(calibrating) - 1, min(len(calibrating), TYPICAL_ROWS)).astype(int)
-    sample = rows.X[calibrating[places]]
+    sample = matrix_of(rows.held[calibrating[places]])
     design.unseen_values(sample)  # puts back in place what constant columns differ in
     typical = np.median(surprisal.by_column(pool, sample, design.blocks), axis=0)
     return Mixture(
@@ -209,7 +214,7 @@ def _with_usual(fitted: Fitted) -> Fitted:
     """With what is usual of the columns among the rows that calibrate."""
     mixture, rows = fitted.mixture, fitted.calibrating
     places = np.linspace(0, len(rows) - 1, min(len(rows), TYPICAL_ROWS)).astype(int)
-    usual = np.quantile(fitted.of_columns(rows[places]), USUAL, axis=0)
+    usual = np.quantile(matrix_of(fitted.of_columns(rows[places])), USUAL, axis=0)
     calibration = calibration_of(mixture)._replace(usual=usual)
     return fitted._replace(mixture=replace(mixture, calibration=calibration))
 
@@ -244,7 +249,7 @@ def score_itself(fitted: Fitted) -> Scored:
     assert fitted.scores is not None
     highest = _highest(fitted.scores)
     p_value = p_values.own_p_values(fitted.scores)
-    return Scored(fitted.scores, p_value, highest, fitted.of_columns(highest))
+    return Scored(fitted.scores, p_value, highest, matrix_of(fitted.of_columns(highest)))
 
 
 def score_seen(fitted: Fitted) -> Scored:
@@ -256,7 +261,7 @@ def score_seen(fitted: Fitted) -> Scored:
     scores[~fitted.complete] = np.nan
     known, highest = calibration_of(fitted.mixture).scores, _highest(scores)
     p_value = p_values.conformal_p_values(scores, known)
-    return Scored(scores, p_value, highest, fitted.of_columns(highest))
+    return Scored(scores, p_value, highest, matrix_of(fitted.of_columns(highest)))
 
 
 def learned_shift(
@@ -272,7 +277,7 @@ def learned_shift(
         done += batch.num_rows
         if sum(map(len, parts)) > 2 * MOST_SHIFTED:
             parts, stride = [part[::2] for part in parts], 2 * stride
-    known = fitted.X[fitted.calibrating]
+    known = matrix_of(fitted.X[fitted.calibrating])
     found = shift.learn(known, np.concatenate(parts))
     scores = surprisal.score(pool_of(fitted.mixture), known, design.unseen_values(known))
     return KnownShift(found, found.weights(known[np.argsort(scores, kind="stable")]))
@@ -298,22 +303,21 @@ def score_rows(
     columns = mixture.design.of_columns
     rows = np.zeros((0, columns.n_features))
     for batch in batches:
-        transformed = mixture.design.transform(
-            batch, unknown="ignore", first_row=done, locate=locate
-        )
-        X, unseen = _seen(mixture.design, transformed.X)
+        prepared = mixture.design.room(batch.num_rows, coded=True)
+        complete, _ = mixture.design.fill(prepared, batch, "ignore", done, locate)
+        X, unseen = _seen(mixture.design, prepared)
         own = surprisal.score(pool, X, unseen)
-        own[~transformed.complete] = np.nan
+        own[~complete] = np.nan
         if shifted is None:
             p_value = p_values.conformal_p_values(own, known)
         else:
-            weights = shifted.shift.weights(X)
+            weights = shifted.shift.weights(matrix_of(X))
             p_value = shift.p_values(own, weights, known, shifted.weights)
         scores.append(own)
         ranks.append(p_value)
         best = _highest(own)
         highest, values = np.append(highest, done + best), np.append(values, own[best])
-        of_best = transformed.X[best]
+        of_best = matrix_of(prepared[best])
         if mixture.design.is_embedding:
             of_best = columns.transform(batch.take(arrays.integers(best)), unknown="ignore").X
         rows = np.vstack([rows, of_best])
@@ -353,7 +357,7 @@ def explained(mixture: Mixture, scored: Scored, flagged: NDArray[np.bool_]) -> D
     return Detection(scored.score, scored.p_value, flagged, scored.highest, because, notes)
 
 
-def reasons_of(mixture: Mixture) -> Callable[[Array], Sequence[str | None]]:
+def reasons_of(mixture: Mixture) -> Callable[[AnyMatrix], Sequence[str | None]]:
     """What tells the columns to blame of rows X (n, d) of the columns' features."""
     pool, columns, calibration = (
         pool_of(mixture),
@@ -362,12 +366,13 @@ def reasons_of(mixture: Mixture) -> Callable[[Array], Sequence[str | None]]:
     )
     if calibration.usual is not None:
         substituted = SubstitutedReasons(pool, mixture.design, calibration.usual)
-        return lambda X: substituted.of(*_seen(columns, X))
+        return lambda X: substituted.of(*_seen(columns, matrix_of(X)))
     reasons = Reasons(pool, mixture.design, calibration.typical)
-    return lambda X: reasons.of(*_seen(mixture.design, mixture.design.chain.transform(X)))
+    chain = mixture.design.chain
+    return lambda X: reasons.of(*_seen(mixture.design, chain.transform(matrix_of(X))))
 
 
-def _seen(design: Design, X: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _seen(design: Design, X: M) -> tuple[M, NDArray[np.bool_]]:
     """Rows X (n, d) with what constant columns differ in put back in place, and where they did."""
     X = X.copy()
     return X, design.unseen_values(X)

@@ -30,6 +30,7 @@ from divmix.families.family import Array
 from divmix.rows import MemoryRows
 from divmix.search import starts
 from divmix.search.run import Searching
+from divmix.tables.batches import BATCH_ROWS
 
 MOST_COMPONENTS = 4  # of a mixture
 TRIMMED = 0.2  # share of the rows that may be anomalies
@@ -89,7 +90,7 @@ def fit_members(
 def has_detail(rows: MemoryRows, components: int | None) -> bool:
     """Whether one member is learned in detail: of tables long enough, where the number of components
     is left open."""
-    return components is None and len(rows.matrix.X) >= DETAILED_COMPONENTS * ROWS_EACH
+    return components is None and rows.visited >= DETAILED_COMPONENTS * ROWS_EACH
 
 
 def shapes(rows: MemoryRows) -> tuple[str, ...]:
@@ -127,7 +128,7 @@ def held_out_surprisals(
     fitted: the rows that the members were fitted to. These are split into FOLDS with all others,
     and for each fold the members go on from where they are without it.
     """
-    X, row_weights = rows.matrix
+    X = rows.held.X
     fold = generator.permutation(len(X)) % FOLDS
     sample, fold_of_sample = rows.take(fitted), fold[fitted]
     surprisals = np.zeros((len(X), len(members)))
@@ -141,7 +142,9 @@ def held_out_surprisals(
                 others, family, components, FOLD_ROUNDS, FOLD_ITERATIONS, monitor, drop=False
             )
             own = with_central_tails(others, family, own)
-            surprisals[inside, j] = -Objective(family).posterior(X[inside], own).log_density
+            for start in range(0, len(inside), BATCH_ROWS):
+                part = inside[start : start + BATCH_ROWS]
+                surprisals[part, j] = -Objective(family).posterior(X[part], own).log_density
     return surprisals
 
 
@@ -184,7 +187,7 @@ def _climb(
 
 def _likeliest(rows: MemoryRows, family: AnyFamily, components: Components) -> NDArray[np.bool_]:
     """(n,) true for the likeliest rows that hold all but TRIMMED of the weight."""
-    X, row_weights = rows.matrix
+    X, row_weights = rows.held
     order = np.argsort(Objective(family).posterior(X, components).log_density, kind="stable")
     below = np.cumsum(row_weights[order])
     likely = np.empty(len(X), bool)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from divmix.anomaly.p_values import ANOMALOUS
 from divmix.anomaly.pool import Pool, Usual
-from divmix.families import Components, Mixed
+from divmix.families import AnyMatrix, Components, Mixed
 from divmix.families.family import Array
+from divmix.families.mixed import as_seen, scattered
 from divmix.families.posterior import log_sum_exp, log_weights
 from divmix.tables.batches import BLOCK_ROWS
 
@@ -29,10 +30,10 @@ POWER = 0.25
 # Weight of a detailed member's opinion beside that of the others, chosen on the same tables: of more it
 # hides groups of anomalies, which it may have a component for, and of less it finds fewer scattered ones.
 DETAIL = 0.05
-CELLS = 4_000_000  # of arrays of rows x components x columns
+CELLS = 4_000_000  # of arrays of rows x components x numbers
 
 
-def score(pool: Pool, X: Array, unseen: NDArray[np.bool_]) -> Array:
+def score(pool: Pool, X: AnyMatrix, unseen: NDArray[np.bool_]) -> Array:
     """Scores (n,) of rows X (n, d) of the design matrix.
 
     unseen (n, blocks) bool: see `Design.unseen_values`.
@@ -40,7 +41,7 @@ def score(pool: Pool, X: Array, unseen: NDArray[np.bool_]) -> Array:
     scores = np.empty(len(X))
     for start in range(0, len(X), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        own = -_by_member(pool, _log_joint(pool, X[rows]))
+        own = -_by_member(pool, _log_joint(pool, as_seen(X[rows], pool.family)))
         scores[rows] = pooled(own, pool.usual)
     return scores + UNSEEN_VALUE * unseen.sum(axis=1)
 
@@ -140,8 +141,9 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
 
 
 def rows_at_once(pool: Pool) -> int:
-    """Rows of which arrays (rows, components, columns) are made at a time."""
-    return int(np.clip(CELLS // pool.components.means.size, 1, BLOCK_ROWS))
+    """Rows of which arrays (rows, components, numbers) are made at a time."""
+    m, d = pool.components.means.shape
+    return int(np.clip(CELLS // (m * max(len(scattered(pool.family, d)), 1)), 1, BLOCK_ROWS))
 
 
 def marginal(pool: Pool, X: Array, block: NDArray[np.int64]) -> Array:

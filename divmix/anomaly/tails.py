@@ -12,6 +12,7 @@ import numpy as np
 
 from divmix.families import AnyFamily, Components, Mixed
 from divmix.families.family import Array
+from divmix.families.mixed import as_seen
 from divmix.families.posterior import log_weights
 from divmix.families.student import DOF_RANGE
 from divmix.rows import MemoryRows
@@ -29,14 +30,15 @@ def with_central_tails(rows: MemoryRows, family: AnyFamily, components: Componen
     A row is of the component that it likely comes from. Components of few rows, or of rows that are
     equal for the most part, stay as they are.
     """
-    X, row_weights = rows.matrix
+    held, row_weights = rows.held
+    X = as_seen(held, family)
     own = (log_weights(components.weights) + family.log_densities(X, components)).argmax(axis=1)
     numbers, of_numbers = family, components
     if isinstance(family, Mixed):
         if not len(family.categories.numeric):
             return components
         numbers, of_numbers = family.numbers, family.of_numbers(components)
-        X = np.ascontiguousarray(X[:, family.categories.numeric])
+        X = family.numbers_of(X)
     squared = numbers.structure.mahalanobis(X, of_numbers)
     scale, dof = np.ones(components.count), components.degrees_of_freedom.copy()
     for j in range(components.count):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from divmix.engine.monitor import Monitor
-from divmix.families import Categories, Moments, make_family
+from divmix.families import Categories, Coded, Moments, make_family
 from divmix.families.family import Array
 from divmix.families.moments import weighted_sums
 from divmix.families.noise import MadeNoise, leaving_room
@@ -143,7 +143,16 @@ def variance_floor(rows: Rows, share: float) -> Array:
 
 def _least_gaps(rows: Rows) -> Array:
     """Least difference of two values of each column among a sample of the rows, (d,)."""
-    X = np.sort(rows.sample(SAMPLE_ROWS, np.random.default_rng(0)).matrix.X, axis=0)
+    X = rows.sample(SAMPLE_ROWS, np.random.default_rng(0)).held.X
+    if isinstance(X, Coded):
+        found = np.ones(X.shape[1])  # of features that are 0 or 1
+        found[X.categories.numeric] = _least_gaps_of(X.numbers)
+        return found
+    return _least_gaps_of(X)
+
+
+def _least_gaps_of(X: Array) -> Array:
+    X = np.sort(X, axis=0)
     gaps = np.diff(X, axis=0)
     noise = 1e-9 * np.fmax.reduce(np.abs(X))  # equal values that arithmetic has told apart
     gaps[~(gaps > noise)] = np.inf  # also what is missing

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from divmix.choosing.dip import is_unimodal
 from divmix.choosing.relevance import SIGNIFICANT, codes_of, p_value, pilot_clusters
 from divmix.choosing.two_normals import in_two_groups
+from divmix.families.coded import matrix_of
 from divmix.families.family import Array
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.rows import Rows
@@ -41,7 +42,7 @@ def irrelevant_numbers(rows: Rows) -> NDArray[np.int64]:
         return nothing
     sample = rows.sample(SAMPLE_ROWS, np.random.default_rng(0))
     X, row_weights = sample.matrix
-    filled = sample.filled.X
+    filled = matrix_of(sample.filled.X)
     if row_weights.sum() ** 2 / (row_weights @ row_weights) < LEAST_ROWS:
         return nothing
     weights = row_weights * (len(X) / row_weights.sum())

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.families import Categories
+from divmix.families import AnyMatrix, Categories, Coded
+from divmix.families.coded import matrix_of, of_features
 from divmix.families.family import Array
 from divmix.kernels.k_means import k_means
 from divmix.rows import Rows
@@ -35,12 +36,14 @@ def relevant_categories(rows: Rows) -> Categories | None:
     if categories is None:
         return None
     sample = rows.sample(SAMPLE_ROWS, np.random.default_rng(0))
-    X, row_weights = sample.matrix
+    X, row_weights = sample.held
     weights = row_weights * (len(X) / row_weights.sum())
-    texts = [codes_of(X, column.features) for column in categories.columns]
-    numbers = [_bins(X[:, j], weights) for j in categories.numeric]
+    numeric = categories.numeric
+    numbers = [_bins(own, weights) for own in matrix_of(of_features(X, numeric)).T]
     if len(numbers) > 1:
-        numbers.append(pilot_clusters(sample.filled.X[:, categories.numeric], weights))
+        filled = matrix_of(of_features(sample.filled.X, numeric))
+        numbers.append(pilot_clusters(filled, weights))
+    texts = codes_of_columns(X, categories)
     depends = _dependent(texts, numbers, weights)
     if not len(categories.numeric) and not any(depends):
         return categories
@@ -58,6 +61,13 @@ def told(categories: Categories | None) -> list[str]:
         f"{', '.join(common)}: {'depends' if one else 'depend'} on no other column, so "
         f"{'it has' if one else 'they have'} one distribution in all clusters"
     ]
+
+
+def codes_of_columns(X: AnyMatrix, categories: Categories) -> Sequence[NDArray]:
+    """Category of each row (n,), of each column; -1 where it is missing."""
+    if isinstance(X, Coded):
+        return list(np.ascontiguousarray(X.codes.T))
+    return [codes_of(X, column.features) for column in categories.columns]
 
 
 def codes_of(X: Array, features: tuple[int, ...]) -> NDArray[np.int64]:
@@ -90,7 +100,7 @@ def pilot_clusters(numbers: Array, weights: Array) -> NDArray[np.int64]:
 
 
 def _dependent(
-    texts: Sequence[NDArray[np.int64]], numbers: Sequence[NDArray[np.int64]], weights: Array
+    texts: Sequence[NDArray], numbers: Sequence[NDArray[np.int64]], weights: Array
 ) -> list[bool]:
     """Of each text column whether another column, or the numbers, tell something of it."""
     level = SIGNIFICANT / max(min(len(texts) - 1, MOST_OTHERS) + len(numbers), 1)
@@ -109,11 +119,12 @@ def _dependent(
     return depends
 
 
-def p_value(own: NDArray[np.int64], other: NDArray[np.int64], weights: Array) -> float:
+def p_value(own: NDArray, other: NDArray, weights: Array) -> float:
     """Of the hypothesis that two columns of codes (n,) are independent, by the rows that have
     both: a code is -1 where none is there."""
     from scipy.special import chdtrc
 
+    own, other = own.astype(np.int64, copy=False), other.astype(np.int64, copy=False)
     both = (own >= 0) & (other >= 0)
     if not both.all():
         own, other, weights = own[both], other[both], weights[both]

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "kdd": "connections among attacks (kddcup99_10pct.parquet)",
     "mnist": "deep and spectral clustering of 70,000 digits (mnist.parquet)",
     "scale": "more rows than memory: passes, streams, workers of a cluster",
+    "codes": "memory of a fit and of detect over many text columns (Linux)",
     "density": "held-out log-likelihood over alpha, beside scikit-learn",
 }
 
@@ -87,7 +88,8 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     "--rows",
     type=Count(),
     metavar="N",
-    help="scale: rows of the file, such as 1e8; calibration: of each table, 300 unless given.",
+    help="scale: rows of the file, such as 1e8; codes: of the table, 1e6 unless given; calibration: of each "
+    "table, 300 unless given.",
 )
 @click.option("--dask", is_flag=True, help="scale: workers of a cluster on this machine.")
 @click.option("--peers", metavar="A,B", help="speed: packages to compare with, such as mlpack.")

@@ -66,6 +66,10 @@ class BooleanColumn:
         """(n,) bool: rows of (n, 1) features that differ from a constant column's one value."""
         return encoded[:, 0] != 0 if self.is_constant else np.zeros(len(encoded), np.bool_)
 
+    def unseen_codes(self, codes: np.ndarray) -> np.ndarray:
+        """The same (n,) of rows by their codes (n,)."""
+        return codes != self.share if self.is_constant else np.zeros(len(codes), np.bool_)
+
     def log_jacobian(self, encoded: np.ndarray) -> float:
         """Zero: the column is not scaled."""
         return 0.0
@@ -112,9 +116,8 @@ class CategoricalColumn:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """The place of each row's category, (n,), their number for a row that has none of them, and
         where values are missing: these count as the category of most rows."""
-        texts = as_text(column)
-        codes = arrays.to_codes(pc.index_in(texts, value_set=self._category_array))
-        missing = arrays.is_empty(texts)
+        texts = encoded_text(column) if isinstance(column, pa.DictionaryArray) else as_text(column)
+        codes, missing = self._places(texts), arrays.is_empty(texts)
         unseen = (codes < 0) & ~missing
         if unknown == "error" and unseen.any():
             row = int(np.argmax(unseen))
@@ -127,6 +130,13 @@ class CategoricalColumn:
         codes = np.where(codes < 0, len(self.categories), codes)
         return codes, missing if missing.any() else None
 
+    def _places(self, texts: pa.Array) -> np.ndarray:
+        """Of texts (n,) among the categories, -1 of others; each text of a dictionary is looked for
+        once."""
+        if isinstance(texts, pa.DictionaryArray):
+            return np.append(self._places(texts.dictionary), -1)[arrays.to_codes(texts.indices)]
+        return arrays.to_codes(pc.index_in(texts, value_set=self._category_array))
+
     def decode(self, encoded: np.ndarray) -> pa.Array:
         """(n, categories) features to the column they stand for: the largest wins."""
         codes = np.argmax(encoded + np.array(self.shares), axis=1)
@@ -135,6 +145,10 @@ class CategoricalColumn:
     def unseen(self, encoded: np.ndarray) -> np.ndarray:
         """(n,) bool: rows of (n, categories) features that have none of the known categories."""
         return (encoded + np.array(self.shares)).max(axis=1) < 0.5
+
+    def unseen_codes(self, codes: np.ndarray) -> np.ndarray:
+        """The same (n,) of rows by their codes (n,)."""
+        return codes == len(self.categories)
 
     def log_jacobian(self, encoded: np.ndarray) -> float:
         """Zero: the features are not scaled."""
@@ -190,12 +204,15 @@ class CategoryLearner:
 
     def update(self, column: pa.Array, weights: np.ndarray, row_name: Locate) -> None:
         """The rows that come next, of weights (n,) from 0."""
-        encoded = pc.dictionary_encode(as_text(column))
-        found = encoded.dictionary.to_pylist()
-        codes = arrays.to_codes(encoded.indices)
-        mass = np.bincount(codes[codes >= 0], weights[codes >= 0], minlength=len(found))
-        for category, own in zip(found, mass.tolist()):
-            self._mass[category] = self._mass.get(category, 0.0) + own
+        encoded = encoded_text(column)
+        found, codes = encoded.dictionary.to_pylist(), arrays.to_codes(encoded.indices)
+        if encoded.null_count:
+            codes, weights = codes[codes >= 0], weights[codes >= 0]
+        rows = np.bincount(codes, minlength=len(found))
+        mass = np.bincount(codes, weights, minlength=len(found))
+        for place in np.flatnonzero(rows):
+            category = found[place]
+            self._mass[category] = self._mass.get(category, 0.0) + float(mass[place])
 
     def learned(self, sample: pa.Array, weights: np.ndarray) -> CategoricalColumn:
         """The column; of a sample nothing is asked. InputError beyond the most categories."""
@@ -226,6 +243,16 @@ class Learner(Protocol):
     def learned(self, sample: pa.Array, weights: np.ndarray) -> TableColumn:
         """The column; `sample` are rows that stand for all, of weights (n,). Raises InputError."""
         ...
+
+
+def encoded_text(column: pa.Array) -> pa.DictionaryArray:
+    """Any plain column as codes of different texts; one that has codes keeps them, and the texts
+    that no row has, unless these are many."""
+    if isinstance(column, pa.DictionaryArray):
+        words = column.dictionary
+        if not words.null_count and len(words) <= len(column):
+            return pa.DictionaryArray.from_arrays(column.indices, as_text(words))
+    return pc.dictionary_encode(as_text(column))
 
 
 def as_text(column: pa.Array) -> pa.Array:

@@ -190,21 +190,16 @@ class Design:
             return ColumnSummary(self.feature_names, means, np.sqrt(variances))
         return self.preprocessing.column_summary(means, variances)
 
-    def unseen_values(self, X: np.ndarray) -> np.ndarray:
+    def unseen_values(self, X: AnyMatrix) -> np.ndarray:
         """(n, blocks) bool: values of a kind that training did not have.
 
         That is another value in a constant column, one without a logarithm in a logged column, and a
         category that was not there. In X (n, d) such a number is put in the midst of its column, so
         that it counts once and the same in all units. An embedding has none: what it makes of such values is its own.
         """
-        unseen = np.zeros((len(X), len(self.blocks)), np.bool_)
         if self.is_embedding:
-            return unseen
-        for j, (column, features) in enumerate(zip(self.preprocessing.columns, self.blocks)):
-            unseen[:, j] = column.unseen(X[:, features])
-            if column.kind in ("numeric", "boolean"):
-                X[unseen[:, j], features[0]] = 0.0
-        return unseen
+            return np.zeros((len(X), len(self.blocks)), np.bool_)
+        return self.preprocessing.unseen_values(X)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What a model file holds of it: a document, and the arrays of the encoders."""

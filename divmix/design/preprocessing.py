@@ -202,6 +202,21 @@ class Preprocessing:
         complete = self._complete_rows(missing_by_column, batch.num_rows, first_row, locate)
         return complete, log_jacobian
 
+    def unseen_values(self, X: "np.ndarray | Coded") -> np.ndarray:
+        """(n, columns) bool, and numbers put in the midst of their column: as `Design` has it."""
+        unseen = np.zeros((len(X), len(self.columns)), np.bool_)
+        for j, (column, place) in enumerate(zip(self.columns, self._places(X))):
+            if place.codes is not None:
+                assert isinstance(column, CODED_KINDS)
+                unseen[:, j] = column.unseen_codes(place.codes)
+                if isinstance(column, BooleanColumn):
+                    place.codes[unseen[:, j]] = column.share
+                continue
+            unseen[:, j] = column.unseen(place.features)
+            if column.kind in ("numeric", "boolean"):
+                place.features[unseen[:, j], 0] = 0.0
+        return unseen
+
     def _places(self, X: "np.ndarray | Coded") -> Iterator["_Place"]:
         """Where the features of each column are in X (n, d), or its codes."""
         features, codes = (X, None) if isinstance(X, np.ndarray) else (X.numbers, X.codes)

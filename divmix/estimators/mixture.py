@@ -229,10 +229,9 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityCriteria
 
     def _take(self, mixture: Mixture) -> None:
         """The attributes that a mixture alone tells."""
-        found = parameters.parameters(mixture)
         self.mixture_ = mixture
         self.weights_ = mixture.components.weights
-        self.means_, self.covariances_, self.covariance_type_ = found
+        self.means_, self.covariance_type_ = parameters.means(mixture), parameters.kind_of(mixture)
         self.component_features_ = np.array(mixture.design.feature_names, dtype=object)
         self.clusters_, self.n_clusters_ = mixture.clusters, mixture.n_clusters
 
@@ -248,19 +247,25 @@ class DiversifiedMixture(CallbackSupportMixin, TransformerMixin, DensityCriteria
         self.notes_ = found.notes
 
     @property
+    def covariances_(self) -> np.ndarray:
+        """Covariances in the shape of `covariance_type_`, in the units of X. Raises AttributeError
+        before a fit."""
+        return parameters.covariances(self.mixture_)
+
+    @property
     def precisions_cholesky_(self) -> np.ndarray:
         """Factors P of the inverse covariances, P P^T, in the shape of `covariances_` and in one
         over the units of X. Raises AttributeError before a fit."""
-        return parameters.precisions_cholesky(self._parameters())
+        return parameters.precisions_cholesky(self._covariances())
 
     @property
     def precisions_(self) -> np.ndarray:
         """The inverse covariances, in the shape of `covariances_` and in one over the squared units
         of X. Raises AttributeError before a fit."""
-        return parameters.precisions(self._parameters())
+        return parameters.precisions(self._covariances())
 
-    def _parameters(self) -> parameters.Parameters:
-        return parameters.Parameters(self.means_, self.covariances_, self.covariance_type_)
+    def _covariances(self) -> parameters.Covariances:
+        return parameters.Covariances(self.covariances_, self.covariance_type_)
 
     @by_partition("cluster", int)
     def predict(self, X: Any) -> Any:

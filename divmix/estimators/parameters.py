@@ -12,50 +12,58 @@ from divmix.families import Mixed
 from divmix.model.mixture import Mixture
 
 
-class Parameters(NamedTuple):
-    """Means (m, f) and covariances of m components over f features.
+class Covariances(NamedTuple):
+    """Covariances of m components over f features.
 
     kind is the shape of the covariances: full (m, f, f), tied (f, f), diag (m, f), spherical (m,).
     A feature is a column of numbers (its logarithm where that was taken), a category, of which the
     mean is a share, or a feature of an embedding. Of Student-t components they are the scales.
     """
 
-    means: np.ndarray
     covariances: np.ndarray
     kind: str
 
 
-def parameters(mixture: Mixture) -> Parameters:
-    """Those of a mixture's components.
+def means(mixture: Mixture) -> np.ndarray:
+    """Those of a mixture's components, (m, f)."""
+    center, scale = units(mixture.design)
+    return mixture.components.means * scale + center
+
+
+def kind_of(mixture: Mixture) -> str:
+    """The shape of the covariances.
 
     Spherical components of columns that were scaled apart are no spheres in the table's units, but
-    ellipsoids along its axes: `diag`.
+    ellipsoids along its axes: `diag`. Numbers and categories are independent in a component, which a
+    matrix tells where numbers are not: `full`.
     """
-    family, components = mixture.family, mixture.components
-    center, scale = units(mixture.design)
-    means = components.means * scale + center
-    kind, covariances = family.structure.name, components.covariances
+    family = mixture.family
     if isinstance(family, Mixed):
-        return Parameters(means, *_mixed(mixture, family, scale))
-    if kind == "full":
-        return Parameters(means, covariances * np.outer(scale, scale), kind)
-    if kind == "tied":
-        return Parameters(means, covariances[0] * np.outer(scale, scale), kind)
-    if kind == "spherical" and (scale == scale[0]).all():
-        return Parameters(means, covariances * scale[0] ** 2, kind)
-    return Parameters(means, family.variances(components) * scale**2, "diag")
+        alone = family.numbers.axis_aligned or not len(family.categories.numeric)
+        return "diag" if alone else "full"
+    _, scale = units(mixture.design)
+    kind = family.structure.name
+    if kind in ("full", "tied") or (kind == "spherical" and (scale == scale[0]).all()):
+        return kind
+    return "diag"
 
 
-def _mixed(mixture: Mixture, family: Mixed, scale: np.ndarray) -> tuple[np.ndarray, str]:
-    """Covariances of numbers and categories, which are independent in a component."""
-    variances = family.variances(mixture.components) * scale**2
-    numeric = family.categories.numeric
-    if family.numbers.axis_aligned or not len(numeric):
-        return variances, "diag"
-    numbers = family.numbers.moments(family.of_numbers(mixture.components)).covariances
-    whole = variances[:, :, None] * np.eye(len(scale))
-    whole[:, numeric[:, None], numeric] = numbers * np.outer(scale[numeric], scale[numeric])
-    return whole, "full"
+def covariances(mixture: Mixture) -> np.ndarray:
+    """Those of a mixture's components, in the shape of `kind_of`."""
+    family, components, kind = mixture.family, mixture.components, kind_of(mixture)
+    _, scale = units(mixture.design)
+    if kind == "diag":
+        return family.variances(components) * scale**2
+    if kind == "spherical":
+        return components.covariances * scale[0] ** 2
+    if isinstance(family, Mixed):
+        numeric, numbers = family.categories.numeric, family.of_numbers(components)
+        whole = (family.variances(components) * scale**2)[:, :, None] * np.eye(len(scale))
+        own = family.numbers.moments(numbers).covariances
+        whole[:, numeric[:, None], numeric] = own * np.outer(scale[numeric], scale[numeric])
+        return whole
+    own = components.covariances[0] if kind == "tied" else components.covariances
+    return own * np.outer(scale, scale)
 
 
 def units(design: Design) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +84,7 @@ def units(design: Design) -> tuple[np.ndarray, np.ndarray]:
     return np.array(center), np.array(scale)
 
 
-def precisions_cholesky(found: Parameters) -> np.ndarray:
+def precisions_cholesky(found: Covariances) -> np.ndarray:
     """Factors P of the inverse covariances, P P^T, upper triangular; of diag and spherical ones
     the inverse standard deviations. Infinite for a category that a component has in all rows."""
     if found.kind in ("diag", "spherical"):
@@ -92,7 +100,7 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
     return solve_triangular(lower, np.eye(len(lower)), lower=True).T
 
 
-def precisions(found: Parameters) -> np.ndarray:
+def precisions(found: Covariances) -> np.ndarray:
     """The inverse covariances, in the shape of the covariances."""
     factors = precisions_cholesky(found)
     if found.kind in ("diag", "spherical"):

@@ -5,7 +5,7 @@ share of the table; a yes/no column has one. A *level* is one of the values that
 so a yes/no column has two levels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -148,6 +148,31 @@ class Levels:
         add_counts(codes, self.at, shares, counts)
         return counts[self.places].T
 
+    def counts_of_groups(
+        self, codes: NDArray, row_weights: Array, labels: NDArray[np.int64], m: int
+    ) -> Array:
+        """Weight of each level (m, L) among the rows of each label 0 .. m - 1."""
+        counts = np.zeros((m, len(self)))
+        for group in range(m):
+            own = labels == group
+            counts[group] = self.counts_by_codes(codes[own], row_weights[own, None])[0]
+        return counts
+
+    def squared_distances(self, codes: NDArray, shares: Array) -> Array:
+        """Between features of rows with codes (n, columns) and mean features of shares (m, L) of the
+        levels, (n, m)."""
+        squares = shares**2
+        squares[:, self.no] = 0.0
+        by_column = self.totals(squares)
+        values = np.zeros((len(self) + self.count, len(shares)))
+        values[self.at + np.diff([*self.starts, len(self)])] = by_column.T  # of none of the levels
+        found = self.spread(by_column)
+        found[:, self.own] += 1 - 2 * shares[:, self.own]
+        values[self.places] = found.T
+        distances = np.zeros((len(codes), len(shares)))
+        add_values(codes, self.at, values, distances)
+        return distances
+
     def drawn(
         self, probabilities: Array, labels: NDArray[np.int64], generator: np.random.Generator
     ) -> Array:
@@ -161,10 +186,11 @@ class Levels:
             chosen[rows, part.start + np.minimum(level, part.stop - part.start - 1)] = 1.0
         return chosen[:, self.own] - self.offsets
 
-    def similarities(self, probabilities: Array) -> list[Array]:
-        """Bhattacharyya coefficient sum_c sqrt(P_ic P_jc) of all pairs, (m, m), by column."""
+    def similarities(self, probabilities: Array) -> Iterator[tuple[slice, Array]]:
+        """Levels of each column, and the Bhattacharyya coefficients sum_c sqrt(P_ic P_jc) of all
+        pairs in it, (m, m)."""
         roots = np.sqrt(probabilities)
-        return [roots[:, part] @ roots[:, part].T for part in self.parts]
+        return ((part, roots[:, part] @ roots[:, part].T) for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -179,6 +205,11 @@ class Categories:
         """Places of the numbers."""
         taken = [j for column in self.columns for j in column.features]
         return np.setdiff1d(np.arange(self.d), np.array(taken, np.int64))
+
+    @cached_property
+    def all(self) -> Levels:
+        """Levels of all columns."""
+        return Levels(self.columns)
 
     @cached_property
     def varying(self) -> Levels:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from divmix.families.categories import Categories
 from divmix.families.family import Array
+from divmix.kernels.codes import add_values
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,31 @@ class Coded:
         """Bytes that are held."""
         return self.numbers.nbytes + self.codes.nbytes
 
+    @property
+    def cells(self) -> NDArray[np.uint8]:
+        """Bytes (n, b) of the rows: those of equal rows are equal."""
+        parts = (self.numbers + 0.0, np.ascontiguousarray(self.codes))  # -0.0 becomes 0.0
+        return np.hstack([part.view(np.uint8) for part in parts])
+
     def __len__(self) -> int:
         return len(self.numbers)
 
     def __getitem__(self, rows: slice | NDArray) -> "Coded":
         """Some of the rows: by a slice a view of them."""
         return replace(self, numbers=self.numbers[rows], codes=self.codes[rows])
+
+    def copy(self) -> "Coded":
+        """The same rows, in arrays of their own."""
+        return replace(self, numbers=self.numbers.copy(), codes=self.codes.copy())
+
+    def __matmul__(self, V: Array) -> Array:
+        """The matrix times V (d,), (n,)."""
+        levels = self.categories.all
+        values, of_features = np.zeros(len(levels) + levels.count), V[levels.features]
+        values[levels.places[levels.own]] = of_features
+        found = np.full((len(self), 1), -levels.offsets @ of_features)
+        add_values(self.codes, levels.at, values[:, None], found)
+        return found[:, 0] + self.numbers @ V[self.categories.numeric]
 
     def among(self, features: NDArray[np.int64]) -> "Coded":
         """The same rows with these features alone, in this order; a column's are whole."""

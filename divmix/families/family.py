@@ -30,8 +30,8 @@ class Moments(NamedTuple):
 class Prior(NamedTuple):
     """A conjugate prior on covariances, as rows that each component has seen beforehand.
 
-    `rows` of them, scattered like `covariance`, (d, d) or variances (d,); Fraley and Raftery (2007)
-    take the pooled covariance.
+    `rows` of them, scattered like `covariance`, (d, d) or variances (d,), of a mixed table that of
+    its numbers alone; Fraley and Raftery (2007) take the pooled covariance.
     """
 
     rows: float
@@ -65,7 +65,7 @@ class Family(Protocol):
 
     def start(self, weights: Array, means: Array, covariance: Array) -> Components:
         """Components at `means` (m, d), all as scattered as `covariance` tells: (d, d), or
-        variances (d,) where the family is `diagonal_only`."""
+        variances (d,) where the family is `diagonal_only`; of a mixed table of the numbers alone."""
         ...
 
     def n_parameters(self, m: int, d: int) -> int:

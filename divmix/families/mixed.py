@@ -47,7 +47,7 @@ class Mixed:
 
     numbers     the family of the numbers, of their columns alone
     categories  which of the d features are categories, and the table's shares
-    floor       (d,) smallest variance; that of the categories' features counts in starts alone
+    floor       (d,) smallest variance; nothing hangs on that of the categories' features
 
     `Components.means` (m, d) are means of all features, so a category's is its probability less its
     share; `Components.covariances` are those of the numbers, in the shape of their structure:
@@ -75,8 +75,8 @@ class Mixed:
 
     @property
     def diagonal_only(self) -> bool:
-        """Whether the rows' covariances are never asked for: those of features are."""
-        return False
+        """Whether variances (c,) of the numbers are asked for and never covariances (c, c)."""
+        return self.numbers.diagonal_only
 
     # components in parts
 
@@ -101,32 +101,15 @@ class Mixed:
     def _sums_of_numbers(self, sums: Sums) -> Sums:
         return sums._replace(first=np.ascontiguousarray(sums.first[:, self.categories.numeric]))
 
-    def _prior_of_numbers(self, prior: Prior | None) -> Prior | None:
-        if prior is None:
-            return None
-        numeric = self.categories.numeric
-        return prior._replace(covariance=prior.covariance[np.ix_(numeric, numeric)])
-
     # what a fit asks
 
     def start(self, weights: Array, means: Array, covariance: Array) -> Components:
-        """Components at `means` (m, d), all as scattered as `covariance` (d, d) tells.
-
-        A category's probabilities lie between the component's own mean and the table's shares: as
-        far as two rows of one place differ in the column, compared with two rows of the table. So a
-        column that has nothing to do with the places starts with its shares.
-        """
+        """Components at `means` (m, d), whose numbers are all as scattered as `covariance` tells:
+        (c, c), or variances (c,) where the family is `diagonal_only`."""
         numeric, levels = self.categories.numeric, self.categories.varying
-        within = covariance[np.ix_(numeric, numeric)]
-        numbers = self.numbers.start(weights, means[:, numeric], within)
+        numbers = self.numbers.start(weights, means[:, numeric], covariance)
         own = levels.normalised(levels.probabilities(means[:, levels.features]))
-        scatter = np.zeros((1, len(levels)))
-        scatter[:, levels.own] = np.diagonal(covariance)[levels.features]
-        scatter[:, levels.no] = scatter[:, levels.no + 1]
-        differ = 0.5 * levels.totals(scatter)
-        by_chance = 1 - levels.totals(levels.shares[None] ** 2)
-        mixed = levels.spread(np.clip(differ / np.maximum(by_chance, 1e-9), LEAST_MIXED, 1.0))
-        return self._made(numbers, (1 - mixed) * own + mixed * levels.shares)
+        return self._made(numbers, own)
 
     def n_parameters(self, m: int, d: int) -> int:
         """Free parameters of a mixture of m components, weights among them: those of the numbers,
@@ -242,7 +225,7 @@ class Mixed:
             self._sums_of_numbers(sums),
             self.of_numbers(components),
             learn_weights=learn_weights,
-            prior=self._prior_of_numbers(prior),
+            prior=prior,
             push=of_numbers,
         )
         counts = levels.counts(sums.first[:, levels.features], sums.mass)
@@ -266,7 +249,7 @@ class Mixed:
     def log_prior(self, components: Components, prior: Prior | None) -> float:
         """That of the numbers, and PRIOR_ROWS sum_c share_c log P_jc of each column, nats, up to a
         constant; of the categories also without a `prior`."""
-        own = self.numbers.log_prior(self.of_numbers(components), self._prior_of_numbers(prior))
+        own = self.numbers.log_prior(self.of_numbers(components), prior)
         logs = np.log(self.probabilities(components))
         return own + PRIOR_ROWS * float((logs @ self.categories.varying.shares).sum())
 
@@ -298,13 +281,8 @@ class Mixed:
         return self._made(numbers, probabilities)
 
     def pooled(self, components: Components) -> Array:
-        """Covariance within the components, (d, d); between categories 0."""
-        numeric = self.categories.numeric
-        shares = components.weights / components.weights.sum()
-        result = np.diag(shares @ self.variances(components))
-        pooled = self.numbers.pooled(self.of_numbers(components))
-        result[np.ix_(numeric, numeric)] = np.diag(pooled) if pooled.ndim == 1 else pooled
-        return result
+        """Covariance of the numbers within the components, (c, c), or variances (c,)."""
+        return self.numbers.pooled(self.of_numbers(components))
 
     def overlap(
         self, components: Components, values: Array | None = None, *, gradient: bool = True
@@ -396,10 +374,24 @@ class Mixed:
         """Features of rows X (n, d) in which distances may be compared, for starts by k-means:
         numbers, and categories that vary, scaled."""
         numeric, levels = self.categories.numeric, self.categories.varying
-        scale = CATEGORY_SCALE if len(numeric) else 1.0
-        return np.hstack([X[:, numeric], scale * X[:, levels.features]])
+        return np.hstack([X[:, numeric], self.category_scale * X[:, levels.features]])
+
+    @property
+    def category_scale(self) -> float:
+        """What features of categories are multiplied by where distances are compared."""
+        return CATEGORY_SCALE if len(self.categories.numeric) else 1.0
 
 
 def as_seen(X: AnyMatrix, family: Family) -> Any:
     """Rows as `family` sees them: by codes if it knows categories, else with all of their features."""
     return X if isinstance(family, Mixed) else matrix_of(X)
+
+
+def scattered(family: Family, d: int) -> NDArray[np.int64]:
+    """Which of d features a family's covariances are of: the numbers of a mixed table, else all."""
+    return family.categories.numeric if isinstance(family, Mixed) else np.arange(d)
+
+
+def of_scattered(family: Family, X: Any) -> Array:
+    """These features of rows X (n, d) as `family` sees them, (n, c)."""
+    return family.numbers_of(X) if isinstance(family, Mixed) else X

@@ -20,9 +20,8 @@ def overlap_of(
     m, levels = components.count, family.categories.varying
     weights = components.weights / components.weights.sum()
     probabilities = family.probabilities(components)
-    by_column = levels.similarities(probabilities)
     factor = np.ones((m, m))
-    for own in by_column:
+    for _, own in levels.similarities(probabilities):
         factor *= np.minimum(own, 1.0)
     numbers = family.of_numbers(components)
     if not len(family.categories.numeric):  # one column, in which all are the same
@@ -41,7 +40,7 @@ def overlap_of(
     pairs[k < NEGLIGIBLE] = 0.0
     np.fill_diagonal(pairs, 0.0)
     roots, by_levels = np.sqrt(probabilities), np.empty_like(probabilities)
-    for own, part in zip(by_column, levels.parts):
+    for part, own in levels.similarities(probabilities):  # anew: those of all columns are many
         by_levels[:, part] = 0.5 * (pairs / own) @ roots[:, part] / roots[:, part]
     means = np.zeros_like(components.means)
     if len(family.categories.numeric):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from divmix.families.components import Components
 from divmix.families.family import Array, Family
-from divmix.families.mixed import Mixed
+from divmix.families.mixed import Mixed, scattered
 from divmix.families.moments import entropies
 from divmix.families.student import DOF_RANGE
 from divmix.kernels.sums import Sums
@@ -36,6 +36,7 @@ def broad_component(family: Family, low: Array, high: Array) -> Components:
     if isinstance(family, Mixed):
         middle[family.categories.varying.features] = 0.0
         middle[family.categories.common.features] = 0.0
+    variances = variances[scattered(family, len(middle))]
     spread = variances if family.diagonal_only else np.diag(variances)
     made = family.start(np.ones(1), middle[None], spread)
     if isinstance(family, Mixed):

@@ -22,7 +22,7 @@ def k_means(
 ) -> NDArray[np.int64]:
     """Clusters (n,) 0 .. m - 1 of rows X (n, d) with weights (n,), which sum to more than 0."""
     rows = _padded(X)
-    centers = X[_spread(rows, X.shape[1], weights, _draws(m, generator))]
+    centers = X[_spread(rows, X.shape[1], weights, draws(m, generator))]
     share = weights / weights.sum()
     variance = share @ (X - share @ X) ** 2
     return _lloyd(rows, weights, centers, SETTLED * variance.mean())
@@ -31,7 +31,7 @@ def k_means(
 def spread(X: Floats, weights: Floats, m: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """m rows (m,) of X (n, d), far from each other: the next is drawn by its weight times the squared
     distance to the nearest before, some times, and the best draw is kept."""
-    return _spread(_padded(X), X.shape[1], weights, _draws(m, generator))
+    return _spread(_padded(X), X.shape[1], weights, draws(m, generator))
 
 
 def nearest(X: Floats, centers: Floats) -> NDArray[np.int64]:
@@ -49,7 +49,7 @@ def _padded(X: Floats) -> Floats:
     return rows
 
 
-def _draws(m: int, generator: np.random.Generator) -> Floats:
+def draws(m: int, generator: np.random.Generator) -> Floats:
     """Even random numbers in [0, 1) for m places, (m, tries)."""
     return generator.random((m, min(2 + int(np.log(m)), LANES)))
 

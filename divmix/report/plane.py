@@ -1,6 +1,6 @@
 """The plane in which a mixture is drawn: the same one for rows, components and every cut."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -9,11 +9,15 @@ import numpy as np
 
 from divmix.families import AnyFamily, Components
 from divmix.model.mixture import Mixture
+from divmix.report.spread import Spread
 
 RIDGE = 1e-6  # of the mean variance: a constant column has no spread to divide by
 WITHIN = np.sqrt(-2 * np.log(1 - 0.9))  # radius of the ellipse that holds nine of ten rows
 NAMED, LEAST_NAMED = 2, 0.25  # columns that name an axis, and what share of the first others have
 LEAST_LENGTH = 1e-9
+MOST_WITHIN = (
+    3  # directions of most spread that are tried, two of them may be those between clusters
+)
 
 
 class Ellipse(NamedTuple):
@@ -63,15 +67,17 @@ def plane_of(mixture: Mixture) -> Plane:
     """
     picture = _Moments(mixture)
     directions: list[np.ndarray] = []
-    for candidate in (*picture.between_clusters, *picture.within_clusters):
+    for candidate in picture.candidates():
+        if len(directions) == 2:
+            break
         free = candidate - sum((candidate @ v) * v for v in directions)
         length = np.linalg.norm(free)
-        if length > LEAST_LENGTH and len(directions) < 2:
+        if length > LEAST_LENGTH:
             directions.append(free / length)
     while len(directions) < 2:  # a single column
         directions.append(np.zeros(len(picture.overall)))
     made = np.column_stack(directions)
-    spread = np.sqrt(np.einsum("ai,ab,bi->i", made, picture.total, made))
+    spread = np.sqrt((made * (picture.total @ made)).sum(axis=0))
     made = made / np.where(spread > 0, spread, 1.0)
     return Plane(picture.overall, made, _names(mixture, made, picture))
 
@@ -89,11 +95,16 @@ class _Moments:
         np.add.at(means, mixture.clusters, weights[:, None] * components.means)
         self.means = means / shares[:, None]
         about_cluster = components.means - self.means[mixture.clusters]
-        self.within = mixture.family.pooled(components)
-        self.within = self.within + (about_cluster * weights[:, None]).T @ about_cluster
+        self.within = Spread.within(mixture.family, components)
+        self.within = self.within.plus(np.sqrt(weights)[:, None] * about_cluster)
         self.offsets = np.sqrt(shares)[:, None] * (self.means - self.overall)
-        self.total = self.within + self.offsets.T @ self.offsets
+        self.total = self.within.plus(self.offsets)
         self._is_embedding = mixture.design.is_embedding
+
+    def candidates(self) -> Iterator[np.ndarray]:
+        """Directions, the best first."""
+        yield from self.between_clusters
+        yield from map(_signed, self.total.widest(MOST_WITHIN))
 
     @cached_property
     def between_clusters(self) -> Sequence[np.ndarray]:
@@ -103,23 +114,18 @@ class _Moments:
         if self._is_embedding:
             _, sizes, directions = np.linalg.svd(self.offsets, full_matrices=False)
         else:
-            ridge = RIDGE * np.trace(self.total) / len(self.overall)
-            lower = np.linalg.cholesky(self.within + ridge * np.eye(len(self.overall)))
-            whitened = np.linalg.solve(lower, self.offsets.T).T
-            _, sizes, found = np.linalg.svd(whitened, full_matrices=False)
-            directions = np.linalg.solve(lower.T, found.T).T
+            # W^-1 B for the offsets B, and the rotation of these that W^-1 makes orthogonal.
+            ridge = RIDGE * self.total.diagonal.mean()
+            solved = self.within.solved(self.offsets.T, ridge)
+            squares, rotations = np.linalg.eigh(self.offsets @ solved)
+            sizes = np.sqrt(np.maximum(squares[::-1], 0.0))
+            directions = (solved @ rotations).T[::-1]
         kept = min(2, len(self.offsets) - 1)
         return [
             _signed(direction / np.linalg.norm(direction))
             for direction, size in zip(directions[:kept], sizes)
             if size > LEAST_LENGTH
         ]
-
-    @property
-    def within_clusters(self) -> Sequence[np.ndarray]:
-        """The two directions of most spread."""
-        _, vectors = np.linalg.eigh(self.total)
-        return [_signed(direction) for direction in vectors.T[::-1][:3]]
 
 
 def _signed(direction: np.ndarray) -> np.ndarray:
@@ -136,7 +142,7 @@ def covariances_in(
     found = []
     for j in range(components.count):
         own = components.take(np.array([j]))._replace(weights=one)
-        found.append(directions.T @ family.pooled(own) @ directions)
+        found.append(directions.T @ (Spread.within(family, own) @ directions))
     return found
 
 
@@ -147,7 +153,7 @@ def _names(mixture: Mixture, directions: np.ndarray, picture: _Moments) -> tuple
         places = (mixture.components.means - picture.overall) @ directions
         carried = (shares[:, None] * places).T @ (means - shares @ means / shares.sum())
     else:
-        carried = directions.T * np.sqrt(np.diag(picture.total))
+        carried = directions.T * np.sqrt(picture.total.diagonal)
     design = mixture.design.of_columns
     made = []
     for parts in np.abs(carried):

@@ -24,8 +24,8 @@ BLOCK_ROWS = 65_536  # bounds the copies that a pass over blocks makes
 class MemoryRows:
     """Rows X (n, d), C-contiguous, with weights (n,), ones by default.
 
-    A missing cell is NaN. `Coded` rows have all of their features in `matrix`, `filled` and `blocks`. A table of one segment keeps the float32 copy that its first coarse visit
-    makes. Samples of a table of more than `pool` rows are drawn from so many of them; by default the
+    A missing cell is NaN. `Coded` rows have all of their features in `matrix` and `blocks`. A table of
+    one segment keeps the float32 copy that its first coarse visit makes. Samples of a table of more than `pool` rows are drawn from so many of them; by default the
     number of features says how many.
     """
 
@@ -91,9 +91,9 @@ class MemoryRows:
         return self._completed
 
     @property
-    def filled(self) -> Block:
-        """As `matrix`, without gaps."""
-        return Block(self.completed.X, self._row_weights) if self.has_gaps else self.matrix
+    def filled(self) -> AnyBlock:
+        """As `held`, without gaps."""
+        return AnyBlock(self.completed.X, self._row_weights) if self.has_gaps else self.held
 
     @property
     def _by_pattern(self) -> Block:

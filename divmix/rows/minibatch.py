@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from divmix.families.components import Components
 from divmix.families.family import Family
+from divmix.families.mixed import as_seen
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.kernels.sums import Sums
 from divmix.rows.memory import MemoryRows
@@ -47,9 +48,9 @@ class MiniBatches:
     def sums(self, family: Family, components: Components, *, coarse: bool = False) -> Sums:
         """Those of a batch, scaled to the weight that as many rows have on average."""
         chosen = self._generator.choice(self._all.visited, self._size, replace=False, shuffle=False)
-        X, weights = self._all.take(chosen).matrix
+        X, weights = self._all.take(chosen).held
         weights = weights * (self._weight / max(weights.sum(), SMALLEST_WEIGHT))
-        return family.sums(X, weights, components)
+        return family.sums(as_seen(X, family), weights, components)
 
     def sample(self, size: int | None, generator: np.random.Generator) -> MemoryRows:
         """From all rows."""

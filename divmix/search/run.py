@@ -10,7 +10,9 @@ from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
 from divmix.engine.state import State
 from divmix.families import AnyMatrix, Components, Family, Mixed, Prior
+from divmix.families.coded import matrix_of, of_features
 from divmix.families.family import Array
+from divmix.families.mixed import scattered
 from divmix.families.posterior import Posterior
 from divmix.rows import MemoryRows
 from divmix.settings.schedule import SCHEDULE, Schedule
@@ -116,11 +118,11 @@ class Searching(NamedTuple):
 
     def broad(self, count: int) -> Prior:
         """d + 2 rows as scattered as all rows, in m cells of space (Fraley and Raftery 2007)."""
-        d = self.columns
+        d, features = self.columns, scattered(self.family, self.sample.held.X.shape[1])
         if self.family.diagonal_only:
-            spread = self.sample.summary().variances
+            spread = self.sample.summary().variances[features]
         else:
-            spread = weighted_covariance(self.sample)
+            spread = weighted_covariance(self.sample, features)
         return Prior(d + 2, spread * count ** (-2 / d))
 
     # what components say of the sample
@@ -144,12 +146,13 @@ class Searching(NamedTuple):
         return self.objective().log_joint(self.sample.held.X, components)
 
 
-def weighted_covariance(rows: MemoryRows) -> Array:
-    """Covariance (d, d) of rows."""
+def weighted_covariance(rows: MemoryRows, features: NDArray[np.int64]) -> Array:
+    """Covariance (c, c) of these features of rows."""
     if rows.has_gaps:
-        return rows.completed.covariance
-    X, row_weights = rows.matrix
-    return np.atleast_2d(np.cov(X.T, aweights=row_weights, ddof=0))
+        return rows.completed.covariance[np.ix_(features, features)]
+    X, row_weights = rows.held
+    own = matrix_of(of_features(X, features))
+    return np.cov(own.T, aweights=row_weights, ddof=0).reshape(len(features), len(features))
 
 
 def partition(searching: Searching, components: Components, clusters: NDArray) -> NDArray[np.int64]:

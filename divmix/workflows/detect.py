@@ -32,6 +32,7 @@ from divmix.anomaly.shift import effective_rows
 from divmix.core import Interrupted
 from divmix.design.design import Design
 from divmix.errors import InputError, UsageError
+from divmix.families import AnyMatrix
 from divmix.model.mixture import Mixture
 from divmix.progress import Progress
 from divmix.settings import DetectSettings, DetectTableSettings
@@ -218,8 +219,8 @@ def _of_shift(weights: np.ndarray) -> str:
     )
 
 
-Part: TypeAlias = tuple[Callable[[], np.ndarray], pa.RecordBatch | None]
-"""A batch of rows: what makes their matrix (b, d), and columns as written, None without such."""
+Part: TypeAlias = tuple[Callable[[], AnyMatrix], pa.RecordBatch | None]
+"""A batch of rows: what makes their matrix (b, d), or codes, and columns as written, None without such."""
 
 
 class HeldRows(NamedTuple):
@@ -273,9 +274,10 @@ class RowsOfFiles:
                 hint="the file changed while it was read: score a copy that stays as it is",
             )
 
-    def _matrix(self, batch: pa.RecordBatch, first_row: int) -> np.ndarray:
-        locate = self._reader.locate
-        return self._design.transform(batch, unknown="ignore", first_row=first_row, locate=locate).X
+    def _matrix(self, batch: pa.RecordBatch, first_row: int) -> AnyMatrix:
+        X = self._design.room(batch.num_rows, coded=True)
+        self._design.fill(X, batch, "ignore", first_row, self._reader.locate)
+        return X
 
 
 def table_of(

@@ -423,3 +423,20 @@ def test_any_numbers_give_a_finite_matrix_or_a_clear_refusal(values, new, scale,
         assert np.isfinite(encoded.X**2).all()
         assert np.isfinite(encoded.log_jacobian).all()
     json.dumps(preprocessing.to_dict(), allow_nan=False)
+
+
+def test_a_column_with_codes_is_the_column_of_its_texts():
+    """Of texts that no row has, of one that comes twice and of empty cells nothing is different."""
+    texts = pa.array(["unused", "b", "a", "b"])
+    codes = pa.array([1, 2, None, 3, 2, 1], pa.int8())
+    coded = pa.table({"x": pa.DictionaryArray.from_arrays(codes, texts)})
+    plain = pa.table({"x": ["b", "a", None, "b", "a", "b"]})
+    settings = TableSettings(missing="mean")
+    learned = [Preprocessing.learn(table, settings) for table in (coded, plain)]
+    assert learned[0] == learned[1] and learned[0].columns[0].categories == ("a", "b")
+    new = pa.table({"x": pa.DictionaryArray.from_arrays(pa.array([0, 1, None]), texts)})
+    whole = new.cast(pa.schema([("x", pa.string())]))
+    done = [learned[0].transform(table, unknown="ignore").X for table in (new, whole)]
+    np.testing.assert_array_equal(*done)
+    with pytest.raises(InputError, match="'unused', a category the model does not know"):
+        learned[0].transform(new)

@@ -41,7 +41,7 @@ def weights():
 def components_of(family, m=4):
     generator = np.random.default_rng(2)
     means = 0.3 * generator.random((m, CATEGORIES.d))
-    return family.start(generator.dirichlet(np.ones(m)), means, np.eye(CATEGORIES.d))
+    return family.start(generator.dirichlet(np.ones(m)), means, np.eye(2))
 
 
 def test_a_code_stands_for_the_features_of_its_column(coded):
@@ -52,6 +52,16 @@ def test_a_code_stands_for_the_features_of_its_column(coded):
     np.testing.assert_array_equal(X[:50, 1:4] + COLUMNS[0].shares, np.zeros((50, 3)))
     np.testing.assert_allclose(X[:, 4] + 0.4, coded.codes[:, 1])
     np.testing.assert_array_equal(X[:, 6:].argmax(axis=1), coded.codes[:, 2])
+
+
+def test_products_and_equal_rows_are_those_of_all_features(coded):
+    V, X = np.random.default_rng(5).normal(size=CATEGORIES.d), coded.matrix()
+    np.testing.assert_allclose(coded @ V, X @ V, rtol=1e-10, atol=1e-12)
+    twice = coded[np.array([3, 3, 60])].copy()
+    twice.numbers[0, 0], twice.numbers[1, 0] = 0.0, -0.0
+    one, same, other = twice.cells
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
 
 
 @pytest.mark.parametrize("common", [(False,) * 3, (True, False, False), (True,) * 3])

@@ -53,6 +53,54 @@ MUTANTS = {
         "X = self.design.room(batch.num_rows)",
         "tests/workflows/test_streamed.py::test_of_many_categories_no_matrix_is_made",
     ),
+    "all categories as features": (
+        "families/mixed.py",
+        "return X if isinstance(family, Mixed) else matrix_of(X)",
+        "return matrix_of(X)",
+        "tests/search/test_wide.py::test_many_categories_are_fitted_without_their_features",
+    ),
+    "overlaps of all columns held": (
+        "families/mixed_overlap.py",
+        "for _, own in levels.similarities(probabilities):",
+        "for _, own in list(levels.similarities(probabilities)):",
+        "tests/families/test_mixed.py::test_overlaps_of_many_columns_are_not_held_at_once",
+    ),
+    "yes and no twice as far apart": (
+        "families/categories.py",
+        "squares[:, self.no] = 0.0",
+        "pass",
+        "tests/search/test_coded_k_means.py::test_distances_are_those_of_the_features",
+    ),
+    "batches by features": (
+        "rows/minibatch.py",
+        "X, weights = self._all.take(chosen).held",
+        "X, weights = self._all.take(chosen).matrix",
+        "tests/search/test_coded_k_means.py::test_a_batch_is_visited_by_its_codes",
+    ),
+    "a detector by features": (
+        "anomaly/detector.py",
+        "prepare(table, tables, generator, progress, locate, JOINT, coded=True)",
+        "prepare(table, tables, generator, progress, locate, JOINT)",
+        "tests/anomaly/test_coded.py",
+    ),
+    "a category that is new is none by its code": (
+        "design/columns.py",
+        "return codes == len(self.categories)",
+        "return codes < 0",
+        "tests/anomaly/test_coded.py::test_scores_are_those_of_all_features",
+    ),
+    "texts that no row has are categories": (
+        "design/columns.py",
+        "for place in np.flatnonzero(rows):",
+        "for place in range(len(rows)):",
+        "tests/design/test_preprocessing.py::test_a_column_with_codes_is_the_column_of_its_texts",
+    ),
+    "variances of many numbers taken for a matrix": (
+        "report/spread.py",
+        "variances[places], places, pooled = pooled, places[:0], np.zeros((0, 0))",
+        "pass",
+        "tests/report/test_plane.py::test_tables_of_many_numbers_have_a_report",
+    ),
     "a row without a known category is one of the last": (
         "families/categories.py",
         "self.at = self.starts + np.arange(len(columns))",
@@ -422,7 +470,7 @@ MUTANTS = {
     ),
     "no detailed member": (
         "anomaly/pool.py",
-        "return components is None and len(rows.matrix.X) >= DETAILED_COMPONENTS * ROWS_EACH",
+        "return components is None and rows.visited >= DETAILED_COMPONENTS * ROWS_EACH",
         "return False",
         "tests/anomaly/test_pool.py::test_a_detailed_member_sees_what_few_components_cover",
     ),

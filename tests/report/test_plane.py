@@ -130,3 +130,49 @@ def test_a_wide_mixture_is_projected_one_component_at_a_time():
     components = Components(np.full(4, 0.25), np.zeros((4, 2)), np.ones((4, 2)))
     covariances_in(family, components, np.eye(2))
     assert seen == [1, 1, 1, 1]
+
+
+def spread_of(d, columns, generator):
+    """A spread of Gaussian numbers, and of categories where there are columns; the same as a matrix."""
+    from divmix.families import Categories, CategoryColumn, make_family
+    from divmix.report.spread import Spread
+
+    places = d - 3 * columns + np.arange(3 * columns).reshape(columns, 3)
+    texts = [CategoryColumn(tuple(own.tolist()), (0.2, 0.3, 0.5)) for own in places]
+    categories = Categories(d, tuple(texts)) if columns else None
+    numbers = d - 3 * columns
+    family = make_family(
+        "gaussian", "full" if numbers < 50 else "diag", np.full(d, 0.1), categories
+    )
+    means = 0.1 * generator.normal(size=(3, d))
+    shape = generator.normal(size=(numbers, numbers))
+    covariance = np.ones(numbers) if numbers > 100 else shape @ shape.T / numbers
+    components = family.start(np.full(3, 1 / 3), means, covariance)
+    spread = Spread.within(family, components)
+    matrix = np.diag(components.weights @ family.variances(components))
+    own = family.moments(components).covariances[0]
+    matrix[:numbers, :numbers] = np.diag(own) if own.ndim == 1 else own
+    offsets = generator.normal(size=(2, d))
+    return spread.plus(offsets), matrix + offsets.T @ offsets
+
+
+@pytest.mark.parametrize("d, columns", [(4, 0), (30, 8), (150, 0), (260, 80)])
+def test_a_spread_does_what_its_matrix_does(d, columns):
+    generator = np.random.default_rng(3)
+    spread, matrix = spread_of(d, columns, generator)
+    V = generator.normal(size=(d, 2))
+    np.testing.assert_allclose(spread @ V, matrix @ V, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(spread.diagonal, np.diag(matrix), rtol=1e-9)
+    expected = np.linalg.solve(matrix + 1e-3 * np.eye(d), V)
+    np.testing.assert_allclose(spread.solved(V, 1e-3), expected, rtol=1e-6, atol=1e-8)
+    _, vectors = np.linalg.eigh(matrix)
+    found = np.abs(spread.widest(2) @ vectors[:, ::-1][:, :2])
+    np.testing.assert_allclose(found, np.eye(2), atol=1e-6)
+
+
+@pytest.mark.parametrize("d", [5, 130])
+def test_tables_of_many_numbers_have_a_report(d, tmp_path):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(200, d)) + 4 * (np.arange(200) % 2)[:, None]
+    divmix.fit(X, 2).report(tmp_path / "page.html", X)
+    assert "<svg" in (tmp_path / "page.html").read_text()

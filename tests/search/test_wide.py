@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from divmix.core import fit_rows
-from divmix.families import Moments, make_family
+from divmix.families import Categories, CategoryColumn, Coded, Moments, make_family
 from divmix.merging.tree import merge_tree
 from divmix.metrics import clustering_metrics
+from divmix.rows import Features, MemoryRows
 from divmix.settings import DiversifiedSettings
 
 
@@ -28,6 +29,29 @@ def test_a_wide_table_is_fitted_without_a_matrix_of_its_columns(gap):
     found = fitted.family.log_densities(X, fitted.components).argmax(axis=1)
     assert clustering_metrics(truth, fitted.clusters[found])["ari"] == 1.0
     assert fitted.components.covariances.ndim < 3
+
+
+def test_many_categories_are_fitted_without_their_features():
+    """No array of rows by features, none of features by features."""
+    n, columns, levels = 2_000, 300, 5
+    generator = np.random.default_rng(0)
+    places = 2 + np.arange(columns * levels).reshape(columns, levels)
+    made = [CategoryColumn(tuple(own.tolist()), (1 / levels,) * levels) for own in places]
+    categories, truth = Categories(2 + columns * levels, tuple(made)), np.arange(n) % 2
+    X = Coded.empty(n, categories)
+    X.numbers[:] = generator.normal(size=(n, 2))
+    own = generator.random((n, columns)) < 0.3
+    X.codes[:] = np.where(own, truth[:, None], generator.integers(levels, size=(n, columns)))
+    features = Features(np.arange(categories.d) > 1, categories=categories)
+    settings = DiversifiedSettings(clusters=2, covariance="diag")
+    fit_rows(MemoryRows(X[:300], features=features), settings)  # kernels are there
+    tracemalloc.start()
+    fitted = fit_rows(MemoryRows(X, features=features), settings)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * n * categories.d / 2
+    found = fitted.family.log_densities(X, fitted.components).argmax(axis=1)
+    assert clustering_metrics(truth, fitted.clusters[found])["ari"] > 0.99
 
 
 def test_moments_of_a_wide_table_are_variances_and_merge_like_them():
