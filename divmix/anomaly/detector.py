@@ -18,9 +18,10 @@ from divmix.anomaly.shift import Shift
 from divmix.anomaly.substitution import SubstitutedReasons
 from divmix.core import Interrupted
 from divmix.design.design import Design
-from divmix.design.prepare import DesignMatrix, prepare
+from divmix.design.prepare import DesignMatrix, design_matrix, prepare
 from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name
+from divmix.design.symmetry import symmetric
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
@@ -120,6 +121,8 @@ def fit_density(
     design, rows = prepare(table, tables, generator, progress, locate, JOINT)
     notes += notes_on_roles(rows.roles, tables)
     mixed = settings.training == "mixed" or (settings.training == "auto" and itself)
+    if mixed:
+        design, rows = _symmetric(table, design, rows, progress, locate)
     used = np.flatnonzero(rows.row_weights > 0)
     progress.stage("fitting a density")
     monitor = Monitor(None, should_stop, progress)
@@ -171,6 +174,16 @@ def fit_density(
     kept = table if design.is_embedding else None
     done = Fitted(mixture, rows.X, rows.complete, used, scores if itself else None, kept)
     return done if kept is None else _with_usual(done)
+
+
+def _symmetric(
+    table: pa.Table, design: Design, rows: DesignMatrix, progress: Progress, locate: Locate
+) -> tuple[Design, DesignMatrix]:
+    """With columns of numbers made symmetric: few components have no skewness of their own."""
+    made = symmetric(design, rows.X, rows.row_weights)
+    if made == design:
+        return design, rows
+    return made, design_matrix(table, made, progress, locate)._replace(roles=rows.roles)
 
 
 def _held_out(rows: int) -> int:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.anomaly.density import DETAILED_COMPONENTS, ROWS_EACH, Member, detailed
+from divmix.anomaly.density import ROWS_EACH, Member, detailed
 from divmix.anomaly.tails import with_central_tails
 from divmix.choosing.covariance import MOST_FULL_COLUMNS, variance_floor
 from divmix.choosing.relevance import relevant_categories
@@ -87,9 +87,9 @@ def fit_members(
 
 
 def has_detail(rows: MemoryRows, components: int | None) -> bool:
-    """Whether one member is learned in detail: of tables long enough, where the number of components
-    is left open."""
-    return components is None and len(rows.matrix.X) >= DETAILED_COMPONENTS * ROWS_EACH
+    """Whether one member is learned in detail: of tables long enough for more components than the others
+    have, where their number is left open."""
+    return components is None and len(rows.matrix.X) // ROWS_EACH > MOST_COMPONENTS
 
 
 def shapes(rows: MemoryRows) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from divmix.design.date_column import PARTS
 from divmix.design.date_text import ORDERS
 from divmix.design.numeric_column import LARGEST, SMALLEST
+from divmix.design.powers import POWERS
 from divmix.families import FAMILIES, STRUCTURES
 from divmix.families.student import DOF_RANGE
 from divmix.merging.criteria import CRITERIA
@@ -34,6 +35,7 @@ _count = checks.whole(0, 2**63 - 1)
 _any_number = checks.number(-np.finfo(float).max, np.finfo(float).max)
 
 NUMBER = checks.record(
+    optional=("power",),
     name=checks.text,
     center=checks.number(-2 * LARGEST, 2 * LARGEST),
     scale=checks.number(SMALLEST, 3 * LARGEST),
@@ -41,6 +43,7 @@ NUMBER = checks.record(
     minimum=_any_number,
     maximum=_any_number,
     log=checks.truth,
+    power=checks.number(*POWERS),
 )
 COLUMN = checks.by_kind(
     "kind",

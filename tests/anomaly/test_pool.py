@@ -8,6 +8,7 @@ from divmix.anomaly import detector, surprisal
 from divmix.anomaly import pool as pools
 from divmix.engine.monitor import Monitor
 from divmix.families import Components
+from divmix.metrics import anomaly_metrics
 from divmix.rows import MemoryRows
 from divmix.settings import DetectSettings
 
@@ -172,8 +173,24 @@ def test_a_model_file_keeps_both_opinions(tmp_path):
     assert between > np.quantile(detector.calibration_of(loaded).scores, 0.98) > inside
 
 
+def test_skewed_columns_that_hang_together_are_made_symmetric(monkeypatch):
+    def precision(seed):
+        generator = np.random.default_rng(seed)
+        Z = generator.normal(size=(400, 1)) + 0.4 * generator.normal(size=(400, 6))
+        X = np.exp(0.8 * Z)
+        X[:12] = np.take_along_axis(X, generator.integers(400, size=(12, 6)), axis=0)
+        table = pa.table({f"x{j}": X[:, j] for j in range(6)})
+        fitted = detector.fit_density(table, DetectSettings(), itself=True)
+        return anomaly_metrics(np.arange(400) < 12, fitted.scores)["average_precision"]
+
+    found = [precision(seed) for seed in range(3)]
+    monkeypatch.setattr(detector, "symmetric", lambda design, *rows: design)
+    assert np.mean(found) > 0.1 + np.mean([precision(seed) for seed in range(3)])
+
+
 def test_only_long_tables_are_learned_in_detail_and_not_where_components_are_given():
-    long, short = MemoryRows(np.zeros((1_280, 1))), MemoryRows(np.zeros((1_279, 1)))
+    # Of 20 rows a component, more than the others have.
+    long, short = MemoryRows(np.zeros((100, 1))), MemoryRows(np.zeros((99, 1)))
     assert pools.has_detail(long, None)
     assert not pools.has_detail(short, None) and not pools.has_detail(long, 4)
 

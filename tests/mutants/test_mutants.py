@@ -328,10 +328,28 @@ MUTANTS = {
     ),
     "numbers without a logarithm are usual": (
         "design/numeric_column.py",
-        "return encoded[:, 0] * self.scale + self.center < NO_LOGARITHM",
+        "return self._without_power(encoded[:, 0]) < NO_LOGARITHM",
         "pass",
         "tests/workflows/test_detect.py::"
         "test_a_number_that_has_no_logarithm_is_flagged_in_the_units_of_its_column",
+    ),
+    "columns as skewed as they are": (
+        "anomaly/detector.py",
+        "made = symmetric(design, rows.X, rows.row_weights)",
+        "made = design",
+        "tests/anomaly/test_pool.py::test_skewed_columns_that_hang_together_are_made_symmetric",
+    ),
+    "far rows decide on the power": (
+        "design/symmetry.py",
+        "TENTHS = (0.1, 0.5, 0.9)",
+        "TENTHS = (0.001, 0.5, 0.999)",
+        "tests/design/test_symmetry.py::test_how_far_anomalies_lie_does_not_move_the_power",
+    ),
+    "every column has a power": (
+        "design/symmetry.py",
+        "STANDARD_ERRORS = 2 * 1.04",
+        "STANDARD_ERRORS = 0.0",
+        "tests/design/test_symmetry.py::test_a_column_that_may_be_symmetric_stays_as_it_is",
     ),
     "no trimming": (
         "anomaly/pool.py",
@@ -366,7 +384,7 @@ MUTANTS = {
     ),
     "no detailed member": (
         "anomaly/pool.py",
-        "return components is None and len(rows.matrix.X) >= DETAILED_COMPONENTS * ROWS_EACH",
+        "return components is None and len(rows.matrix.X) // ROWS_EACH > MOST_COMPONENTS",
         "return False",
         "tests/anomaly/test_pool.py::test_a_detailed_member_sees_what_few_components_cover",
     ),
