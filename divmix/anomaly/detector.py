@@ -21,7 +21,7 @@ from divmix.design.design import Design
 from divmix.design.prepare import DesignMatrix, design_matrix, prepare
 from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name
-from divmix.design.symmetry import symmetric
+from divmix.design.symmetry import powers_of, symmetric
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
@@ -121,29 +121,31 @@ def fit_density(
     design, rows = prepare(table, tables, generator, progress, locate, JOINT)
     notes += notes_on_roles(rows.roles, tables)
     mixed = settings.training == "mixed" or (settings.training == "auto" and itself)
-    if mixed:
+    features = Features(design.indicator, design.far_rows, design.categories)
+    if mixed and "full" in pools.shapes(MemoryRows(rows.X, features=features)):
         design, rows = _symmetric(table, design, rows, progress, locate)
     used = np.flatnonzero(rows.row_weights > 0)
     progress.stage("fitting a density")
     monitor = Monitor(None, should_stop, progress)
-    features = Features(design.indicator, design.far_rows, design.categories)
     everything = MemoryRows(rows.X, rows.row_weights, features)
     if mixed:
         fitted = used
         if len(used) > pools.FITTED_ROWS:
             fitted = np.sort(generator.choice(used, pools.FITTED_ROWS, replace=False))
         sample = everything.take(fitted)
-        members = pools.fit_members(sample, generator, monitor, settings.components)
+        powers = powers_of(design)
+        members = pools.fit_members(sample, generator, monitor, settings.components, powers)
         pool = pools.pooled(members)
         notes.append(
             "training rows: anomalies may be among them; a pool of "
             f"{len(members)} mixtures, {pool.components.count} student components in all"
         )
         progress.stage("scoring each row by densities that have not seen it")
-        own = pools.held_out_surprisals(everything, fitted, members, generator, monitor)
+        own = pools.held_out_surprisals(everything, fitted, members, generator, monitor, powers)
         in_detail = pools.has_detail(sample, settings.components)
-        usual = surprisal.usual_of(own[used], detailed=in_detail)
-        pool, scores = pool._replace(usual=usual), surprisal.pooled(own, usual)
+        usual = surprisal.usual_of(own[used], pools.opinions_of(members, detailed=in_detail))
+        pool = pool._replace(usual=usual, powers=powers)
+        scores = surprisal.pooled(own, usual)
         known, source = scores[used], TRAINING
         scores[~rows.complete] = np.nan
     else:
@@ -153,7 +155,8 @@ def fit_density(
         weights[held_out] = 0.0
         normal = everything.reweighted(weights)
         member = density.detailed(normal, generator, monitor, settings.components)
-        pool = Pool(*member, np.zeros(member.components.count, np.int64))
+        alone = np.zeros(member.components.count, np.int64)
+        pool = Pool(member.family, member.components, alone)
         notes.append(
             f"training rows: taken to be normal; {pool.components.count} gaussian components"
         )
@@ -179,7 +182,7 @@ def fit_density(
 def _symmetric(
     table: pa.Table, design: Design, rows: DesignMatrix, progress: Progress, locate: Locate
 ) -> tuple[Design, DesignMatrix]:
-    """With columns of numbers made symmetric: few components have no skewness of their own."""
+    """With columns of numbers made symmetric, for full covariances."""
     made = symmetric(design, rows.X, rows.row_weights)
     if made == design:
         return design, rows
@@ -213,7 +216,7 @@ def _calibrated(
         design,
         {},
         calibration=Calibration(
-            np.sort(known), typical, source, pool.members, *(pool.usual or (None, None))
+            np.sort(known), typical, source, pool.members, *(pool.usual or (None, None, None))
         ),
     )
 
@@ -230,9 +233,21 @@ def _with_usual(fitted: Fitted) -> Fitted:
 def pool_of(mixture: Mixture) -> Pool:
     """The mixtures of a model whose surprisals are pooled. Raises UsageError."""
     calibration = calibration_of(mixture)
-    centres, opinions = calibration.centres, calibration.opinions
-    usual = None if centres is None else Usual(centres, opinions)
-    return Pool(mixture.family, mixture.components, calibration.members, usual)
+    members, powers = calibration.members, powers_of(mixture.design)
+    return Pool(mixture.family, mixture.components, members, _usual(calibration), powers)
+
+
+def _usual(calibration: Calibration) -> Usual | None:
+    """Files of before have one opinion of all members, and a second one where the first is detailed."""
+    centres, opinions, of = calibration.centres, calibration.opinions, calibration.opinion_of
+    if centres is None:
+        return None
+    if of is None:
+        of = np.zeros(len(centres), np.int64)
+        of[0] = opinions is not None
+    if opinions is None:
+        opinions = np.array([[centres.mean(), 1.0]])
+    return Usual(centres, opinions, of)
 
 
 def load_detector(path: str | Path) -> Mixture:

@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from divmix.design.design import Design
-from divmix.design.numeric_column import SMALLEST, NumericColumn
-from divmix.design.powers import POWERS, yeo_johnson
+from divmix.design.numeric_column import LARGEST, SMALLEST, NumericColumn
+from divmix.design.powers import POWERS, inverse, yeo_johnson
 from divmix.design.statistics import quantiles
 
 TENTHS = (0.1, 0.5, 0.9)
@@ -52,6 +52,24 @@ def _of_column(column: NumericColumn, z: np.ndarray, weights: np.ndarray) -> Num
     fill = yeo_johnson(np.array([(column.fill - median) / unit]), power)[0]
     center, scale = column.center + column.scale * median, column.scale * unit
     return replace(column, center=center, scale=scale, fill=float(fill), power=power)
+
+
+def powers_of(design: Design) -> np.ndarray | None:
+    """The powers (d,) of the features of a design; None where none changes anything."""
+    powers = np.ones(design.n_features)
+    if not design.is_embedding:
+        for column, block in zip(design.preprocessing.columns, design.blocks):
+            if isinstance(column, NumericColumn):
+                powers[block] = column.power
+    return powers if (powers != 1).any() else None
+
+
+def without_powers(X: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    """Rows X (n, d) in the units of their columns' centres and scales alone."""
+    plain = X.copy()
+    for j in np.flatnonzero(powers != 1):
+        plain[:, j] = np.clip(inverse(X[:, j], powers[j]), -LARGEST, LARGEST)
+    return plain
 
 
 def nearest_power(low: float, high: float, rows: int) -> float:

@@ -164,9 +164,16 @@ def check(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None
     centres = arrays.get("calibration_centres")
     if centres is not None and len(centres) != members[-1] + 1:
         raise ValueError(f"it has {members[-1] + 1} mixtures and centres of {len(centres)}")
+    _check_opinions(arrays, members[-1] + 1)
+
+
+def _check_opinions(arrays: Mapping[str, np.ndarray], mixtures: int) -> None:
     opinions = arrays.get("calibration_opinions")
-    if opinions is not None and (members[-1] == 0 or not (opinions[:, 1] > 0).all()):
-        raise ValueError("its opinions are not of several mixtures, or have no scale")
+    if opinions is None:
+        return
+    of = arrays.get("calibration_opinion_of", np.arange(mixtures) == 0).astype(np.int64)
+    if set(of) != set(range(len(opinions))) or not (opinions[:, 1] > 0).all():
+        raise ValueError("its opinions are not those of its mixtures, or have no scale")
 
 
 def _ascends(values: np.ndarray) -> bool:
@@ -231,7 +238,9 @@ def _expected(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         if "calibration_centres" in arrays:
             expected["calibration_centres"] = Array("<f8", ("pooled",), -FAR, FAR)
             if "calibration_opinions" in arrays:
-                expected["calibration_opinions"] = Array("<f8", (2, 2), -FAR, FAR)
+                expected["calibration_opinions"] = Array("<f8", ("opinions", 2), -FAR, FAR)
+                if "calibration_opinion_of" in arrays:
+                    expected["calibration_opinion_of"] = Array("<i8", ("pooled",), 0, 2)
         if "calibration_usual" in arrays:
             expected["calibration_usual"] = Array("<f8", (3, "inputs"), -FAR, FAR)
     if "noise_joins" in document and "noise_means" not in arrays:

@@ -351,6 +351,19 @@ MUTANTS = {
         "STANDARD_ERRORS = 0.0",
         "tests/design/test_symmetry.py::test_a_column_that_may_be_symmetric_stays_as_it_is",
     ),
+    "one opinion of all shapes": (
+        "anomaly/pool.py",
+        "of = [int(shape != shapes[0]) for shape in shapes]",
+        "of = [0 for shape in shapes]",
+        "tests/anomaly/test_pool.py::"
+        "test_what_one_opinion_sees_is_not_lost_in_the_spread_of_the_other",
+    ),
+    "powers for all members": (
+        "anomaly/detector.py",
+        "powers = powers_of(design)\n",
+        "powers = None\n",
+        "tests/anomaly/test_pool.py::test_diagonal_members_see_columns_without_their_powers",
+    ),
     "no trimming": (
         "anomaly/pool.py",
         "likely[order] = below > TRIMMED * below[-1]",
@@ -390,8 +403,8 @@ MUTANTS = {
     ),
     "anomalies widen what is usual": (
         "anomaly/surprisal.py",
-        "excess = np.clip(both - centres, 0.0, end - centres).sum(axis=0)",
-        "excess = np.maximum(both - centres, 0.0).sum(axis=0)",
+        "excess = np.clip(said - centres, 0.0, end - centres).sum(axis=0)",
+        "excess = np.maximum(said - centres, 0.0).sum(axis=0)",
         "tests/anomaly/test_pool.py::test_anomalies_do_not_widen_what_is_usual",
     ),
     "each batch a stream of its own": (
