@@ -359,9 +359,9 @@ MUTANTS = {
         "test_what_one_opinion_sees_is_not_lost_in_the_spread_of_the_other",
     ),
     "powers for all members": (
-        "anomaly/detector.py",
-        "powers = powers_of(design)\n",
-        "powers = None\n",
+        "anomaly/pool.py",
+        'seen = without(rows, powers) if shape == "diag" else rows',
+        "seen = rows",
         "tests/anomaly/test_pool.py::test_diagonal_members_see_columns_without_their_powers",
     ),
     "no trimming": (
