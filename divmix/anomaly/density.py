@@ -24,10 +24,11 @@ SMALLEST_SPREAD = 0.01  # standard deviation, as a share of the column's range
 
 
 class Member(NamedTuple):
-    """A mixture, by itself or one of a pool."""
+    """A mixture, by itself or one of a pool; plain: whether it sees columns without their powers."""
 
     family: AnyFamily
     components: Components
+    plain: bool = False
 
 
 def detailed(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,14 +18,15 @@ from divmix.anomaly.shift import Shift
 from divmix.anomaly.substitution import SubstitutedReasons
 from divmix.core import Interrupted
 from divmix.design.design import Design
-from divmix.design.prepare import DesignMatrix, prepare
+from divmix.design.prepare import DesignMatrix, design_matrix, prepare
 from divmix.design.roles import notes_on_roles
 from divmix.design.row_names import Locate, row_name
+from divmix.design.symmetry import powers_of, symmetric
 from divmix.encoders import JointTraining
 from divmix.engine.monitor import Monitor
 from divmix.errors import UsageError
 from divmix.families import AnyMatrix
-from divmix.families.coded import matrix_of
+from divmix.families.coded import Coded, M, matrix_of
 from divmix.families.family import Array
 from divmix.model.calibration import HELD_OUT, TRAINING, USUAL, Calibration
 from divmix.model.mixture import Mixture
@@ -44,9 +45,6 @@ TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column
 MOST_SHIFTED = 20_000  # new rows that tell a shift, at least half as many where there are more
 MOST_WRONG = 0.5  # share of the flags, for a rate to be named where a lower one flags nothing
 HIGHEST = 10  # rows with the highest scores, which have reasons in any case
-
-
-M = TypeVar("M", Array, AnyMatrix)
 
 
 class Fitted(NamedTuple):
@@ -125,27 +123,31 @@ def fit_density(
     design, rows = prepare(table, tables, generator, progress, locate, JOINT, coded=True)
     notes += notes_on_roles(rows.roles, tables)
     mixed = settings.training == "mixed" or (settings.training == "auto" and itself)
+    features = Features(design.indicator, design.far_rows, design.categories)
+    if mixed and "full" in pools.shapes(MemoryRows(rows.held, features=features)):
+        design, rows = _symmetric(table, design, rows, progress, locate)
     used = np.flatnonzero(rows.row_weights > 0)
     progress.stage("fitting a density")
     monitor = Monitor(None, should_stop, progress)
-    features = Features(design.indicator, design.far_rows, design.categories)
     everything = MemoryRows(rows.held, rows.row_weights, features)
     if mixed:
         fitted = used
         if len(used) > pools.FITTED_ROWS:
             fitted = np.sort(generator.choice(used, pools.FITTED_ROWS, replace=False))
         sample = everything.take(fitted)
-        members = pools.fit_members(sample, generator, monitor, settings.components)
+        powers = powers_of(design)
+        members = pools.fit_members(sample, generator, monitor, settings.components, powers)
         pool = pools.pooled(members)
         notes.append(
             "training rows: anomalies may be among them; a pool of "
             f"{len(members)} mixtures, {pool.components.count} student components in all"
         )
         progress.stage("scoring each row by densities that have not seen it")
-        own = pools.held_out_surprisals(everything, fitted, members, generator, monitor)
+        own = pools.held_out_surprisals(everything, fitted, members, generator, monitor, powers)
         in_detail = pools.has_detail(sample, settings.components)
-        usual = surprisal.usual_of(own[used], detailed=in_detail)
-        pool, scores = pool._replace(usual=usual), surprisal.pooled(own, usual)
+        usual = surprisal.usual_of(own[used], pools.opinions_of(members, detailed=in_detail))
+        pool = pool._replace(usual=usual, powers=powers)
+        scores = surprisal.pooled(own, usual)
         known, source = scores[used], TRAINING
         scores[~rows.complete] = np.nan
     else:
@@ -155,7 +157,8 @@ def fit_density(
         weights[held_out] = 0.0
         normal = everything.reweighted(weights)
         member = density.detailed(normal, generator, monitor, settings.components)
-        pool = Pool(*member, np.zeros(member.components.count, np.int64))
+        alone = np.zeros(member.components.count, np.int64)
+        pool = Pool(member.family, member.components, alone)
         notes.append(
             f"training rows: taken to be normal; {pool.components.count} gaussian components"
         )
@@ -176,6 +179,19 @@ def fit_density(
     kept = table if design.is_embedding else None
     done = Fitted(mixture, rows.held, rows.complete, used, scores if itself else None, kept)
     return done if kept is None else _with_usual(done)
+
+
+def _symmetric(
+    table: pa.Table, design: Design, rows: DesignMatrix, progress: Progress, locate: Locate
+) -> tuple[Design, DesignMatrix]:
+    """With columns of numbers made symmetric, for full covariances."""
+    made = symmetric(design, rows.held, rows.row_weights)
+    if made == design:
+        return design, rows
+    coded = isinstance(rows.held, Coded)
+    return made, design_matrix(table, made, progress, locate, coded=coded)._replace(
+        roles=rows.roles
+    )
 
 
 def _held_out(rows: int) -> int:
@@ -205,7 +221,7 @@ def _calibrated(
         design,
         {},
         calibration=Calibration(
-            np.sort(known), typical, source, pool.members, *(pool.usual or (None, None))
+            np.sort(known), typical, source, pool.members, *(pool.usual or (None, None, None))
         ),
     )
 
@@ -222,9 +238,21 @@ def _with_usual(fitted: Fitted) -> Fitted:
 def pool_of(mixture: Mixture) -> Pool:
     """The mixtures of a model whose surprisals are pooled. Raises UsageError."""
     calibration = calibration_of(mixture)
-    centres, opinions = calibration.centres, calibration.opinions
-    usual = None if centres is None else Usual(centres, opinions)
-    return Pool(mixture.family, mixture.components, calibration.members, usual)
+    members, powers = calibration.members, powers_of(mixture.design)
+    return Pool(mixture.family, mixture.components, members, _usual(calibration), powers)
+
+
+def _usual(calibration: Calibration) -> Usual | None:
+    """Files of before have one opinion of all members, and a second one where the first is detailed."""
+    centres, opinions, of = calibration.centres, calibration.opinions, calibration.opinion_of
+    if centres is None:
+        return None
+    if of is None:
+        of = np.zeros(len(centres), np.int64)
+        of[0] = opinions is not None
+    if opinions is None:
+        opinions = np.array([[centres.mean(), 1.0]])
+    return Usual(centres, opinions, of)
 
 
 def load_detector(path: str | Path) -> Mixture:

@@ -8,6 +8,10 @@ surprisals (an opinion pool: Genest and Zidek 1986; `surprisal.pooled`). What on
 component for is still improbable to the others; in the average of their densities it would be well
 described.
 
+Full members tell what columns depend on each other for, and that is linear where columns are symmetric: they
+see these with the powers of `design.symmetry`. Diagonal ones tell how far out a row lies in any column,
+and see these without: a power draws in the far values of a skewed column.
+
 Trimming makes components too small and their tails too light. In the end both follow from the middle of
 all rows (`tails`): surprisals of far rows grow like the logarithm of their distance as far as the
 rows that are no anomalies ask for it, and where columns fall off like a power or faster, the
@@ -19,13 +23,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.anomaly.density import DETAILED_COMPONENTS, ROWS_EACH, Member, detailed
+from divmix.anomaly.density import ROWS_EACH, Member, detailed
 from divmix.anomaly.tails import with_central_tails
 from divmix.choosing.covariance import MOST_FULL_COLUMNS, variance_floor
 from divmix.choosing.relevance import relevant_categories
+from divmix.design.symmetry import without_powers
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
 from divmix.families import AnyFamily, Components, make_family
+from divmix.families.coded import M
 from divmix.families.family import Array
 from divmix.rows import MemoryRows
 from divmix.search import starts
@@ -42,23 +48,49 @@ FOLDS, FOLD_ROUNDS, FOLD_ITERATIONS = 5, 2, 5  # from the components of all rows
 
 
 class Usual(NamedTuple):
-    """What is usual to a pool: centres (members,), surprisals of typical rows by each, nats. Where the
-    first member is a detailed one, opinions (2, 2): the typical value and how fast it falls off beyond,
-    of the others together and of this one, nats."""
+    """What is usual to a pool: centres (members,), surprisals of typical rows by each, nats; of (members,),
+    which opinion each is a part of; opinions (k, 2), the typical value of each and how fast it falls off
+    beyond, nats. The first member is a detailed one where it is a part of another than the first."""
 
     centres: Array
-    opinions: Array | None = None
+    opinions: Array
+    of: NDArray[np.int64]
 
 
 class Pool(NamedTuple):
     """Mixtures whose surprisals are pooled: the components of all, and of which one (m,) each is.
     The weights of a mixture sum to one over their number. usual: None where the plain mean pools
-    (`surprisal.pooled`)."""
+    (`surprisal.pooled`). powers (d,): of the columns, which members of the first opinion see without;
+    None where all see the same."""
 
     family: AnyFamily
     components: Components
     members: NDArray[np.int64]
     usual: Usual | None = None
+    powers: Array | None = None
+
+    @property
+    def plain(self) -> NDArray[np.bool_]:
+        """(m,) components that see columns without their powers."""
+        if self.powers is None or self.usual is None:
+            return np.zeros(len(self.members), np.bool_)
+        return self.usual.of[self.members] == 0
+
+    def views(self, X: M) -> list[tuple[NDArray[np.int64], M]]:
+        """Rows X (n, d) as components see them, and which these are."""
+        if self.powers is None:
+            return [(np.arange(len(self.members)), X)]
+        without = without_powers(X, self.powers)
+        return [(np.flatnonzero(self.plain), without), (np.flatnonzero(~self.plain), X)]
+
+    def of_columns(self) -> "Pool":
+        """The mixtures that see columns with their powers, of the units of X."""
+        if self.powers is None:
+            return self
+        own = np.flatnonzero(~self.plain)
+        components = self.components.take(own)
+        components = components._replace(weights=components.weights / components.weights.sum())
+        return Pool(self.family, components, self.members[own] - self.members[own[0]])
 
 
 def fit_members(
@@ -66,31 +98,51 @@ def fit_members(
     generator: np.random.Generator,
     monitor: Monitor,
     components: int | None = None,
+    powers: Array | None = None,
 ) -> list[Member]:
     """Mixtures of 1 .. `components` Student-t components, of each shape; by default of long tables a
-    detailed one before these. Raises FitError."""
-    categories, floor = relevant_categories(rows), variance_floor(rows, FLOOR)
+    detailed one before these. powers (d,): which diagonal ones of few components see rows without.
+    Raises FitError."""
+    categories = relevant_categories(rows)
     most = min(components or MOST_COMPONENTS, starts.count_distinct(rows))
     members = []
     if has_detail(rows, components):
         own = generator.spawn(1)[0]  # the others are the same with it and without
-        family, begun = detailed(rows, own, monitor, kind="student")
+        family, begun, _ = detailed(rows, own, monitor, kind="student")
         trimmed = _trimmed(rows, family, begun, ROUNDS, ROUND_ITERATIONS, monitor, drop=False)
         members.append(Member(family, with_central_tails(rows, family, trimmed)))
     for shape in shapes(rows):
-        family = make_family("student", shape, floor, categories)
+        seen = without(rows, powers) if shape == "diag" else rows
+        family = make_family("student", shape, variance_floor(seen, FLOOR), categories)
         for m in range(1, most + 1):
-            begun = starts.start(family, rows, m, "kmeans++", generator)
-            begun = _climb(rows, family, begun, START_ITERATIONS, monitor)
-            trimmed = _trimmed(rows, family, begun, ROUNDS, ROUND_ITERATIONS, monitor)
-            members.append(Member(family, with_central_tails(rows, family, trimmed)))
+            begun = starts.start(family, seen, m, "kmeans++", generator)
+            begun = _climb(seen, family, begun, START_ITERATIONS, monitor)
+            trimmed = _trimmed(seen, family, begun, ROUNDS, ROUND_ITERATIONS, monitor)
+            central = with_central_tails(seen, family, trimmed)
+            members.append(Member(family, central, seen is not rows))
     return members
 
 
+def without(rows: MemoryRows, powers: Array | None) -> MemoryRows:
+    """Rows as they are without the powers (d,) of their columns."""
+    if powers is None:
+        return rows
+    X, row_weights = rows.held
+    return MemoryRows(without_powers(X, powers), row_weights, rows.features)
+
+
+def opinions_of(members: list[Member], *, detailed: bool) -> NDArray[np.int64]:
+    """Which opinion each member is a part of, (members,): that of diagonal mixtures, of full ones, and
+    of the first where it is `detailed`."""
+    shapes = [member.family.structure.name for member in members[detailed:]]
+    of = [int(shape != shapes[0]) for shape in shapes]
+    return np.array([*([max(of) + 1] if detailed else []), *of], np.int64)
+
+
 def has_detail(rows: MemoryRows, components: int | None) -> bool:
-    """Whether one member is learned in detail: of tables long enough, where the number of components
-    is left open."""
-    return components is None and rows.visited >= DETAILED_COMPONENTS * ROWS_EACH
+    """Whether one member is learned in detail: of tables long enough for more components than the others
+    have, where their number is left open."""
+    return components is None and rows.visited // ROWS_EACH > MOST_COMPONENTS
 
 
 def shapes(rows: MemoryRows) -> tuple[str, ...]:
@@ -122,26 +174,29 @@ def held_out_surprisals(
     members: list[Member],
     generator: np.random.Generator,
     monitor: Monitor,
+    powers: Array | None = None,
 ) -> Array:
     """Surprisals (n, members) of each row by mixtures that have not seen it, nats.
 
     fitted: the rows that the members were fitted to. These are split into FOLDS with all others,
-    and for each fold the members go on from where they are without it.
+    and for each fold the members go on from where they are without it. powers (d,): as for `fit_members`.
     """
-    X = rows.held.X
-    fold = generator.permutation(len(X)) % FOLDS
-    sample, fold_of_sample = rows.take(fitted), fold[fitted]
-    surprisals = np.zeros((len(X), len(members)))
+    views = {False: rows, True: without(rows, powers)}
+    n = len(rows.held.X)
+    fold = generator.permutation(n) % FOLDS
+    surprisals = np.zeros((n, len(members)))
     for k in range(FOLDS):
         inside = np.flatnonzero(fold == k)
-        others = sample.take(fold_of_sample != k)
-        if not len(inside) or not others.visited:
+        sample = fitted[fold[fitted] != k]
+        if not len(inside) or not len(sample):
             continue
-        for j, (family, components) in enumerate(members):
+        others = {plain: view.take(sample) for plain, view in views.items()}
+        for j, (family, components, plain) in enumerate(members):
             own = _trimmed(
-                others, family, components, FOLD_ROUNDS, FOLD_ITERATIONS, monitor, drop=False
+                others[plain], family, components, FOLD_ROUNDS, FOLD_ITERATIONS, monitor, drop=False
             )
-            own = with_central_tails(others, family, own)
+            own = with_central_tails(others[plain], family, own)
+            X = views[plain].held.X
             for start in range(0, len(inside), BATCH_ROWS):
                 part = inside[start : start + BATCH_ROWS]
                 surprisals[part, j] = -Objective(family).posterior(X[part], own).log_density

@@ -45,6 +45,7 @@ class Reasons:
 
     def __init__(self, pool: Pool, design: Design, typical: Array) -> None:
         self.pool, self.design, self.typical = pool, design, typical
+        self.of_columns = pool.of_columns()  # whose ranges are those of the design's columns
         self.names, self.blocks = design.block_names, design.blocks
 
     def of(self, X: Array, unseen: NDArray[np.bool_]) -> list[str]:
@@ -118,7 +119,7 @@ class Reasons:
         location, scale, law, place = self._laws
         feature = place[int(self.blocks[j][0])]
         centre, width = location[:, feature], scale[:, feature]
-        weights = self.pool.components.weights
+        weights = self.of_columns.components.weights
         ends = []
         for level in ((1 - USUAL) / 2, (1 + USUAL) / 2):
             low, high = (centre - 1e3 * width).min(), (centre + 1e3 * width).max()
@@ -135,7 +136,7 @@ class Reasons:
         feature stands among them."""
         from scipy.stats import norm, t
 
-        family, components = self.pool.family, self.pool.components
+        family, components = self.of_columns.family, self.of_columns.components
         features, numbers = np.arange(components.means.shape[1]), family
         if isinstance(family, Mixed):
             features, numbers = family.categories.numeric, family.numbers
@@ -153,11 +154,11 @@ class Reasons:
 
         feature = self._laws[3][int(self.blocks[j][0])]
         low, high = np.empty(len(X)), np.empty(len(X))
-        dof, size = self.pool.components.dof, surprisal.rows_at_once(self.pool)
+        dof, size = self.of_columns.components.dof, surprisal.rows_at_once(self.pool)
         for start in range(0, len(X), size):
             rows = slice(start, start + size)
-            found = surprisal.conditionals(self.pool, X[rows])
-            others = surprisal.log_others(self.pool, X[rows], found)[:, :, feature]
+            found = surprisal.conditionals(self.of_columns, X[rows])
+            others = surprisal.log_others(self.of_columns, X[rows], found)[:, :, feature]
             own = others.argmax(axis=1)
             at = np.arange(len(own)), own, feature
             level = (1 + USUAL) / 2

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from divmix.anomaly.p_values import ANOMALOUS
 from divmix.anomaly.pool import Pool, Usual
-from divmix.families import AnyMatrix, Components, Mixed
+from divmix.families import AnyFamily, AnyMatrix, Components, Mixed
 from divmix.families.family import Array
 from divmix.families.mixed import as_seen, scattered
 from divmix.families.posterior import log_sum_exp, log_weights
@@ -46,39 +46,36 @@ def score(pool: Pool, X: AnyMatrix, unseen: NDArray[np.bool_]) -> Array:
     return scores + UNSEEN_VALUE * unseen.sum(axis=1)
 
 
-def usual_of(surprisals: Array, *, detailed: bool) -> Usual:
+def usual_of(surprisals: Array, of: NDArray[np.int64]) -> Usual:
     """What is usual to a pool by the surprisals (n, members) of rows that it has not seen.
 
-    detailed: whether the first member is. Then an opinion has the median for its centre and the mean
-    of an exponential beyond that for its scale, by the rows up to ANOMALOUS from the highest:
-    anomalies beyond are only counted.
+    of (members,): which opinion each is a part of. An opinion has the median for its centre and the mean
+    of an exponential beyond that for its scale, by the rows up to ANOMALOUS from the highest: anomalies
+    beyond are only counted.
     """
-    usual = Usual(np.median(surprisals, axis=0))
-    if not detailed:
-        return usual
-    both = _opinions(surprisals, usual.centres)
-    centres, end = np.quantile(both, [0.5, 1 - ANOMALOUS], axis=0)
-    excess = np.clip(both - centres, 0.0, end - centres).sum(axis=0)
-    seen = ((both > centres) & (both <= end)).sum(axis=0)
+    medians = np.median(surprisals, axis=0)
+    said = _opinions(surprisals, medians, of)
+    centres, end = np.quantile(said, [0.5, 1 - ANOMALOUS], axis=0)
+    excess = np.clip(said - centres, 0.0, end - centres).sum(axis=0)
+    seen = ((said > centres) & (said <= end)).sum(axis=0)
     scales = np.where(excess > 0, excess / np.maximum(seen, 1), 1.0)
-    return usual._replace(opinions=np.stack([centres, scales], axis=1))
+    return Usual(medians, np.stack([centres, scales], axis=1), of)
 
 
 def pooled(surprisals: Array, usual: Usual | None) -> Array:
     """Scores (n,) of rows from the surprisals (n, members) by each member of a pool.
 
-    A power mean of the densities of few components over their typical values, log mean
+    An opinion is a power mean of the densities of its members over their typical values, log mean
     exp(POWER (s_j - t_j)) / POWER (mean of order -POWER; Cooke 1991, chapter 11), plus the mean of the
     centres t_j: a row that one member finds far stranger than usual is strange, which an average would
-    dilute. Where there is a detailed member too, its opinion and this one have p-values exp(-z),
-    z = (s - centre) / scale, and the score is -log of their harmonic mean (Wilson 2019), weighted by
-    DETAIL, in nats of the few. The plain mean where nothing is usual.
+    dilute. Opinions have p-values exp(-z), z = (s - centre) / scale, and the score is -log of their
+    harmonic mean (Wilson 2019), in nats of the first: what one of them sees counts, whatever the spread of
+    the others. That of a detailed member weighs DETAIL, the others alike. The plain mean where
+    nothing is usual.
     """
     if usual is None:
         return surprisals.mean(axis=1)
-    if usual.opinions is None:
-        return _of_few(surprisals, usual.centres)
-    (centre, scale), _ = usual.opinions
+    centre, scale = usual.opinions[0]
     return centre + scale * log_sum_exp(_weighted(surprisals, usual))
 
 
@@ -86,32 +83,36 @@ def says(surprisals: Array, usual: Usual | None) -> Array:
     """How far the score hangs on each member, (n, members), sums of 1."""
     if usual is None:
         return np.full(surprisals.shape, 1 / surprisals.shape[1])
-    few = surprisals if usual.opinions is None else surprisals[:, 1:]
-    excess = POWER * (few - usual.centres[-few.shape[1] :])
-    say = np.exp(excess - log_sum_exp(excess)[:, None])
-    if usual.opinions is None:
-        return say
     terms = _weighted(surprisals, usual)
     share = np.exp(terms - log_sum_exp(terms)[:, None])
-    return np.hstack([share[:, 1:], share[:, :1] * say])
+    say = np.empty(surprisals.shape)
+    for k in range(len(usual.opinions)):
+        own = usual.of == k
+        excess = POWER * (surprisals[:, own] - usual.centres[own])
+        say[:, own] = share[:, k, None] * np.exp(excess - log_sum_exp(excess)[:, None])
+    return say
 
 
-def _of_few(surprisals: Array, centres: Array) -> Array:
+def _opinions(surprisals: Array, centres: Array, of: NDArray[np.int64]) -> Array:
+    """What the members (members,) of each opinion say together, (n, opinions), nats."""
+    said = [_together(surprisals[:, of == k], centres[of == k]) for k in range(of.max() + 1)]
+    return np.stack(said, axis=1)
+
+
+def _together(surprisals: Array, centres: Array) -> Array:
     excess = POWER * (surprisals - centres)
     return centres.mean() + (log_sum_exp(excess) - np.log(len(centres))) / POWER
 
 
-def _opinions(surprisals: Array, centres: Array) -> Array:
-    """That of the mixtures of few components, and that of the detailed one, (n, 2)."""
-    return np.stack([_of_few(surprisals[:, 1:], centres[1:]), surprisals[:, 0]], axis=1)
-
-
 def _weighted(surprisals: Array, usual: Usual) -> Array:
-    """z of both opinions plus the log of their weights, (n, 2)."""
-    assert usual.opinions is not None
+    """z of each opinion plus the log of its weight, (n, opinions)."""
     centres, scales = usual.opinions.T
-    z = (_opinions(surprisals, usual.centres) - centres) / scales
-    return z + np.log([1 - DETAIL, DETAIL])
+    z = (_opinions(surprisals, usual.centres, usual.of) - centres) / scales
+    weights = np.full(len(centres), 1 / len(centres))
+    if detailed := int(usual.of[0]):
+        weights = np.full(len(centres), (1 - DETAIL) / detailed)
+        weights[detailed] = DETAIL
+    return z + np.log(weights)
 
 
 def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:
@@ -135,7 +136,7 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
             if len(block) == 1 and int(block[0]) in place:
                 surprisals[rows, j] = of_numbers[:, place[int(block[0])]]
                 continue
-            own = pool.family.log_marginal(X[rows], pool.components, block)
+            own = _log_marginal(pool, X[rows], block)
             surprisals[rows, j] = (_by_member(pool, joint - own) - whole).mean(axis=1)
     return surprisals
 
@@ -149,7 +150,7 @@ def rows_at_once(pool: Pool) -> int:
 def marginal(pool: Pool, X: Array, block: NDArray[np.int64]) -> Array:
     """-log p(x_block) of one block of features alone, (n,), nats."""
     log_w = log_weights(pool.components.weights)
-    terms = log_w + pool.family.log_marginal(X, pool.components, block)
+    terms = log_w + _log_marginal(pool, X, block)
     return -_by_member(pool, terms).mean(axis=1)
 
 
@@ -164,13 +165,26 @@ class Conditionals(NamedTuple):
 
 
 def conditionals(pool: Pool, X: Array) -> Conditionals:
-    """Of rows X (n, d), by the precisions L of the components.
+    """Of rows X (n, d), by each component as it sees them."""
+    parts = [
+        (own, _conditionals(pool.family, pool.components.take(own), seen))
+        for own, seen in pool.views(X)
+    ]
+    features = parts[0][1].features
+    whole = [np.empty((len(X), len(pool.members), len(features))) for _ in range(3)]
+    for own, (_, *part) in parts:
+        for array, of_part in zip(whole, part):
+            array[:, own] = of_part
+    return Conditionals(features, *whole)
+
+
+def _conditionals(family: AnyFamily, components: Components, X: Array) -> Conditionals:
+    """By the precisions L of the components.
 
     Given the others x_j is about x_j - (L delta)_j / L_jj with variance 1 / L_jj, or, in a Student-t
     component of nu degrees of freedom, again t: nu + c - 1 of them, squared scale
     (nu + distance of the others) / (nu + c - 1) / L_jj.
     """
-    family, components = pool.family, pool.components
     features = np.arange(X.shape[1])
     numbers = family
     if isinstance(family, Mixed):
@@ -218,7 +232,18 @@ def _precisions(structure, components: Components, diagonal: bool) -> Sequence[A
 
 
 def _log_joint(pool: Pool, X: Array) -> Array:
-    return log_weights(pool.components.weights) + pool.family.log_densities(X, pool.components)
+    joint = np.empty((len(X), len(pool.members)))
+    for own, seen in pool.views(X):
+        joint[:, own] = pool.family.log_densities(seen, pool.components.take(own))
+    return log_weights(pool.components.weights) + joint
+
+
+def _log_marginal(pool: Pool, X: Array, block: NDArray[np.int64]) -> Array:
+    """log p(x_block) in each component, (n, m)."""
+    logs = np.empty((len(X), len(pool.members)))
+    for own, seen in pool.views(X):
+        logs[:, own] = pool.family.log_marginal(seen, pool.components.take(own), block)
+    return logs
 
 
 def _by_member(pool: Pool, terms: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Number columns in the design matrix: logarithm, centre and scale."""
+"""Number columns in the design matrix: logarithm, centre, scale and power."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from divmix.design import statistics
+from divmix.design import powers, statistics
 from divmix.design.number_summary import Moments, NumberSummary
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError
@@ -34,7 +34,8 @@ HEAVY_TAIL = 2.0
 
 @dataclass(frozen=True)
 class NumericColumn:
-    """z = (x - center) / scale, or z = (log(1 + x) - center) / scale for a logged column.
+    """z = (x - center) / scale, or z = (log(1 + x) - center) / scale for a logged column; with a
+    `power` other than 1, that of it (`powers.yeo_johnson`).
 
     `fill` is the z of a missing value: that of the column's mean or median.
     """
@@ -47,6 +48,7 @@ class NumericColumn:
     minimum: float
     maximum: float
     log: bool = False
+    power: float = 1.0
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -81,6 +83,8 @@ class NumericColumn:
         # A value can lie so many scales away that z, or its square, would overflow.
         with np.errstate(over="ignore"):
             z = (z - self.center) / self.scale
+            if self.power != 1:
+                z = powers.yeo_johnson(z, self.power)
         np.clip(z, -LARGEST, LARGEST, out=z)
         if not missing.any():
             out[:, 0] = z
@@ -90,7 +94,7 @@ class NumericColumn:
 
     def _filled(self, column: pa.Array, out: np.ndarray) -> bool:
         """Whether `out` (n, 1) is filled at once: where every value is there and within all bounds."""
-        values = None if self.log else arrays.as_stored(column)
+        values = None if self.log or self.power != 1 else arrays.as_stored(column)
         if values is None or not len(values):
             return False
         ends = np.array([values.min(), values.max()], np.float64)
@@ -111,29 +115,38 @@ class NumericColumn:
         if self.is_constant:
             return encoded[:, 0] != 0
         if self.log:
-            return encoded[:, 0] * self.scale + self.center < NO_LOGARITHM
+            return self._without_power(encoded[:, 0]) < NO_LOGARITHM
         return np.zeros(len(encoded), np.bool_)
 
     def log_jacobian(self, encoded: np.ndarray) -> np.ndarray | float:
         """log |dz/dx| of each row of (n, 1) features, in nats."""
-        if self.log:
-            return -math.log(self.scale) - (encoded[:, 0] * self.scale + self.center)
-        return -math.log(self.scale)
+        own: np.ndarray | float = -math.log(self.scale)
+        if self.power != 1:
+            own = own + powers.log_slope(powers.inverse(encoded[:, 0], self.power), self.power)
+        return own - self._without_power(encoded[:, 0]) if self.log else own
 
     def summary(self, means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation in own units of components with these (m, 1) moments.
 
-        For a logged column the first is the median of the values it stands for, the second
-        follows from it by the delta rule.
+        For a logged column, and one with a power, the first is the median of the values it stands
+        for, the second follows from it by the delta rule.
         """
         location = self._to_own_units(means)
         spread = np.sqrt(variances) * self.scale
+        if self.power != 1:
+            slopes = powers.log_slope(powers.inverse(means, self.power), self.power)
+            spread *= np.exp(-slopes)
         # The exponential of a component far off a logged column is held within a float64.
         return location, np.minimum(spread, LARGEST) * (1 + location) if self.log else spread
 
     def _to_own_units(self, z: np.ndarray) -> np.ndarray:
-        values = z * self.scale + self.center
+        values = self._without_power(z)
         return np.expm1(np.minimum(values, math.log(LARGEST))) if self.log else values
+
+    def _without_power(self, z: np.ndarray) -> np.ndarray:
+        """x, or log(1 + x) of a logged column."""
+        u = z if self.power == 1 else powers.inverse(z, self.power)
+        return u * self.scale + self.center
 
 
 def _refuse_infinite(name: str, values: np.ndarray, row_name: Locate) -> None:

@@ -286,7 +286,10 @@ class Preprocessing:
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it; floats survive exactly."""
         return dict(
-            columns=[{"kind": column.kind, **asdict(column)} for column in self.columns],
+            columns=[
+                {"kind": column.kind, **asdict(column, dict_factory=_entries)}
+                for column in self.columns
+            ],
             weight=self.weight,
             missing=self.missing,
             header=self.header,
@@ -302,6 +305,11 @@ class Preprocessing:
             raise ModelFileError(
                 "the model's description of its columns is damaged", hint="fit the model again"
             ) from error
+
+
+def _entries(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a column; a power that changes nothing is left out."""
+    return {name: value for name, value in pairs if (name, value) != ("power", 1.0)}
 
 
 class _Place(NamedTuple):

@@ -45,8 +45,8 @@ class MixtureOutlierDetector(OutlierMixin, TableEstimator):
     training : {"mixed", "clean"}, default "mixed"
         What the training rows are: with outliers among them, or normal ones (novelty detection).
     n_components : int or None, default None
-        Most components of a mixture. None: 64 for clean rows, 4 for mixed ones and, of 1,280 rows or
-        more, one mixture of 64.
+        Most components of a mixture. None: 64 for clean rows, 4 for mixed ones and, of 100 rows or
+        more, one mixture of a component for each 20, of 64 at most.
     scale : {"standard", "robust", "minmax", "none"}, default "minmax"
         How columns are brought to one scale.
     log, categorical, missing : as of `DiversifiedMixture`

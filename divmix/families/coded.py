@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,10 +91,20 @@ class Coded:
 AnyMatrix: TypeAlias = Array | Coded
 """Rows (n, d), with their features or by codes."""
 
+M = TypeVar("M", Array, AnyMatrix)
+"""The same kind of rows in and out."""
+
 
 def matrix_of(X: AnyMatrix) -> Array:
     """The rows with all of their features."""
     return X.matrix() if isinstance(X, Coded) else X
+
+
+def number_of(X: AnyMatrix, feature: int) -> Array:
+    """A feature of the rows that is a number, (n,)."""
+    if isinstance(X, Coded):
+        return X.numbers[:, np.flatnonzero(X.categories.numeric == feature)[0]]
+    return X[:, feature]
 
 
 def of_features(X: AnyMatrix, features: NDArray[np.int64]) -> AnyMatrix:

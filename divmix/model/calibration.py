@@ -18,8 +18,8 @@ class Calibration(NamedTuple):
     members (m,): of which of the mixtures that are pooled each component is, counted from 0.
     centres (members,): surprisals of typical rows by each of these, nats; None where the plain mean
     pools.
-    opinions (2, 2): where the first is a detailed one, the typical value and the scale of what the
-    others say together, then of its own, nats; else None.
+    opinions (k, 2): the typical value and the scale of what the members of each opinion say together,
+    nats; opinion_of (members,): which one each is a part of. None where the plain mean pools.
     usual (3, inputs): of an embedding, quantiles USUAL of each feature of the table's columns among
     known rows; else None.
     """
@@ -30,4 +30,5 @@ class Calibration(NamedTuple):
     members: np.ndarray
     centres: np.ndarray | None = None
     opinions: np.ndarray | None = None
+    opinion_of: np.ndarray | None = None
     usual: np.ndarray | None = None

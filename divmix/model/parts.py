@@ -35,7 +35,7 @@ def of_calibration(calibration: Calibration | None) -> Parts:
         return {}, {}
     arrays = {
         f"calibration_{name}": getattr(calibration, name)
-        for name in ("scores", "typical", "members", "centres", "opinions", "usual")
+        for name in ("scores", "typical", "members", "centres", "opinions", "opinion_of", "usual")
     }
     there = {name: array for name, array in arrays.items() if array is not None}
     return {"calibration": calibration.source}, there
@@ -93,5 +93,6 @@ def calibration(document: Document, arrays: Arrays, components: int) -> Calibrat
         arrays.get("calibration_members", np.zeros(components, np.int64)),
         arrays.get("calibration_centres"),
         arrays.get("calibration_opinions"),
+        arrays.get("calibration_opinion_of"),
         arrays.get("calibration_usual"),
     )

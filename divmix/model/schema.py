@@ -13,6 +13,7 @@ import numpy as np
 from divmix.design.date_column import PARTS
 from divmix.design.date_text import ORDERS
 from divmix.design.numeric_column import LARGEST, SMALLEST
+from divmix.design.powers import POWERS
 from divmix.families import FAMILIES, STRUCTURES
 from divmix.families.student import DOF_RANGE
 from divmix.merging.criteria import CRITERIA
@@ -34,6 +35,7 @@ _count = checks.whole(0, 2**63 - 1)
 _any_number = checks.number(-np.finfo(float).max, np.finfo(float).max)
 
 NUMBER = checks.record(
+    optional=("power",),
     name=checks.text,
     center=checks.number(-2 * LARGEST, 2 * LARGEST),
     scale=checks.number(SMALLEST, 3 * LARGEST),
@@ -41,6 +43,7 @@ NUMBER = checks.record(
     minimum=_any_number,
     maximum=_any_number,
     log=checks.truth,
+    power=checks.number(*POWERS),
 )
 COLUMN = checks.by_kind(
     "kind",
@@ -161,9 +164,16 @@ def check(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None
     centres = arrays.get("calibration_centres")
     if centres is not None and len(centres) != members[-1] + 1:
         raise ValueError(f"it has {members[-1] + 1} mixtures and centres of {len(centres)}")
+    _check_opinions(arrays, members[-1] + 1)
+
+
+def _check_opinions(arrays: Mapping[str, np.ndarray], mixtures: int) -> None:
     opinions = arrays.get("calibration_opinions")
-    if opinions is not None and (members[-1] == 0 or not (opinions[:, 1] > 0).all()):
-        raise ValueError("its opinions are not of several mixtures, or have no scale")
+    if opinions is None:
+        return
+    of = arrays.get("calibration_opinion_of", np.arange(mixtures) == 0).astype(np.int64)
+    if set(of) != set(range(len(opinions))) or not (opinions[:, 1] > 0).all():
+        raise ValueError("its opinions are not those of its mixtures, or have no scale")
 
 
 def _ascends(values: np.ndarray) -> bool:
@@ -228,7 +238,9 @@ def _expected(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         if "calibration_centres" in arrays:
             expected["calibration_centres"] = Array("<f8", ("pooled",), -FAR, FAR)
             if "calibration_opinions" in arrays:
-                expected["calibration_opinions"] = Array("<f8", (2, 2), -FAR, FAR)
+                expected["calibration_opinions"] = Array("<f8", ("opinions", 2), -FAR, FAR)
+                if "calibration_opinion_of" in arrays:
+                    expected["calibration_opinion_of"] = Array("<i8", ("pooled",), 0, 2)
         if "calibration_usual" in arrays:
             expected["calibration_usual"] = Array("<f8", (3, "inputs"), -FAR, FAR)
     if "noise_joins" in document and "noise_means" not in arrays:

@@ -110,7 +110,7 @@ class DetectSettings(Settings):
         at_least=1,
         metavar="M",
         help="Most components of a mixture.  [default: 64 for clean rows, 4 for mixed ones and, of "
-        "1,280 rows or more, one mixture of 64]",
+        "100 rows or more, one mixture of a component for each 20, of 64 at most]",
     )
     seed: int = option(
         0,

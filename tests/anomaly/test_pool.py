@@ -8,6 +8,7 @@ from divmix.anomaly import detector, surprisal
 from divmix.anomaly import pool as pools
 from divmix.engine.monitor import Monitor
 from divmix.families import Components
+from divmix.metrics import anomaly_metrics
 from divmix.rows import MemoryRows
 from divmix.settings import DetectSettings
 
@@ -47,7 +48,7 @@ def test_a_pool_without_centres_has_the_mean_log_density_of_its_members():
     _, members, pool = fitted(X, 2)
     assert pool.family.structure.name == "full" and len(members) == 4
     each = [
-        scores(pools.Pool(*member, np.zeros(member.components.count, np.int64)), X[:20])
+        scores(pools.Pool(*member[:2], np.zeros(member.components.count, np.int64)), X[:20])
         for member in members
     ]
     np.testing.assert_allclose(scores(pool, X[:20]), np.mean(each, axis=0), rtol=1e-9)
@@ -55,7 +56,7 @@ def test_a_pool_without_centres_has_the_mean_log_density_of_its_members():
 
 def test_pooled_surprisals_are_a_power_mean_of_the_excess_over_the_typical_ones():
     surprisals, centres = np.array([[3.0, 12.0], [1.0, 10.0], [9.0, 10.0]]), np.array([1.0, 10.0])
-    usual = pools.Usual(centres)
+    usual = pools.Usual(centres, np.array([[5.5, 1.0]]), np.zeros(2, int))
     found = surprisal.pooled(surprisals, usual)
     # By hand: excesses (2, 2), (0, 0) and (8, 0) over the mean centre 5.5.
     expected = [7.5, 5.5, 5.5 + np.log((np.exp(8 * surprisal.POWER) + 1) / 2) / surprisal.POWER]
@@ -74,7 +75,8 @@ def test_a_row_that_breaks_a_dependency_is_strange_though_diagonal_members_do_no
     X[:12] = [[1.2, -1.2], [-1.2, 1.2]] * 6  # each number is usual
     rows, members, pool = fitted(X)
     own = pools.held_out_surprisals(rows, np.arange(600), members, generator, Monitor())
-    usual = surprisal.usual_of(own, detailed=False)
+    detailed = pools.has_detail(rows, None)
+    usual = surprisal.usual_of(own, pools.opinions_of(members, detailed=detailed))
     plain, found = own.mean(axis=1), surprisal.pooled(own, usual)
     beyond = [(score[12:] > score[:12].min()).sum() for score in (plain, found)]
     assert beyond[1] == 0
@@ -90,7 +92,7 @@ def test_what_one_member_has_a_component_for_stays_improbable():
     generator = np.random.default_rng(3)
     X = np.vstack([generator.normal(size=(200, 1)), 15 + 0.1 * generator.normal(size=(20, 1))])
     _, members, _ = fitted(X[:200], 1)
-    family, own = members[0]
+    family, own, _ = members[0]
     aware = Components(
         np.array([0.9, 0.1]),
         np.array([[own.means[0, 0]], [15.0]]),
@@ -117,25 +119,65 @@ def test_a_row_is_scored_by_mixtures_that_have_not_seen_it():
 
 
 def test_opinions_are_joined_by_the_harmonic_mean_of_their_p_values():
-    usual = pools.Usual(np.array([5.0, 1.0, 3.0]), np.array([[2.0, 4.0], [5.0, 0.5]]))
-    surprisals = np.array([[5.0, 1.0, 3.0], [9.0, 1.0, 3.0], [5.0, 13.0, 15.0]])
-    # By hand: the few say 2, 2 and 14, so z is 0, 0 and 3; of the detailed member 0, 8 and 0.
-    few, detail = 1 - surprisal.DETAIL, surprisal.DETAIL
-    mean = [1, few + detail * np.exp(8), few * np.exp(3) + detail]
+    opinions = np.array([[2.0, 4.0], [1.0, 2.0], [5.0, 0.5]])
+    usual = pools.Usual(np.array([5.0, 1.0, 3.0, 1.0]), opinions, np.array([2, 0, 0, 1]))
+    surprisals = np.array(
+        [[5.0, 1.0, 3.0, 1.0], [9.0, 1.0, 3.0, 1.0], [5.0, 13.0, 15.0, 1.0], [5.0, 1.0, 3.0, 11.0]]
+    )
+    # By hand: the first says 2, 2, 14 and 2, the second 1, 1, 1 and 11, the detailed one 5, 9, 5 and 5.
+    few, detail = (1 - surprisal.DETAIL) / 2, surprisal.DETAIL
+    z = np.array([[0, 0, 0], [0, 0, 8], [3, 0, 0], [0, 5, 0]])
+    mean = np.exp(z) @ [few, few, detail]
     np.testing.assert_allclose(surprisal.pooled(surprisals, usual), 2 + 4 * np.log(mean))
     says = surprisal.says(surprisals, usual)
     np.testing.assert_allclose(says.sum(axis=1), 1)
-    assert says[1, 0] > 0.99 and says[2, 0] < 0.05
+    assert says[1, 0] > 0.98 and says[2, 0] < 0.05 and says[3, 3] > 0.98
 
 
 def test_anomalies_do_not_widen_what_is_usual():
-    generator = np.random.default_rng(0)
+    generator, of = np.random.default_rng(0), np.array([1, 0, 0])
     surprisals = generator.exponential([1.0, 2.0, 2.0], size=(4_000, 3)) + [0.0, 1.0, 1.0]
-    clean = surprisal.usual_of(surprisals, detailed=True).opinions
+    clean = surprisal.usual_of(surprisals, of).opinions
     np.testing.assert_allclose(clean[1], [np.log(2), 1], atol=0.1)
     surprisals[:200] += 1e3
-    contaminated = surprisal.usual_of(surprisals, detailed=True).opinions
+    contaminated = surprisal.usual_of(surprisals, of).opinions
     assert (contaminated[:, 1] < 1.5 * clean[:, 1]).all()
+
+
+def test_what_one_opinion_sees_is_not_lost_in_the_spread_of_the_other():
+    """Rows that lie off the one direction of ten columns, along which diagonal members find many strange."""
+    generator, truth = np.random.default_rng(8), np.arange(400) < 12
+    off = 0.3 * generator.normal(size=(400, 10)) * np.where(truth, 2.5, 1.0)[:, None]
+    rows, members, _ = fitted(generator.normal(size=(400, 1)) + off, 2)
+    own = pools.held_out_surprisals(rows, np.arange(400), members, generator, Monitor())
+    of = pools.opinions_of(members, detailed=False)
+    apart, one = (
+        anomaly_metrics(truth, surprisal.pooled(own, surprisal.usual_of(own, opinions)))
+        for opinions in (of, np.zeros_like(of))
+    )
+    assert apart["average_precision"] > one["average_precision"] + 0.15
+
+
+def test_diagonal_members_see_columns_without_their_powers():
+    """Far values of a skewed column, which a power draws in."""
+    generator = np.random.default_rng(9)
+    X = np.column_stack([generator.gamma(2.0, size=500) - 9, generator.normal(size=(500, 2))])
+    X[:10, 0] = generator.uniform(5, 9, size=10)
+    table = pa.table({f"x{j}": X[:, j] for j in range(3)})
+    fitted = detector.fit_density(table, DetectSettings(), itself=True)
+    pool = detector.pool_of(fitted.mixture)
+    assert pool.powers is not None and pool.powers[0] < 1
+    assert pool.plain.any() and not pool.plain.all()
+    (_, without), (_, with_powers) = pool.views(fitted.X)
+    np.testing.assert_array_equal(with_powers, fitted.X)
+    column = fitted.mixture.design.preprocessing.columns[0]
+    np.testing.assert_allclose(without[:, 0] * column.scale + column.center, X[:, 0], rtol=1e-9)
+    members = [
+        pools.fit_members(MemoryRows(X), np.random.default_rng(0), Monitor(), 1, powers)[0]
+        for X, powers in ((fitted.X, pool.powers), (without, None))
+    ]
+    np.testing.assert_allclose(*(member.components.means for member in members), rtol=1e-9)
+    assert anomaly_metrics(np.arange(500) < 10, fitted.scores)["average_precision"] > 0.9
 
 
 def many_kinds(generator):
@@ -151,13 +193,14 @@ def test_a_detailed_member_sees_what_few_components_cover():
     rows, members, pool = fitted(many_kinds(generator))
     assert members[0].components.count > pools.MOST_COMPONENTS
     own = pools.held_out_surprisals(rows, np.arange(1_460), members, generator, Monitor())
-    scores = surprisal.pooled(own, surprisal.usual_of(own, detailed=True))
-    few = surprisal.pooled(own[:, 1:], surprisal.usual_of(own[:, 1:], detailed=False))
+    of = pools.opinions_of(members, detailed=True)
+    scores = surprisal.pooled(own, surprisal.usual_of(own, of))
+    few = surprisal.pooled(own[:, 1:], surprisal.usual_of(own[:, 1:], of[1:]))
     assert (scores[1_440:] > np.quantile(scores[:1_440], 0.98)).all()
     assert (few[1_440:] > np.quantile(few[:1_440], 0.98)).mean() < 0.5
 
 
-def test_a_model_file_keeps_both_opinions(tmp_path):
+def test_a_model_file_keeps_all_opinions(tmp_path):
     X = many_kinds(np.random.default_rng(2))
     table = pa.table({"a": X[:, 0], "b": X[:, 1]})
     mixture = detector.fit_density(table, DetectSettings(), itself=True).mixture
@@ -172,8 +215,24 @@ def test_a_model_file_keeps_both_opinions(tmp_path):
     assert between > np.quantile(detector.calibration_of(loaded).scores, 0.98) > inside
 
 
+def test_skewed_columns_that_hang_together_are_made_symmetric(monkeypatch):
+    def precision(seed):
+        generator = np.random.default_rng(seed)
+        Z = generator.normal(size=(400, 1)) + 0.4 * generator.normal(size=(400, 6))
+        X = np.exp(0.8 * Z)
+        X[:12] = np.take_along_axis(X, generator.integers(400, size=(12, 6)), axis=0)
+        table = pa.table({f"x{j}": X[:, j] for j in range(6)})
+        fitted = detector.fit_density(table, DetectSettings(), itself=True)
+        return anomaly_metrics(np.arange(400) < 12, fitted.scores)["average_precision"]
+
+    found = [precision(seed) for seed in range(3)]
+    monkeypatch.setattr(detector, "symmetric", lambda design, *rows: design)
+    assert np.mean(found) > 0.1 + np.mean([precision(seed) for seed in range(3)])
+
+
 def test_only_long_tables_are_learned_in_detail_and_not_where_components_are_given():
-    long, short = MemoryRows(np.zeros((1_280, 1))), MemoryRows(np.zeros((1_279, 1)))
+    # Of 20 rows a component, more than the others have.
+    long, short = MemoryRows(np.zeros((100, 1))), MemoryRows(np.zeros((99, 1)))
     assert pools.has_detail(long, None)
     assert not pools.has_detail(short, None) and not pools.has_detail(long, 4)
 

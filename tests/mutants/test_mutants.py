@@ -432,10 +432,41 @@ MUTANTS = {
     ),
     "numbers without a logarithm are usual": (
         "design/numeric_column.py",
-        "return encoded[:, 0] * self.scale + self.center < NO_LOGARITHM",
+        "return self._without_power(encoded[:, 0]) < NO_LOGARITHM",
         "pass",
         "tests/workflows/test_detect.py::"
         "test_a_number_that_has_no_logarithm_is_flagged_in_the_units_of_its_column",
+    ),
+    "columns as skewed as they are": (
+        "anomaly/detector.py",
+        "made = symmetric(design, rows.X, rows.row_weights)",
+        "made = design",
+        "tests/anomaly/test_pool.py::test_skewed_columns_that_hang_together_are_made_symmetric",
+    ),
+    "far rows decide on the power": (
+        "design/symmetry.py",
+        "TENTHS = (0.1, 0.5, 0.9)",
+        "TENTHS = (0.001, 0.5, 0.999)",
+        "tests/design/test_symmetry.py::test_how_far_anomalies_lie_does_not_move_the_power",
+    ),
+    "every column has a power": (
+        "design/symmetry.py",
+        "STANDARD_ERRORS = 2 * 1.04",
+        "STANDARD_ERRORS = 0.0",
+        "tests/design/test_symmetry.py::test_a_column_that_may_be_symmetric_stays_as_it_is",
+    ),
+    "one opinion of all shapes": (
+        "anomaly/pool.py",
+        "of = [int(shape != shapes[0]) for shape in shapes]",
+        "of = [0 for shape in shapes]",
+        "tests/anomaly/test_pool.py::"
+        "test_what_one_opinion_sees_is_not_lost_in_the_spread_of_the_other",
+    ),
+    "powers for all members": (
+        "anomaly/pool.py",
+        'seen = without(rows, powers) if shape == "diag" else rows',
+        "seen = rows",
+        "tests/anomaly/test_pool.py::test_diagonal_members_see_columns_without_their_powers",
     ),
     "no trimming": (
         "anomaly/pool.py",
@@ -470,14 +501,14 @@ MUTANTS = {
     ),
     "no detailed member": (
         "anomaly/pool.py",
-        "return components is None and rows.visited >= DETAILED_COMPONENTS * ROWS_EACH",
+        "return components is None and rows.visited // ROWS_EACH > MOST_COMPONENTS",
         "return False",
         "tests/anomaly/test_pool.py::test_a_detailed_member_sees_what_few_components_cover",
     ),
     "anomalies widen what is usual": (
         "anomaly/surprisal.py",
-        "excess = np.clip(both - centres, 0.0, end - centres).sum(axis=0)",
-        "excess = np.maximum(both - centres, 0.0).sum(axis=0)",
+        "excess = np.clip(said - centres, 0.0, end - centres).sum(axis=0)",
+        "excess = np.maximum(said - centres, 0.0).sum(axis=0)",
         "tests/anomaly/test_pool.py::test_anomalies_do_not_widen_what_is_usual",
     ),
     "each batch a stream of its own": (
