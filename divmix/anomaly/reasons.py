@@ -61,12 +61,15 @@ class Reasons:
         return sentences(contributions, lambda j, rows: self._told(j, X[rows], unseen[rows, j]))
 
     def contributions(self, X: Array) -> Array:
-        """Conditional surprisals in excess of what is usual, (n, blocks), nats, not negative."""
+        """Conditional surprisals in excess of what is usual, (n, blocks), nats, not negative.
+
+        A category is not to blame for being rare alone, nor one that more than half of such rows have.
+        """
         own = surprisal.by_column(self.pool, X, self.blocks)
         usual = np.broadcast_to(self.typical, own.shape).copy()
         for j in self._categories:
             rarity = surprisal.marginal(self.pool, X, self.blocks[j])
-            usual[:, j] = np.maximum(usual[:, j], rarity)
+            usual[:, j] = np.maximum(np.maximum(usual[:, j], rarity), np.log(2))
         return np.maximum(own - usual, 0.0)
 
     @cached_property

@@ -12,6 +12,7 @@ from divmix.anomaly.detector import (
     score_seen,
 )
 from divmix.design import design
+from divmix.design.symmetry import powers_of
 from divmix.families import Coded
 from divmix.settings import DetectSettings
 
@@ -20,7 +21,7 @@ def table_of(n, seed, numbers=1):
     """Two groups; the first rows have any categories, and one of them a flag that no other has."""
     generator = np.random.default_rng(seed)
     group, likely = generator.integers(2, size=n), np.random.default_rng(9)
-    columns = {f"x{j}": generator.normal(size=n) + 3 * group for j in range(numbers)}
+    columns = {f"x{j}": np.exp(generator.normal(size=n) + 3 * group) for j in range(numbers)}
     for j in range(20):
         below = likely.dirichlet(np.ones(4), 2).cumsum(axis=1)[group, :-1]
         level = (generator.random((n, 1)) >= below).sum(axis=1)
@@ -30,9 +31,9 @@ def table_of(n, seed, numbers=1):
     return pa.table(columns)
 
 
-def new_rows():
+def new_rows(numbers):
     """Rows with a category and with a flag that training has not."""
-    table = table_of(40, 2)
+    table = table_of(40, 2, numbers)
     for name, value in (("t3", "new"), ("always", True)):
         values = table.column(name).to_pylist()
         values[6 if value is True else 7] = value
@@ -40,19 +41,23 @@ def new_rows():
     return table
 
 
-@pytest.fixture(params=[True, False], ids=["itself", "new rows"])
+@pytest.fixture(
+    params=[(True, 1), (True, 2), (False, 1)],
+    ids=["itself", "itself, numbers made symmetric", "new rows"],
+)
 def found(request, monkeypatch):
     """The scores of a detector by codes, and by features."""
-    both = []
+    both, (itself, numbers) = [], request.param
     for coded_from in (64, 1_000_000):
         monkeypatch.setattr(design, "CODED_FROM", coded_from)
-        settings = DetectSettings(components=2, training="mixed" if request.param else "clean")
-        fitted = fit_density(table_of(1_500, 1), settings, itself=request.param)
+        settings = DetectSettings(components=2, training="mixed" if itself else "clean")
+        fitted = fit_density(table_of(1_500, 1, numbers), settings, itself=itself)
         assert isinstance(fitted.X, Coded) == (coded_from == 64)
-        if request.param:
+        assert (powers_of(fitted.mixture.design) is not None) == (numbers == 2)
+        if itself:
             scored = [score_itself(fitted), score_seen(fitted)]
         else:
-            scored = [score_rows(fitted.mixture, new_rows().to_batches(16))]
+            scored = [score_rows(fitted.mixture, new_rows(numbers).to_batches(16))]
         both.append([(own, reasons_of(fitted.mixture)(own.X)) for own in scored])
     return both
 
