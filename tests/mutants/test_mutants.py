@@ -439,7 +439,7 @@ MUTANTS = {
     ),
     "columns as skewed as they are": (
         "anomaly/detector.py",
-        "made = symmetric(design, rows.X, rows.row_weights)",
+        "made = symmetric(design, rows.held, rows.row_weights)",
         "made = design",
         "tests/anomaly/test_pool.py::test_skewed_columns_that_hang_together_are_made_symmetric",
     ),

@@ -416,9 +416,9 @@ def test_of_a_row_that_is_scored_two_numbers_are_kept(tmp_path, monkeypatch):
     """A table in batches: memory grows by no more, whatever the rule and the columns."""
     import tracemalloc
 
-    from divmix.workflows import detect as workflow
+    from divmix.workflows import scored_rows
 
-    monkeypatch.setattr(workflow, "BATCH_ROWS", 4_096)
+    monkeypatch.setattr(scored_rows, "BATCH_ROWS", 4_096)
     generator, peaks = np.random.default_rng(0), {}
     known = pd.DataFrame(generator.normal(size=(400, 20))).rename(columns="x{}".format)
     settings = dict(training="clean", components=2)
@@ -446,7 +446,7 @@ def test_a_table_that_changes_until_its_flagged_rows_are_told_is_an_error(folder
     from divmix.design.design import Design
     from divmix.design.preprocessing import Preprocessing
     from divmix.tables.reading import open_table
-    from divmix.workflows.detect import RowsOfFiles
+    from divmix.workflows.scored_rows import RowsOfFiles
 
     path = write(normal_rows(60, 0), tmp_path / "new.csv")
     reader = open_table([path])
