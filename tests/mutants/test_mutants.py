@@ -582,8 +582,14 @@ MUTANTS = {
     ),
     "rare categories blamed": (
         "anomaly/reasons.py",
-        "usual[:, j] = np.maximum(usual[:, j], rarity)",
-        "pass",
+        "np.maximum(np.maximum(usual[:, j], rarity), np.log(2))",
+        "usual[:, j]",
+        "tests/workflows/test_mixed_tables.py::test_a_category_is_never_blamed_for_being_rare_alone",
+    ),
+    "usual categories blamed": (
+        "anomaly/reasons.py",
+        "np.maximum(np.maximum(usual[:, j], rarity), np.log(2))",
+        "np.maximum(usual[:, j], rarity)",
         "tests/workflows/test_mixed_tables.py::test_a_category_is_never_blamed_for_being_rare_alone",
     ),
     "numbers that know nothing are compared": (
