@@ -19,6 +19,7 @@ from divmix.design.date_column import DateColumn
 from divmix.design.design import Design
 from divmix.families import Mixed
 from divmix.families.family import Array
+from divmix.tables import arrays
 
 MOST_NAMED = 3  # columns named of a row
 LEAST_SHARE = 0.1  # of the contributions, for a column to be named
@@ -176,7 +177,7 @@ class Reasons:
         """Features of block j in the units of the column, or as they are in an embedding."""
         if self.design.is_embedding:
             return values
-        return np.asarray(self._number(j).decode(values[:, None]), float)
+        return arrays.to_floats(self._number(j).decode(values[:, None]))
 
     def _number(self, j: int) -> NumericColumn:
         """The column of block j; of a date its first feature."""

@@ -34,6 +34,11 @@ def texts(values: Sequence[str]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
 
 
+def where(known: np.ndarray, column: pa.Array) -> pa.Array:
+    """The column with empty cells where it is not known, (n,) bool."""
+    return pc.if_else(booleans(known), column, pa.nulls(len(column), column.type))
+
+
 def owned(data: bytes) -> pa.Buffer:
     """A copy that is Arrow's own. A thread of Arrow that lets go of Python's bytes while the
     interpreter exits, as it does right after an error, would abort it."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from divmix.errors import InputError, ModelFileError
 from divmix.model.mixture import Mixture
@@ -169,11 +168,10 @@ def score_batch(scores: Scores, first_row: int) -> pa.RecordBatch:
     if scores.posterior is not None:
         for j, probability in enumerate(scores.posterior.T):
             columns[f"probability_{j}"] = arrays.floats(probability)
-    if (scores.cluster == INCOMPLETE).any():
-        known = arrays.booleans(scores.cluster != INCOMPLETE)
+    known = scores.cluster != INCOMPLETE
+    if not known.all():
         for name in list(columns)[1:]:
-            empty = pa.nulls(len(known), columns[name].type)
-            columns[name] = pc.if_else(known, columns[name], empty)
+            columns[name] = arrays.where(known, columns[name])
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
@@ -182,21 +180,33 @@ def component_table(mixture: Mixture) -> pa.RecordBatch:
     components = mixture.components
     summary = mixture.design.column_summary(components.means, mixture.family.variances(components))
     columns = {
-        "component": pa.array(np.arange(components.count)),
-        "cluster": pa.array(mixture.clusters),
-        "weight": pa.array(components.weights),
+        "component": arrays.integers(np.arange(components.count)),
+        "cluster": arrays.integers(mixture.clusters),
+        "weight": arrays.floats(components.weights),
     }
     if components.dof is not None:
-        columns["degrees_of_freedom"] = pa.array(components.dof)
+        columns["degrees_of_freedom"] = arrays.floats(components.dof)
     for name, mean, spread in zip(summary.names, summary.mean.T, summary.spread.T):
-        columns[f"{name}_mean"] = pa.array(np.ascontiguousarray(mean))
-        columns[f"{name}_spread"] = pa.array(np.ascontiguousarray(spread))
-    return pa.RecordBatch.from_pydict(columns)
+        columns[f"{name}_mean"] = arrays.floats(mean)
+        columns[f"{name}_spread"] = arrays.floats(spread)
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
 def trace_table(trace: list[TraceRow]) -> pa.RecordBatch:
     """One line for each iteration."""
-    return pa.RecordBatch.from_pylist([row._asdict() for row in trace], schema=trace_schema())
+    columns, fields = [], TraceRow._fields
+    by_column = zip(*trace) if trace else [()] * len(fields)
+    for name, kind, values in zip(fields, trace_schema().types, by_column):
+        if name == "phase":
+            columns.append(arrays.texts(values).cast(kind))
+        elif name == "gap":
+            known = np.array([value is not None for value in values], bool)
+            gaps = arrays.floats(np.array([value or 0.0 for value in values]))
+            columns.append(arrays.where(known, gaps))
+        else:
+            column = arrays.integers if kind == pa.int64() else arrays.floats
+            columns.append(column(np.array(values)))
+    return pa.RecordBatch.from_arrays(columns, schema=trace_schema())
 
 
 def trace_schema() -> pa.Schema:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from divmix.model.mixture import Mixture
+from divmix.tables import arrays
 from divmix.tables.batches import BATCH_ROWS
 from divmix.workflows.run_folder import write_table
 
@@ -36,7 +37,7 @@ def run_sample(
     def drawn() -> Iterator[pa.RecordBatch]:
         for start in range(0, n, BATCH_ROWS):
             X, clusters = mixture.draw(min(BATCH_ROWS, n - start), generator)
-            table = mixture.design.inverse(X).append_column(cluster_name, pa.array(clusters))
+            table = mixture.design.inverse(X).append_column(cluster_name, arrays.integers(clusters))
             yield from table.combine_chunks().to_batches()
 
     rows = write_table(output, drawn(), overwrite, csv_safe=csv_safe)

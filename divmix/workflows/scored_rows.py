@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from divmix.anomaly.detector import Detection, Fitted, reasons_of
 from divmix.design.design import Design
@@ -105,11 +104,11 @@ def table_of(
 
 
 def _results(found: Detection, part: slice, because: Sequence[str | None]) -> pa.RecordBatch:
-    known = arrays.booleans(~np.isnan(found.score[part]))
+    known = ~np.isnan(found.score[part])
     columns = {"row": arrays.integers(np.arange(part.start, part.stop))}
     for name in ("score", "p_value"):
-        values = arrays.floats(getattr(found, name)[part])
-        columns[name] = pc.if_else(known, values, pa.scalar(None, pa.float64()))
+        columns[name] = arrays.where(known, arrays.floats(getattr(found, name)[part]))
     columns["flagged"] = arrays.booleans(found.flagged[part])
-    columns["because"] = pa.array(because, pa.string())
+    told = np.array([text is not None for text in because], bool)
+    columns["because"] = arrays.where(told, arrays.texts([text or "" for text in because]))
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))

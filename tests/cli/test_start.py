@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 
 import click
@@ -143,3 +144,27 @@ def test_debug_is_an_option_of_every_command():
             for option in param.opts
         ]
         assert "--debug" in names
+
+
+def test_no_command_on_its_usual_way_imports_pandas(tmp_path):
+    """Which takes longer than the fit of a small table."""
+    table = tmp_path / "t.csv"
+    table.write_text("a,b\n" + "".join(f"{i % 7}.5,{i * i % 11}\n" for i in range(60)))
+    run, drawn, scores = (str(tmp_path / name) for name in ("run", "drawn.csv", "scores.csv"))
+    commands = [
+        ["fit", str(table), "-k", "2", "-o", run],
+        ["sample", run, "-n", "5", "-o", drawn],
+        ["detect", str(table), "-o", scores, "--contamination", "0.1"],
+    ]
+    program = f"""
+import sys
+from divmix.cli.main import cli
+for command in {commands!r}:
+    try:
+        cli(command)
+    except SystemExit as end:
+        assert not end.code
+print("pandas" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["False"], done.stderr
