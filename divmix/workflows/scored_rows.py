@@ -110,5 +110,6 @@ def _results(found: Detection, part: slice, because: Sequence[str | None]) -> pa
         columns[name] = arrays.where(known, arrays.floats(getattr(found, name)[part]))
     columns["flagged"] = arrays.booleans(found.flagged[part])
     told = np.array([text is not None for text in because], bool)
-    columns["because"] = arrays.where(told, arrays.texts([text or "" for text in because]))
+    texts = arrays.texts([text or "" for text in because]).cast(pa.string())
+    columns["because"] = arrays.where(told, texts)
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
