@@ -69,13 +69,14 @@ def model(kind):
     d = design.n_features
     family = make_family(law, structure, np.full(d, 1e-6), design.categories)
     generator = np.random.default_rng(1)
+    numbers = d if design.categories is None else len(design.categories.numeric)
     components = family.start(
-        np.array([0.5, 0.3, 0.2]), 0.5 * generator.normal(size=(3, d)), np.eye(d)
+        np.array([0.5, 0.3, 0.2]), 0.5 * generator.normal(size=(3, d)), np.eye(numbers)
     )
     more = {}
     if kind == "noise":
         left = components._replace(weights=0.9 * components.weights)
-        more["noise"] = family.start(np.ones(1), np.zeros((1, d)), 9 * np.eye(d))
+        more["noise"] = family.start(np.ones(1), np.zeros((1, d)), 9 * np.eye(numbers))
         components = left
     if kind == "detector":
         more["calibration"] = Calibration(

@@ -48,6 +48,7 @@ EXPECTED = {
     "too many columns": (3, None),
     "dashes for nothing": (3, "a b"),
     "a word among numbers": (4, "b"),
+    "a word among numbers as people write them": (4, "b"),
     "two currencies": (5, "b"),
     "gaps": (3, "a b"),
     "infinite": (3, "b"),
