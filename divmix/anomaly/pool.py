@@ -181,7 +181,8 @@ def held_out_surprisals(
     fitted: the rows that the members were fitted to. These are split into FOLDS with all others,
     and for each fold the members go on from where they are without it. powers (d,): as for `fit_members`.
     """
-    views = {False: rows, True: without(rows, powers)}
+    seen = {member.plain for member in members}
+    views = {plain: without(rows, powers) if plain else rows for plain in seen}
     n = len(rows.held.X)
     fold = generator.permutation(n) % FOLDS
     surprisals = np.zeros((n, len(members)))
