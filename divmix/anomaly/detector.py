@@ -276,7 +276,10 @@ def score_itself(fitted: Fitted) -> Scored:
     """The rows of the table of the fit, held against each other."""
     assert fitted.scores is not None
     highest = _highest(fitted.scores)
-    p_value = p_values.own_p_values(fitted.scores)
+    usual = _usual(calibration_of(fitted.mixture))
+    assert usual is not None
+    excess = surprisal.excess(fitted.scores, usual)
+    p_value = p_values.own_p_values(fitted.scores, excess)
     return Scored(fitted.scores, p_value, highest, matrix_of(fitted.of_columns(highest)))
 
 

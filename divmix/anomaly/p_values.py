@@ -8,15 +8,14 @@ a row like those has a p-value up to t with probability at most t. The known sco
 
 import numpy as np
 
-# Where a table's own scores show how its tail falls off: from the share of the scores with which it
-# begins to the share that anomalies may be, which is only counted there. A tenth of the rows is a bound
-# for tables that have many anomalies; where they are few, the tail is seen nearer to them.
-TAILS = ((0.5, 0.1), (0.05, 0.01))
+# Of a table that is held against itself no more than so many rows may be anomalies: what lies higher
+# than all others is only counted where the tail of the normal ones is told.
+ANOMALOUS = 0.1
 FEWEST_FOR_TAIL, FEWEST_SEEN = 50, 20
-ANOMALOUS = TAILS[0][1]
-# A group apart is looked for among the highest tenth: the gap below it is held against as many
-# steps that come next, of which there must be enough. In a gap of two steps one row may stand; wider
-# ones are also made by a category that is rare in a clean table.
+# A group apart is looked for among the highest twentieth, as kinds of normal rows may be rare, too: the gap
+# below it is held against as many steps that come next, of which there must be enough. In a gap of two
+# steps one row may stand; wider ones are also made by a category that is rare in a clean table.
+GROUP = 0.05
 STEPS, FEWEST_STEPS = 50, 10
 GAPS = (1, 2)  # steps
 
@@ -31,60 +30,38 @@ def conformal_p_values(scores: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(scores), np.nan, (1 + at_least) / (1 + len(known)))
 
 
-def own_p_values(scores: np.ndarray) -> np.ndarray:
+def own_p_values(scores: np.ndarray, excess: np.ndarray) -> np.ndarray:
     """p-values (n,) of the scores of a table that is held against itself; NaN for NaN.
 
-    The lower of two, which a model makes smaller than ranks can be: the scores of normal rows fall
-    off like an exponential or faster. Those of `anomaly.pool` do where columns fall off like a
-    power or faster, and no more than ANOMALOUS of the rows are anomalies.
+    excess (n,): see `tail_p_values`. The lower of two, which a model makes smaller than ranks can be: the
+    scores of normal rows fall off like an exponential or faster. Those of `anomaly.pool` do where columns
+    fall off like a power or faster, and no more than ANOMALOUS of the rows are anomalies.
     """
     p_values = np.full(len(scores), np.nan)
     there = np.flatnonzero(~np.isnan(scores))
     own = scores[there]
-    p_values[there] = np.minimum(tail_p_values(own), apart_p_values(own))
+    p_values[there] = np.minimum(tail_p_values(own, excess[there]), apart_p_values(own))
     return p_values
 
 
-def tail_p_values(scores: np.ndarray) -> np.ndarray:
+def tail_p_values(scores: np.ndarray, excess: np.ndarray) -> np.ndarray:
     """How rarely an exponential tail comes so far, (n,); ranks where no anomaly is expected.
 
-    A tail that falls off faster than an exponential is below the one that any part of it tells, and
-    anomalies among the scores seen only make that higher. So beyond the scores that it was seen in
-    each of TAILS is an upper bound, as ranks are before; the lowest counts, times their number
-    (Bonferroni).
+    excess (n,): how far scores are beyond the typical one, in means of the tail (`surprisal.excess`). With
+    k rows between the middle and ANOMALOUS that told this mean, P(Y > y) of a new one is (1 + y / k)^-k,
+    which is exact for an exponential: the error of its rate is taken into account. A tail that falls off
+    faster is below, and anomalies among the rows that tell it only make it higher.
     """
     n, known = len(scores), np.sort(scores)
     p_values = np.maximum(n - np.searchsorted(known, scores, side="left"), 1) / max(n, 1)
     if n < FEWEST_FOR_TAIL:
         return p_values
-    bounds: list[np.ndarray] = []
-    modelled = np.zeros(n, bool)
-    for begins, anomalous in TAILS:
-        start, end = np.quantile(known, [1 - begins, 1 - anomalous])
-        beyond = _beyond(scores, known[known > start], start, end)
-        far = scores > end
-        if beyond is None or not far.any():
-            continue
-        bound = np.minimum(beyond * (known > start).mean(), p_values[far].max())
-        bounds.append(np.where(far, bound, p_values))
-        modelled |= far
-    if bounds:
-        lowest = len(bounds) * np.min(bounds, axis=0)[modelled]
-        p_values[modelled] = np.minimum(lowest, p_values[modelled].max())
+    middle, end = np.quantile(known, [0.5, 1 - ANOMALOUS])
+    seen, far = int(((known > middle) & (known <= end)).sum()), scores > end
+    if seen >= FEWEST_SEEN and far.any():
+        beyond = 0.5 * (1 + np.maximum(excess[far], 0.0) / seen) ** -seen
+        p_values[far] = np.minimum(beyond, p_values[far].max())
     return p_values
-
-
-def _beyond(scores: np.ndarray, above: np.ndarray, start: float, end: float) -> np.ndarray | None:
-    """P(Y > y) of the exponential tail of the scores `above` the start, (n,), for scores beyond the end.
-
-    Those above beyond the end are censored there, so that anomalies do not change it. With k seen
-    whose excesses, censored ones cut off, sum to T, P(Y > y) of a new one is (1 + y / T)^-k, which is
-    exact for an exponential: the error of its rate is taken into account. None where few are seen.
-    """
-    seen, total = int((above <= end).sum()), (np.minimum(above, end) - start).sum()
-    if seen < FEWEST_SEEN or total <= 0:
-        return None
-    return (1 + np.maximum(scores - start, 0.0) / total) ** -seen
 
 
 def apart_p_values(scores: np.ndarray) -> np.ndarray:
@@ -93,16 +70,31 @@ def apart_p_values(scores: np.ndarray) -> np.ndarray:
     In an exponential tail i times the step from the i-th highest score to the next is again
     exponential, for all i alike (Renyi 1953), and of a lighter tail the higher ones are smaller.
     So a gap of w steps, between which w - 1 single rows stand, is held against the k steps that come
-    next: the ratio of their means has an F distribution of 2 w and 2 k degrees of freedom. Each row
-    has the least of the gaps below it, times the number of gaps looked at.
+    next: the ratio of their means has an F distribution of 2 w and 2 k degrees of freedom, times the number
+    of gaps looked at. The rows above the gap that is least likely are then set aside, and those below it
+    counted anew: the highest of them is the first of the rest, and its step no longer that of a group.
+    Each row has the least of the gaps below it.
     """
+    order = np.argsort(-scores, kind="stable")
+    known = scores[order]
+    found = _gaps(known)
+    group = int(found.argmin()) + 1 if len(found) else 0
+    found[group:] = np.maximum(found[group:], _gaps(known, group)[group:])
+    p_values = np.empty(len(scores))
+    p_values[order] = np.minimum.accumulate(found[::-1])[::-1]
+    return p_values
+
+
+def _gaps(known: np.ndarray, aside: int = 0) -> np.ndarray:
+    """Of scores (n,), descending, how rarely a gap like the one below each is seen, (n,), the highest `aside`
+    of them not counted."""
     from scipy.stats import f
 
-    n, order = len(scores), np.argsort(-scores, kind="stable")
-    known = scores[order]
-    steps = np.arange(1, n) * -np.diff(known)
-    places = np.flatnonzero(steps > 1e-9 * np.abs(known).max(initial=1.0))  # ties are one score
-    looked_at = np.arange(np.searchsorted(places, max(1, int(ANOMALOUS * n))))
+    n = len(known)
+    steps = (np.arange(1, n) - aside) * -np.diff(known)
+    apart = steps > 1e-9 * np.abs(known).max(initial=1.0)  # ties are one score
+    most = max(1, int(GROUP * n))
+    places, looked_at = np.flatnonzero(apart), np.arange(apart[aside:most].sum())
     total = np.concatenate([[0.0], np.cumsum(steps[places])])
     found = np.ones(n)
     for width in GAPS:
@@ -111,11 +103,9 @@ def apart_p_values(scores: np.ndarray) -> np.ndarray:
         count, end = count[count >= FEWEST_STEPS], at + width
         gap = (total[end] - total[at]) / width
         next_ones = (total[end + count] - total[end]) / count
-        p_value = len(looked_at) * len(GAPS) * f.sf(gap / next_ones, 2 * width, 2 * count)
+        p_value = most * len(GAPS) * f.sf(gap / next_ones, 2 * width, 2 * count)
         found[places[at]] = np.minimum(found[places[at]], p_value)
-    p_values = np.empty(n)
-    p_values[order] = np.minimum.accumulate(found[::-1])[::-1]
-    return p_values
+    return found
 
 
 def smallest_p_value(known: int) -> float:

@@ -79,6 +79,13 @@ def pooled(surprisals: Array, usual: Usual | None) -> Array:
     return centre + scale * log_sum_exp(_weighted(surprisals, usual))
 
 
+def excess(scores: Array, usual: Usual) -> Array:
+    """-log of the harmonic mean of the opinions' p-values over that of a typical row, (n,), from pooled scores:
+    how far these are beyond the typical one, in means of an exponential tail."""
+    centre, scale = usual.opinions[0]
+    return (scores - centre) / scale
+
+
 def says(surprisals: Array, usual: Usual | None) -> Array:
     """How far the score hangs on each member, (n, members), sums of 1."""
     if usual is None:

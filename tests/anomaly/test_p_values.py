@@ -3,8 +3,21 @@ import pytest
 from scipy.stats import f, halfnorm
 
 from divmix.anomaly import p_values as rules
+from divmix.anomaly import surprisal
 
 SEEDS = range(5)
+
+
+def excess_of(*opinions):
+    """Scores of what opinions (n,) say, and how far they are beyond the typical one."""
+    surprisals = np.stack(opinions, axis=1)
+    usual = surprisal.usual_of(surprisals, np.arange(len(opinions)))
+    scores = surprisal.pooled(surprisals, usual)
+    return scores, surprisal.excess(scores, usual)
+
+
+def own_p_values(*opinions):
+    return rules.own_p_values(*excess_of(*opinions))
 
 
 def test_a_conformal_p_value_is_a_rank_among_known_scores_and_itself():
@@ -38,61 +51,50 @@ def test_p_values_of_a_clean_table_against_itself_are_not_too_small(draw, n):
             "half normal": lambda g: np.abs(g.normal(size=n)),
             "ties": lambda g: np.round(g.exponential(size=n), 1),
         }[draw](generator)
-        p_values = rules.own_p_values(scores)
+        p_values = own_p_values(scores)
         shares.append([(p_values <= level).mean() / level for level in (0.05, 0.01, 0.001)])
         flagged.append(rules.flags(scores, p_values, np.sort(scores), "fdr", 0.05).any())
     assert (np.mean(shares, axis=0) <= [1.15, 1.15, 1.3]).all()  # .001: 18 rows or 180 in all
     assert np.mean(flagged) <= 0.06
 
 
-def test_both_tails_count_between_their_ends_too():
-    """Scores of which a fifth fall off half as fast, as those of one column of a heavier tail do."""
+def test_what_several_opinions_say_is_not_taken_for_a_lighter_tail():
+    """Three independent ones: the harmonic mean of their p-values falls off faster in the middle than far out."""
     shares = []
-    for seed in range(60):
+    for seed in range(200):
         generator = np.random.default_rng(seed)
-        scores = generator.exponential(size=2_000)
-        scores[generator.random(2_000) < 0.2] *= 2
-        p_values = rules.own_p_values(scores)
-        shares.append([(p_values <= level).mean() / level for level in (0.05, 0.01)])
-    assert (np.mean(shares, axis=0) <= 1.15).all()  # 1.10 and 1.64 by the first of them alone
+        p_values = own_p_values(*generator.exponential(size=(3, 1_000)))
+        shares.append([(p_values <= level).mean() / level for level in (0.05, 0.01, 0.001)])
+    assert (np.mean(shares, axis=0) <= 1.15).all()
 
 
 def test_the_tail_follows_an_exponential_beyond_the_highest_scores():
     known = -np.log(1 - (np.arange(100_000) + 0.5) / 100_000)  # quantiles of the exponential
     known[-2:] = [8.0, 11.0]
-    found = rules.tail_p_values(known)[-2:]
-    # The lower of two tails, of so many scores alike, times their number.
-    np.testing.assert_allclose(found, 2 * np.exp([-8.0, -11.0]), rtol=0.03)
+    found = rules.tail_p_values(*excess_of(known))[-2:]
+    np.testing.assert_allclose(found, np.exp([-8.0, -11.0]), rtol=0.03)
 
 
-def test_few_anomalies_are_held_against_the_tail_that_is_seen_near_them(monkeypatch):
-    """Scores of which the last twentieth falls off thrice as fast as the upper half."""
-    scores = -np.log(1 - (np.arange(10_000) + 0.5) / 10_000)
-    begins = -np.log(0.05)
-    scores = np.where(scores > begins, begins + (scores - begins) / 3, scores)
-    scores[-5:] = begins + 5.0
-    near = rules.tail_p_values(scores)[-1]
-    assert near == pytest.approx(2 * 0.05 * np.exp(-15), rel=0.5)  # 400 scores tell the rate
-    monkeypatch.setattr(rules, "TAILS", rules.TAILS[:1])
-    assert rules.tail_p_values(scores)[-1] > 1_000 * near
-    # Where anomalies are many they are a part of that tail, and the other one finds them.
-    monkeypatch.undo()
-    scores[-300:] = 20.0
-    assert rules.tail_p_values(scores)[-1] == pytest.approx(2 * np.exp(-20.0), rel=0.5)
+def test_the_error_of_the_rate_is_taken_into_account():
+    scores = -np.log(1 - (np.arange(100) + 0.5) / 100)
+    scores[-1] = 12.0
+    found = rules.tail_p_values(*excess_of(scores))[-1]
+    assert found == pytest.approx(0.5 * (1 + (12 - np.log(2)) / 40) ** -40, rel=0.2)  # by 40 scores
+    assert found > 3 * np.exp(-12)
 
 
 @pytest.mark.parametrize("n", [300, 5_000])
 def test_higher_scores_have_no_higher_p_values(n):
     for seed in SEEDS:
         scores = np.sort(np.random.default_rng(seed).exponential(size=n) ** 1.2)
-        assert (np.diff(rules.own_p_values(scores)) <= 0).all()
+        assert (np.diff(own_p_values(scores)) <= 0).all()
 
 
 def test_anomalies_do_not_change_the_tail():
     generator = np.random.default_rng(0)
     clean = generator.exponential(size=2_000)
     mixed = np.concatenate([clean, 40 + generator.exponential(size=100)])
-    found, expected = rules.tail_p_values(mixed), rules.tail_p_values(clean)
+    found, expected = (rules.tail_p_values(*excess_of(scores)) for scores in (mixed, clean))
     middle = (clean > 1.5) & (clean < 4)
     assert (found[:2_000][middle] < 3 * expected[middle]).all()
     assert found[2_000:].max() < 1e-12  # exp(-40) is 4e-18; a tail that is theirs too has 1e-4
@@ -103,16 +105,24 @@ def test_a_group_apart_is_found_where_single_rows_are_not():
     tail = halfnorm.ppf((np.arange(200) + 0.5) / 200)
     scores = np.concatenate([tail, tail.max() + 1.5 + 0.02 * np.arange(8)])
     expected = np.r_[np.zeros(200, bool), np.ones(8, bool)]
-    alone, together = rules.tail_p_values(scores), rules.own_p_values(scores)
+    alone, together = rules.tail_p_values(*excess_of(scores)), own_p_values(scores)
     for p_values, flagged in ((alone, False), (together, True)):
         found = rules.flags(scores, p_values, np.sort(scores), "fdr", 0.05)
         np.testing.assert_array_equal(found, expected & flagged)
 
 
+@pytest.mark.parametrize(("rows", "apart"), [(16, True), (28, False)])
+def test_a_group_of_more_than_a_twentieth_may_be_a_rare_kind_of_normal_rows(rows, apart):
+    tail = -np.log(1 - (np.arange(400) + 0.5) / 400)
+    group = tail.max() + 4.0 + 0.02 * np.arange(rows)
+    p_values = rules.apart_p_values(np.concatenate([tail, group]))
+    assert (p_values[400:].max() < 0.01) == apart and p_values[:400].min() > 0.05
+
+
 def test_one_row_may_stand_in_the_gap_below_a_group_apart(monkeypatch):
     tail = -np.log(1 - (np.arange(400) + 0.5) / 400)
-    group = tail.max() + 4.0 + 0.02 * np.arange(4)
-    scores = np.concatenate([tail, group, [tail.max() + 2.0]])
+    group = tail.max() + 3.6 + 0.02 * np.arange(4)
+    scores = np.concatenate([tail, group, [tail.max() + 1.8]])
     p_values = rules.apart_p_values(scores)
     assert p_values[400:404].max() < 0.03 and p_values[:400].min() > 0.05
     monkeypatch.setattr(rules, "GAPS", (1,))
@@ -123,9 +133,9 @@ def test_a_gap_of_one_step_is_judged_exactly():
     scores = np.concatenate([-np.log(1 - (np.arange(300) + 0.5) / 300), [9.0]])
     known = np.sort(scores)[::-1]
     steps = np.arange(1, 301) * -np.diff(known)
-    # By hand: P(D > x) = (1 + D / S)^-50, for 30 places and both widths of gaps.
-    expected = 2 * 30 * (1 + steps[0] / steps[1:51].sum()) ** -50
-    wide = 2 * 30 * f.sf(steps[:2].mean() / steps[2:52].mean(), 4, 100)
+    # By hand: P(D > x) = (1 + D / S)^-50, for 15 places and both widths of gaps.
+    expected = 2 * 15 * (1 + steps[0] / steps[1:51].sum()) ** -50
+    wide = 2 * 15 * f.sf(steps[:2].mean() / steps[2:52].mean(), 4, 100)
     assert rules.apart_p_values(scores)[-1] == pytest.approx(min(expected, wide, 1.0))
 
 
@@ -138,7 +148,7 @@ def test_repeated_scores_make_no_gap():
 def test_far_rows_of_a_table_against_itself_are_flagged_and_no_others(seed):
     generator = np.random.default_rng(seed)
     scores = np.concatenate([generator.exponential(size=5_000), np.full(50, 60.0)])
-    flagged = rules.flags(scores, rules.own_p_values(scores), np.sort(scores), "fdr", 0.05)
+    flagged = rules.flags(scores, own_p_values(scores), np.sort(scores), "fdr", 0.05)
     assert flagged[-50:].all()
     assert flagged[:-50].sum() <= 10
 

@@ -530,29 +530,38 @@ MUTANTS = {
         "tests/anomaly/test_shift.py::test_p_values_under_covariate_shift_are_uniform_where_ranks_"
         "are_not",
     ),
-    "tail uncensored": (
-        "anomaly/p_values.py",
-        "_beyond(scores, known[known > start], start, end)",
-        "_beyond(scores, known[known > start], start, known[-1])",
-        "tests/anomaly/test_p_values.py::test_anomalies_do_not_change_the_tail",
-    ),
-    "one tail for many and few anomalies": (
-        "anomaly/p_values.py",
-        "for begins, anomalous in TAILS:",
-        "for begins, anomalous in TAILS[:1]:",
+    "a tail told by the pooled scores": (
+        "anomaly/surprisal.py",
+        "    centre, scale = usual.opinions[0]\n    return (scores - centre) / scale\n",
+        "    centre, scale = usual_of(scores[:, None], np.zeros(1, int)).opinions[0]\n"
+        "    return (scores - centre) / scale\n",
         "tests/anomaly/test_p_values.py::"
-        "test_few_anomalies_are_held_against_the_tail_that_is_seen_near_them",
+        "test_what_several_opinions_say_is_not_taken_for_a_lighter_tail",
     ),
-    "one tail between the ends of both": (
+    "an exponential of known rate": (
         "anomaly/p_values.py",
-        "lowest = len(bounds) * np.min(bounds, axis=0)[modelled]",
-        "lowest = np.where(bounds[-1] < p_values, len(bounds), 1)[modelled] * bounds[0][modelled]",
-        "tests/anomaly/test_p_values.py::test_both_tails_count_between_their_ends_too",
+        "(1 + np.maximum(excess[far], 0.0) / seen) ** -seen",
+        "np.exp(-np.maximum(excess[far], 0.0))",
+        "tests/anomaly/test_p_values.py::test_the_error_of_the_rate_is_taken_into_account",
+    ),
+    "rows below a group counted as if it were normal": (
+        "anomaly/p_values.py",
+        "np.maximum(found[group:], _gaps(known, group)[group:])",
+        "found[group:]",
+        "tests/anomaly/test_p_values.py::"
+        "test_a_group_of_more_than_a_twentieth_may_be_a_rare_kind_of_normal_rows",
+    ),
+    "groups of up to a tenth": (
+        "anomaly/p_values.py",
+        "GROUP = 0.05",
+        "GROUP = 0.1",
+        "tests/anomaly/test_p_values.py::"
+        "test_a_group_of_more_than_a_twentieth_may_be_a_rare_kind_of_normal_rows",
     ),
     "no groups apart": (
         "anomaly/p_values.py",
-        "np.minimum(tail_p_values(own), apart_p_values(own))",
-        "tail_p_values(own)",
+        "np.minimum(tail_p_values(own, excess[there]), apart_p_values(own))",
+        "tail_p_values(own, excess[there])",
         "tests/anomaly/test_p_values.py::test_a_group_apart_is_found_where_single_rows_are_not",
     ),
     "principal components within blocks": (
