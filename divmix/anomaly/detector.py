@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import divmix
 from divmix.anomaly import density, p_values, shift, surprisal
 from divmix.anomaly import pool as pools
+from divmix.anomaly.margins import margins_of, tails
 from divmix.anomaly.pool import Pool, Usual
 from divmix.anomaly.reasons import Reasons
 from divmix.anomaly.shift import Shift
@@ -131,23 +132,12 @@ def fit_density(
     monitor = Monitor(None, should_stop, progress)
     everything = MemoryRows(rows.held, rows.row_weights, features)
     if mixed:
-        fitted = used
-        if len(used) > pools.FITTED_ROWS:
-            fitted = np.sort(generator.choice(used, pools.FITTED_ROWS, replace=False))
-        sample = everything.take(fitted)
-        powers = powers_of(design)
-        members = pools.fit_members(sample, generator, monitor, settings.components, powers)
-        pool = pools.pooled(members)
+        progress.stage("scoring each row by densities that have not seen it")
+        pool, scores = _of_mixed_rows(everything, used, settings, generator, monitor, design)
         notes.append(
             "training rows: anomalies may be among them; a pool of "
-            f"{len(members)} mixtures, {pool.components.count} student components in all"
+            f"{pool.count} mixtures, {pool.components.count} student components in all"
         )
-        progress.stage("scoring each row by densities that have not seen it")
-        own = pools.held_out_surprisals(everything, fitted, members, generator, monitor, powers)
-        in_detail = pools.has_detail(sample, settings.components)
-        usual = surprisal.usual_of(own[used], pools.opinions_of(members, detailed=in_detail))
-        pool = pool._replace(usual=usual, powers=powers)
-        scores = surprisal.pooled(own, usual)
         known, source = scores[used], TRAINING
         scores[~rows.complete] = np.nan
     else:
@@ -179,6 +169,31 @@ def fit_density(
     kept = table if design.is_embedding else None
     done = Fitted(mixture, rows.held, rows.complete, used, scores if itself else None, kept)
     return done if kept is None else _with_usual(done)
+
+
+def _of_mixed_rows(
+    rows: MemoryRows,
+    used: NDArray[np.int64],
+    settings: DetectSettings,
+    generator: np.random.Generator,
+    monitor: Monitor,
+    design: Design,
+) -> tuple[Pool, Array]:
+    """A pool of rows with anomalies among those `used`, and scores (n,) of each by densities that have not
+    seen it. Raises FitError."""
+    fitted = used
+    if len(used) > pools.FITTED_ROWS:
+        fitted = np.sort(generator.choice(used, pools.FITTED_ROWS, replace=False))
+    sample, powers = rows.take(fitted), powers_of(design)
+    members = pools.fit_members(sample, generator, monitor, settings.components, powers)
+    own = pools.held_out_surprisals(rows, fitted, members, generator, monitor, powers)
+    pool = pools.pooled(members, powers)
+    known = pool.numbers(sample.held.X)
+    margins = margins_of(known) if known.shape[1] else None
+    far = None if margins is None else tails(pool.numbers(rows.held.X), margins).sum(axis=1)
+    opinions = pools.opinions_of(members, detailed=pools.has_detail(sample, settings.components))
+    usual = surprisal.usual_of(own[used], opinions, margins, None if far is None else far[used])
+    return pool._replace(usual=usual), surprisal.pooled(own, usual, far)
 
 
 def _symmetric(
@@ -221,7 +236,7 @@ def _calibrated(
         design,
         {},
         calibration=Calibration(
-            np.sort(known), typical, source, pool.members, *(pool.usual or (None, None, None))
+            np.sort(known), typical, source, pool.members, *(pool.usual or (None, None, None, None))
         ),
     )
 
@@ -252,7 +267,7 @@ def _usual(calibration: Calibration) -> Usual | None:
         of[0] = opinions is not None
     if opinions is None:
         opinions = np.array([[centres.mean(), 1.0]])
-    return Usual(centres, opinions, of)
+    return Usual(centres, opinions, of, calibration.margins)
 
 
 def load_detector(path: str | Path) -> Mixture:

@@ -30,9 +30,10 @@ from divmix.choosing.relevance import relevant_categories
 from divmix.design.symmetry import without_powers
 from divmix.engine.monitor import Monitor
 from divmix.engine.objective import Objective
-from divmix.families import AnyFamily, Components, make_family
+from divmix.families import AnyFamily, AnyMatrix, Components, make_family
 from divmix.families.coded import M
 from divmix.families.family import Array
+from divmix.families.mixed import as_seen, of_scattered
 from divmix.rows import MemoryRows
 from divmix.search import starts
 from divmix.search.run import Searching
@@ -50,11 +51,14 @@ FOLDS, FOLD_ROUNDS, FOLD_ITERATIONS = 5, 2, 5  # from the components of all rows
 class Usual(NamedTuple):
     """What is usual to a pool: centres (members,), surprisals of typical rows by each, nats; of (members,),
     which opinion each is a part of; opinions (k, 2), the typical value of each and how fast it falls off
-    beyond, nats. The first member is a detailed one where it is a part of another than the first."""
+    beyond, nats. The first member is a detailed one where it is a part of another than the first.
+    margins (numbers, knots): see `anomaly.margins`; where they are there, the last two opinions are what they
+    say and the one that all agree on."""
 
     centres: Array
     opinions: Array
     of: NDArray[np.int64]
+    margins: Array | None = None
 
 
 class Pool(NamedTuple):
@@ -70,11 +74,22 @@ class Pool(NamedTuple):
     powers: Array | None = None
 
     @property
+    def count(self) -> int:
+        """Mixtures."""
+        return int(self.members[-1]) + 1
+
+    @property
     def plain(self) -> NDArray[np.bool_]:
         """(m,) components that see columns without their powers."""
         if self.powers is None or self.usual is None:
             return np.zeros(len(self.members), np.bool_)
         return self.usual.of[self.members] == 0
+
+    def numbers(self, X: AnyMatrix) -> Array:
+        """The numbers of rows X (n, d) without their powers, (n, c)."""
+        seen = as_seen(X, self.family)
+        plain = seen if self.powers is None else without_powers(seen, self.powers)
+        return np.asarray(of_scattered(self.family, plain))
 
     def views(self, X: M) -> list[tuple[NDArray[np.int64], M]]:
         """Rows X (n, d) as components see them, and which these are."""
@@ -152,8 +167,8 @@ def shapes(rows: MemoryRows) -> tuple[str, ...]:
     return ("diag", "full") if 1 < numbers <= MOST_FULL_COLUMNS else ("diag",)
 
 
-def pooled(members: list[Member]) -> Pool:
-    """The mixtures as one list of components, all of the richest shape."""
+def pooled(members: list[Member], powers: Array | None = None) -> Pool:
+    """The mixtures as one list of components, all of the richest shape; powers (d,): as for `fit_members`."""
     family = members[-1].family
     parts = []
     for member in members:
@@ -165,7 +180,8 @@ def pooled(members: list[Member]) -> Pool:
             covariances = family.structure.from_full(full)
         parts.append(own._replace(weights=own.weights / len(members), covariances=covariances))
     of_member = np.repeat(np.arange(len(members)), [part.count for part in parts])
-    return Pool(family, Components(*(np.concatenate(one) for one in zip(*parts))), of_member)
+    components = Components(*(np.concatenate(one) for one in zip(*parts)))
+    return Pool(family, components, of_member, None, powers)
 
 
 def held_out_surprisals(

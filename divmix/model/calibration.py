@@ -20,6 +20,8 @@ class Calibration(NamedTuple):
     pools.
     opinions (k, 2): the typical value and the scale of what the members of each opinion say together,
     nats; opinion_of (members,): which one each is a part of. None where the plain mean pools.
+    margins (numbers, knots): how far out values of the columns are, see `anomaly.margins`; the last two
+    opinions are then what these say, and the one that all agree on. None in older files.
     usual (3, inputs): of an embedding, quantiles USUAL of each feature of the table's columns among
     known rows; else None.
     """
@@ -31,4 +33,5 @@ class Calibration(NamedTuple):
     centres: np.ndarray | None = None
     opinions: np.ndarray | None = None
     opinion_of: np.ndarray | None = None
+    margins: np.ndarray | None = None
     usual: np.ndarray | None = None

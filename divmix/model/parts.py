@@ -35,7 +35,8 @@ def of_calibration(calibration: Calibration | None) -> Parts:
         return {}, {}
     arrays = {
         f"calibration_{name}": getattr(calibration, name)
-        for name in ("scores", "typical", "members", "centres", "opinions", "opinion_of", "usual")
+        for name in Calibration._fields
+        if name != "source"
     }
     there = {name: array for name, array in arrays.items() if array is not None}
     return {"calibration": calibration.source}, there
@@ -94,5 +95,6 @@ def calibration(document: Document, arrays: Arrays, components: int) -> Calibrat
         arrays.get("calibration_centres"),
         arrays.get("calibration_opinions"),
         arrays.get("calibration_opinion_of"),
+        arrays.get("calibration_margins"),
         arrays.get("calibration_usual"),
     )

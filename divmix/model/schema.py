@@ -172,8 +172,13 @@ def _check_opinions(arrays: Mapping[str, np.ndarray], mixtures: int) -> None:
     if opinions is None:
         return
     of = arrays.get("calibration_opinion_of", np.arange(mixtures) == 0).astype(np.int64)
-    if set(of) != set(range(len(opinions))) or not (opinions[:, 1] > 0).all():
+    margins = arrays.get("calibration_margins")
+    own = len(opinions) if margins is None else len(opinions) - 2
+    if set(of) != set(range(own)) or not (opinions[:, 1] > 0).all():
         raise ValueError("its opinions are not those of its mixtures, or have no scale")
+    steps = np.zeros((1, 1)) if margins is None else np.diff(margins, axis=1)
+    if not ((steps >= 0).all(axis=1) | (steps <= 0).all(axis=1)).all():
+        raise ValueError("the margins of its calibration neither ascend nor descend")
 
 
 def _ascends(values: np.ndarray) -> bool:
@@ -241,6 +246,9 @@ def _expected(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
                 expected["calibration_opinions"] = Array("<f8", ("opinions", 2), -FAR, FAR)
                 if "calibration_opinion_of" in arrays:
                     expected["calibration_opinion_of"] = Array("<i8", ("pooled",), 0, 2)
+                    if "calibration_margins" in arrays:
+                        margins = Array("<f8", ("numbers", "knots"), -FAR, FAR)
+                        expected["calibration_margins"] = margins
         if "calibration_usual" in arrays:
             expected["calibration_usual"] = Array("<f8", (3, "inputs"), -FAR, FAR)
     if "noise_joins" in document and "noise_means" not in arrays:

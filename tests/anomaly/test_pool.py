@@ -63,7 +63,8 @@ def test_pooled_surprisals_are_a_power_mean_of_the_excess_over_the_typical_ones(
     np.testing.assert_allclose(found, expected)
     step = 1e-6
     moved = surprisal.pooled(surprisals + [step, 0.0], usual)
-    says = surprisal.says(surprisals, usual)
+    says, of_margins = surprisal.says(surprisals, usual)
+    assert not of_margins.any()
     np.testing.assert_allclose(says[:, 0], (moved - found) / step, rtol=1e-4)
     np.testing.assert_allclose(says.sum(axis=1), 1)
 
@@ -129,9 +130,54 @@ def test_opinions_are_joined_by_the_harmonic_mean_of_their_p_values():
     z = np.array([[0, 0, 0], [0, 0, 8], [3, 0, 0], [0, 5, 0]])
     mean = np.exp(z) @ [few, few, detail]
     np.testing.assert_allclose(surprisal.pooled(surprisals, usual), 2 + 4 * np.log(mean))
-    says = surprisal.says(surprisals, usual)
+    says, _ = surprisal.says(surprisals, usual)
     np.testing.assert_allclose(says.sum(axis=1), 1)
     assert says[1, 0] > 0.98 and says[2, 0] < 0.05 and says[3, 3] > 0.98
+
+
+def test_what_all_opinions_and_the_margins_agree_on_is_an_opinion_too():
+    opinions = np.array([[2.0, 4.0], [1.0, 2.0], [5.0, 0.5], [6.0, 3.0], [0.5, 0.8]])
+    of, margins = np.array([2, 0, 1]), np.zeros((1, 5))
+    usual = pools.Usual(np.array([5.0, 2.0, 1.0]), opinions, of, margins)
+    surprisals, far = np.array([[5.0, 2.0, 1.0], [5.0, 10.0, 5.0]]), np.array([6.0, 18.0])
+    # By hand: z are 0, 0, 0 and 2, 2, 0, of the margins 0 and 4: agreed on (0 - .5) / .8 and (8/3 - .5) / .8.
+    z = np.array([[0, 0, 0, -0.5 / 0.8], [2, 2, 0, (8 / 3 - 0.5) / 0.8]])
+    few, detail = (1 - surprisal.DETAIL) / 3, surprisal.DETAIL
+    mean = np.exp(z) @ [few, few, detail, few]
+    found = surprisal.pooled(surprisals, usual, far)
+    np.testing.assert_allclose(found, 2 + 4 * np.log(mean))
+    says, of_margins = surprisal.says(surprisals, usual, far)
+    np.testing.assert_allclose(says.sum(axis=1) + of_margins, 1)
+    third = np.exp(z[1, 3]) * few / mean[1] / 3
+    np.testing.assert_allclose(of_margins[1], third)
+    np.testing.assert_allclose(says[1, 1], third + np.exp(2) * few / mean[1])
+    # What is usual of that: the median and the mean of the tail beyond.
+    generator = np.random.default_rng(0)
+    drawn, far = generator.exponential(size=(4_000, 3)), generator.exponential(size=4_000)
+    usual = surprisal.usual_of(drawn, of, margins, far)
+    z = (np.column_stack([drawn[:, 1:], far]) - np.log(2)).mean(axis=1)
+    assert usual.opinions[-1, 0] == pytest.approx(np.median(z), abs=0.05)
+    assert usual.opinions[-1, 1] < 0.8  # three that are independent seldom agree
+
+
+def test_rows_a_little_far_out_in_many_columns_are_strange():
+    """Where all go on as the tails of these columns do, and no one of them is far."""
+    found = {True: [], False: []}
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        X = np.exp(0.5 * generator.normal(size=(400, 12)))
+        X[:10] = np.exp(0.5 * (1.2 + 0.5 * generator.normal(size=(10, 12))))
+        table = pa.table({f"x{j}": X[:, j] for j in range(12)})
+        fitted = detector.fit_density(table, DetectSettings(), itself=True)
+        pool = detector.pool_of(fitted.mixture)
+        own = surprisal.score(pool, fitted.X, np.zeros((400, 1), bool))
+        assert pool.usual.margins.shape == (12, 24)  # log 400 is 5.99 nats
+        without = pool.usual._replace(margins=None, opinions=pool.usual.opinions[:-2])
+        few = surprisal.score(pool._replace(usual=without), fitted.X, np.zeros((400, 1), bool))
+        for margins, scores in ((True, own), (False, few)):
+            truth = np.arange(400) < 10
+            found[margins].append(anomaly_metrics(truth, scores)["average_precision"])
+    assert np.mean(found[True]) > np.mean(found[False]) + 0.1
 
 
 def test_anomalies_do_not_widen_what_is_usual():

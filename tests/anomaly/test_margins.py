@@ -1,0 +1,40 @@
+"""How far out values are in their columns."""
+
+import numpy as np
+import pytest
+
+from divmix.anomaly.margins import STEP, margins_of, tails
+
+
+def shares(column, side):
+    """-log of the share of values as far out, by counting."""
+    return np.array([-np.log((side * column >= side * value).mean()) for value in column])
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_tail_is_the_share_of_rows_as_far_out_on_the_side_of_the_skewness(side):
+    column = side * np.random.default_rng(0).exponential(size=1_000)
+    N = column[:, None]
+    found = tails(N, margins_of(N))[:, 0]
+    np.testing.assert_allclose(found, shares(column, side), atol=STEP)
+    # Between the knots, on the other side, and beyond the farthest value.
+    new = side * np.array([[np.log(2)], [-9.0], [1e9]])
+    last = STEP * (margins_of(N).shape[1] - 1)
+    np.testing.assert_allclose(tails(new, margins_of(N))[:, 0], [np.log(2), 0, last], atol=0.15)
+    assert np.log(1_000) - STEP < last <= np.log(1_000)
+
+
+def test_of_a_value_that_repeats_the_whole_tail_counts():
+    column = np.r_[np.zeros(900), np.linspace(1, 2, 100)]
+    N = column[:, None]
+    found = tails(N, margins_of(N))[:, 0]
+    assert (found[:900] == 0).all() and found[900:].min() > 2
+    assert (tails(np.ones((5, 1)), margins_of(np.ones((5, 1)))) == 0).all()
+
+
+def test_huge_numbers_have_a_side():
+    column = np.r_[np.linspace(0, 1, 99), 1e200]
+    N = np.stack([column, -column], axis=1)
+    found = tails(N, margins_of(N))
+    np.testing.assert_array_equal(found[:, 0], found[:, 1])
+    assert found[-1, 0] == found.max()
