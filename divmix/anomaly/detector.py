@@ -136,7 +136,7 @@ def fit_density(
         pool, scores = _of_mixed_rows(everything, used, settings, generator, monitor, design)
         notes.append(
             "training rows: anomalies may be among them; a pool of "
-            f"{pool.count} mixtures, {pool.components.count} student components in all"
+            f"{pool.mixtures} mixtures, {pool.components.count} student components in all"
         )
         known, source = scores[used], TRAINING
         scores[~rows.complete] = np.nan

@@ -74,8 +74,8 @@ class Pool(NamedTuple):
     powers: Array | None = None
 
     @property
-    def count(self) -> int:
-        """Mixtures."""
+    def mixtures(self) -> int:
+        """How many are pooled."""
         return int(self.members[-1]) + 1
 
     @property
