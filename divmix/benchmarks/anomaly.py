@@ -6,7 +6,7 @@ their rows are scored.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -54,6 +54,17 @@ def run(
     Without `data` a set is a kind of made anomalies, `seeds` tables from `first_seed` on, each fitted
     once. Peers see the columns standardised. Raises InputError for a folder without labelled tables.
     """
+    tables = _sets(data, sets, seeds, first_seed)
+    title = "seeds" if data else f"made tables, seeds from {first_seed:,}"
+    return measured(tables, f"mean of {seeds} {title}", progress)
+
+
+def measured(
+    sets: Iterable[tuple[str, list[tuple[int, pa.Table]]]],
+    title: str,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The figures of `run` for sets: the name of each, and its tables with the seed of their fit."""
     progress = progress or Progress()
     left_out = [
         f"{name}: {NEEDS[name]} is not installed"
@@ -62,8 +73,8 @@ def run(
     ]
     peers = [name for name in PEERS if name not in NEEDS or find_spec(NEEDS[name])]
     rows, told, seconds = [], [], dict.fromkeys(["divmix", *peers], 0.0)
-    for name, tables in _sets(data, sets, seeds, first_seed):
-        progress.stage(f"{name}: {len(tables)} seeds")
+    for name, tables in sets:
+        progress.stage(f"{name}: {len(tables)} tables")
         found: dict[str, list[dict[str, float]]] = {one: [] for one in seconds}
         flagged, n, anomalous = [], 0, 0
         for seed, table in tables:
@@ -77,7 +88,7 @@ def run(
                     flagged.append(figures_of_flags(truth, own_flags))
                 else:
                     scores = peer_scores(one, table, seed)
-                seconds[one] += (time.perf_counter() - started) / seeds
+                seconds[one] += (time.perf_counter() - started) / len(tables)
                 found[one].append(figures(truth, scores))
         for measure in MEASURES:
             rows.append(
@@ -90,8 +101,7 @@ def run(
         )
         progress.note(f"{name}: " + ", ".join(f"{one} {rows[-3][one]}" for one in seconds))
     return {
-        "title": f"Anomaly scores, fitted on all rows without labels, mean of {seeds} "
-        + ("seeds" if data else f"made tables, seeds from {first_seed:,}"),
+        "title": f"Anomaly scores, fitted on all rows without labels, {title}",
         "rows": rows,
         "means": [_mean(rows, measure, list(seconds)) for measure in MEASURES],
         "flags": told,

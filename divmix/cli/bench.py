@@ -18,6 +18,7 @@ BENCHMARKS = {
     "ablation": "what each part of the default earns, on labelled tables",
     "robustness": "how often every cluster is found, over seeds and methods",
     "anomaly": "anomaly scores on labelled tables of a folder, or made ones",
+    "planted": "anomaly scores and flags of known tables with a few rows of another kind",
     "calibration": "p-values and flags of clean and planted made tables",
     "kdd": "connections among attacks (kddcup99_10pct.parquet)",
     "mnist": "deep and spectral clustering of 70,000 digits (mnist.parquet)",
@@ -61,15 +62,15 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     "--seeds",
     type=click.IntRange(1),
     metavar="N",
-    help="Runs of each method; density: splits; families, calibration, anomaly without --data: tables "
-    "of each.",
+    help="Runs of each method; density: splits; families, planted, calibration, anomaly without --data: "
+    "tables of each.",
 )
 @click.option(
     "--first-seed",
     type=click.IntRange(0),
     metavar="N",
-    help="families, calibration, anomaly: seed of the first made table, 1,000,000 unless given; those below choose "
-    "settings.",
+    help="families, planted, calibration, anomaly: seed of the first made table, 1,000,000 unless given; those "
+    "below choose settings.",
 )
 @click.option(
     "--data",
@@ -82,7 +83,7 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     "--sets",
     metavar="A,B",
     help="The same: only these tables of the folder; families: only these; mnist: only these "
-    "networks, such as 10:moved; calibration, anomaly without --data: only these kinds.",
+    "networks, such as 10:moved; planted, calibration, anomaly without --data: only these kinds.",
 )
 @click.option(
     "--rows",

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_digits
 
-from divmix.benchmarks import anomaly, deep, deep_peers, kdd, mnist
+from divmix.benchmarks import anomaly, deep, deep_peers, kdd, mnist, planted
 from divmix.benchmarks.made_tables import anomalies as made_anomalies
 from divmix.benchmarks.made_tables.points import Points
 from divmix.encoders import JointTraining, Learning, training
@@ -196,3 +196,26 @@ def test_all_digits_are_found_where_each_rules_one_cluster():
 def test_a_missing_file_is_named(benchmark, tmp_path):
     with pytest.raises(InputError, match=benchmark.FILE):
         benchmark.run(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", [name for name in planted.TABLES if name not in planted.NEEDS])
+def test_planted_tables_have_as_many_anomalies_as_they_say(name):
+    table = planted.make(name, 3)
+    assert table.equals(planted.make(name, 3)) and not table.equals(planted.make(name, 4))
+    truth = np.asarray(table.column("label")) == 1
+    expected = {
+        "breast cancer": (377, 20, 30),
+        "digits": (188, 10, 64),
+        "sensor log": (2_000, 20, 4),
+    }
+    if name != "wine":
+        assert (len(truth), truth.sum(), table.num_columns - 1) == expected[name]
+    assert truth[: len(truth) // 2].any() and truth[len(truth) // 2 :].any()
+
+
+def test_the_bench_of_planted_tables_finds_spikes():
+    told = planted.run(seeds=1, sets=("sensor log",), first_seed=5)
+    assert told["flags"][0]["anomalies"] == 20 and told["flags"][0]["found"] == 1.0
+    assert told["rows"][1]["measure"] == "average_precision" and told["rows"][1]["divmix"] > 0.95
+    with pytest.raises(InputError, match="no table 'odd'"):
+        planted.run(seeds=1, sets=("odd",))
