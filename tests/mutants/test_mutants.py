@@ -505,6 +505,19 @@ MUTANTS = {
         "return False",
         "tests/anomaly/test_pool.py::test_a_detailed_member_sees_what_few_components_cover",
     ),
+    "nothing that all agree on": (
+        "anomaly/surprisal.py",
+        "z[:, -1] = (_agreed(z, usual) - centre) / scale",
+        "z[:, -1] = 0.0",
+        "tests/anomaly/test_pool.py::"
+        "test_what_all_opinions_and_the_margins_agree_on_is_an_opinion_too",
+    ),
+    "margins by their upper side": (
+        "anomaly/margins.py",
+        "side = np.where(_skewness(N) > 0, 1.0, -1.0)",
+        "side = np.ones(N.shape[1])",
+        "tests/anomaly/test_margins.py",
+    ),
     "anomalies widen what is usual": (
         "anomaly/surprisal.py",
         "excess = np.clip(said - centres, 0.0, end - centres).sum(axis=0)",

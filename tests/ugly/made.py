@@ -80,7 +80,14 @@ def model(kind):
         components = left
     if kind == "detector":
         more["calibration"] = Calibration(
-            np.arange(40.0), np.ones(len(design.blocks)), HELD_OUT, np.zeros(3, np.int64)
+            np.arange(40.0),
+            np.ones(len(design.blocks)),
+            HELD_OUT,
+            np.zeros(3, np.int64),
+            np.ones(1),
+            np.array([[1.0, 0.5], [2.0, 0.5], [0.0, 1.0]]),
+            np.zeros(1, np.int64),
+            np.arange(4.0) * np.where(np.arange(numbers) % 2, 1, -1)[:, None],
         )
     if kind.startswith("tree"):
         tree = MergeTree(np.array([[0, 1], [2, 3]]), np.array([0.1, 0.4]))
