@@ -207,11 +207,10 @@ def sentences(
 
 
 def _sentence(told: Sequence[Told], blamed: Sequence[bool] | NDArray[np.bool_]) -> str:
-    """`temp_c 84.1, usually 18 to 43; unit b, here unusual` of the columns blamed most, the first one and
-    those outside of what is usual; where none is, `x 2.1, y 0.3 and z 4, unusual together`."""
-    named = [own for own, share in zip(told, blamed) if share]
-    outside = [own for i, own in enumerate(named) if own.outside or not i]
-    if any(own.outside for own in outside) or len(told) < 2:
+    """`temp_c 84.1, usually 18 to 43; unit b, here unusual` of the columns blamed most that are outside of
+    what is usual; where none is, `x 2.1, y 0.3 and z 4, unusual together`."""
+    outside = [own for own, share in zip(told, blamed) if share and own.outside]
+    if outside or len(told) < 2:
         return "; ".join(map(str, outside or told))
     *first, last = (own.value for own in told)
     return f"{', '.join(first)} and {last}, unusual together"
