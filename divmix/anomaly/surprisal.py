@@ -119,9 +119,14 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
     """-log p(x_j | x_others) of each block of features, (n, blocks), nats, for rows X (n, d).
 
     Of a pool the mean over its members, for a number each with its say in the score; for categories
-    all alike, as in `marginal`, which these are held against.
+    all alike, as in `marginal`, which these are held against. A cell that is missing (NaN) is none of
+    the others, and its own is 0.
     """
-    surprisals = np.zeros((len(X), len(blocks)))
+    surprisals, gaps = np.zeros((len(X), len(blocks))), np.isnan(X).any(axis=1)
+    if gaps.any():
+        surprisals[gaps] = _beside_gaps(pool, X[gaps], blocks)
+        surprisals[~gaps] = by_column(pool, X[~gaps], blocks)
+        return surprisals
     size = rows_at_once(pool)
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
@@ -138,6 +143,20 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
                 continue
             own = _log_marginal(pool, X[rows], block)
             surprisals[rows, j] = (_by_member(pool, joint - own) - whole).mean(axis=1)
+    return surprisals
+
+
+def _beside_gaps(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:
+    """`by_column` of rows with missing cells: each column by the densities with it and without."""
+    surprisals, whole = np.zeros((len(X), len(blocks))), _by_member(pool, _log_joint(pool, X))
+    say = says(-whole, pool.usual)
+    numeric = scattered(pool.family, X.shape[1])
+    for j, block in enumerate(blocks):
+        others = X.copy()
+        others[:, block] = np.nan
+        apart = _by_member(pool, _log_joint(pool, others)) - whole
+        is_number = len(block) == 1 and block[0] in numeric
+        surprisals[:, j] = (apart * say).sum(axis=1) if is_number else apart.mean(axis=1)
     return surprisals
 
 

@@ -87,6 +87,22 @@ def test_an_injected_column_is_named_with_its_value_and_what_is_usual(column, fa
         assert float(low) < float(high) < own
 
 
+@pytest.mark.parametrize("family", ["gaussian", "student"])
+def test_beside_an_empty_cell_a_column_is_judged_by_the_others_that_are_there(family):
+    """By scipy: -log p(x2 | x0) is -log p(x0, x2) + log p(x0)."""
+    pool, design = made_pool(family, "full")
+    X = np.random.default_rng(3).normal(size=(4, D))
+    whole = surprisal.by_column(pool, X[:1], BLOCKS)
+    X[1:, 1] = np.nan
+    found = surprisal.by_column(pool, X, BLOCKS)
+    both, one = density_by_scipy(pool, X[1:], [0, 2]), density_by_scipy(pool, X[1:], [0])
+    np.testing.assert_allclose(found[1:, 2], np.log(one) - np.log(both), rtol=1e-9)
+    np.testing.assert_array_equal(found[1:, 1], 0.0)
+    np.testing.assert_array_equal(found[:1], whole)
+    reasons = Reasons(pool, design, np.full(D, -9.0))  # what is usual has a high density
+    assert not any("x1" in told for told in reasons.of(X, np.zeros_like(X, bool))[1:])
+
+
 def test_what_is_usual_is_told_by_the_other_columns_where_it_depends_on_them():
     generator = np.random.default_rng(0)
     x = generator.normal(size=500)

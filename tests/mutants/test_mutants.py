@@ -34,6 +34,24 @@ MUTANTS = {
         "pass",
         "tests/choosing/test_clusters.py::test_around_the_choice_no_number_is_left_out",
     ),
+    "filled cells blamed": (
+        "anomaly/detector.py",
+        "own[design.features_of(empty)] = np.nan",
+        "pass",
+        "tests/workflows/test_detect.py::test_a_cell_that_was_filled_is_never_to_blame",
+    ),
+    "filled cells blamed by a report": (
+        "workflows/report.py",
+        "X = np.where(mixture.design.features_of(empty), np.nan, X)",
+        "pass",
+        "tests/workflows/test_missing.py::test_the_report_of_a_run_blames_no_empty_cell",
+    ),
+    "filled cells of an encoder blamed": (
+        "anomaly/substitution.py",
+        "contributions[empty] = 0.0",
+        "pass",
+        "tests/anomaly/test_substitution.py::test_a_cell_that_was_filled_is_not_named",
+    ),
     "columns of an encoder never as usual": (
         "anomaly/substitution.py",
         "made[j + 1][:, block] = usual[block]",
@@ -563,8 +581,9 @@ MUTANTS = {
     ),
     "scored rows kept": (
         "anomaly/detector.py",
-        "highest, values, rows = highest[kept], values[kept], rows[kept]",
-        "rows = np.vstack([rows, transformed.X])",
+        "highest, values, rows, empty = highest[kept], values[kept], rows[kept], empty[kept]",
+        "rows = np.vstack([rows, matrix_of(prepared)])\n        "
+        "empty = np.vstack([empty, columns.empty_cells(batch)])",
         "tests/workflows/test_detect.py::test_of_a_row_that_is_scored_two_numbers_are_kept",
     ),
     "an unseen category shifts its row": (
