@@ -367,6 +367,13 @@ MUTANTS = {
         "self._counts[classes[row], clusters[column]] = count",
         "tests/workflows/test_evaluate.py::test_clusters_of_many_batches_are_those_of_one",
     ),
+    "columns of labels that do not count are read": (
+        "workflows/evaluate.py",
+        "labels = known = labels.among([truth, *wanted], as_text)",
+        "known = labels",
+        "tests/workflows/test_evaluate.py::"
+        "test_a_bad_value_in_a_column_that_does_not_count_is_not_read",
+    ),
     "clusters join for outliers": (
         "search/thinning.py",
         "    if noise is None:\n        return family.joined(components, labels)\n",

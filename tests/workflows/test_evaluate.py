@@ -59,3 +59,18 @@ def test_tables_of_other_lengths_are_told_by_both(tables, tmp_path, rows):
         run_evaluate(
             str(tmp_path / "labels.parquet"), "class", data=str(tmp_path / "other.parquet")
         )
+
+
+@pytest.mark.parametrize("same", [False, True], ids=["two tables", "one table"])
+def test_a_bad_value_in_a_column_that_does_not_count_is_not_read(tmp_path, same):
+    """And classes are text, as those of a fit are."""
+    truth, other = ["0", "1"] * 40 + ["none given"], [*map(str, range(80)), "oops"]
+    known = pd.DataFrame({"class": truth, "other": other})
+    labels = pd.DataFrame({"cluster": [0, 1] * 40 + [2], "score": [*other[:40], "?", *other[41:]]})
+    pd.concat([labels, known], axis=1).to_csv(tmp_path / "both.csv", index=False)
+    known.to_csv(tmp_path / "known.csv", index=False)
+    files = {"source": str(tmp_path / "both.csv")}
+    if not same:
+        files["data"] = str(tmp_path / "known.csv")
+    found = run_evaluate(truth="class", **files)
+    assert (found["rows"], found["classes"], found["ari"]) == (81, 3, 1.0)
