@@ -367,6 +367,12 @@ MUTANTS = {
         "self._counts[classes[row], clusters[column]] = count",
         "tests/workflows/test_evaluate.py::test_clusters_of_many_batches_are_those_of_one",
     ),
+    "rows of one hash are taken for equal": (
+        "rows/repetitions.py",
+        "equal = _are_equal(X, used[left], found)",
+        "equal = np.ones(len(left), np.bool_)",
+        "tests/rows/test_repetitions.py::test_rows_of_one_hash_are_held_against_each_other",
+    ),
     "columns of labels that do not count are read": (
         "workflows/evaluate.py",
         "labels = known = labels.among([truth, *wanted], as_text)",
