@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from divmix import memory
 from divmix.errors import InputError
-from divmix.settings import TableSettings
+from divmix.settings import TableSettings, in_shell
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.columnar_file import (
     ARROW_FILE,
@@ -360,7 +360,7 @@ def _common_type(name: str, files: Sequence[TableFile], forced: pa.DataType | No
                 raise InputError(
                     f"column '{name}' is {_told(common)} in {first.name} "
                     f"and {_told(found)} in {file.name}",
-                    hint=f"use --categorical {name} or --exclude {name}",
+                    hint=f"use --categorical {in_shell(name)} or --exclude {in_shell(name)}",
                     fix={"exclude": (name,)},
                 )
             common = pa.float64()
