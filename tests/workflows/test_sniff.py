@@ -57,7 +57,7 @@ def test_whole_numbers_that_are_too_long_late_in_a_file_are_told(long_table, tmp
     """Where they stand first the column is text: later ones are read as numbers, and rounded."""
     path = tmp_path / "late.csv"
     path.write_bytes(long_table.read_bytes() + b"1,a,9007199254740995\n")
-    (note,) = run_sniff([str(path)], TableSettings(missing="drop"))["notes"]
+    note, _ = run_sniff([str(path)], TableSettings(missing="drop"))["notes"]  # it is far away, too
     assert "column 'n' has whole numbers beyond" in note and "--exclude n" in note
 
 
