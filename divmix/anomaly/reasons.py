@@ -241,6 +241,8 @@ def number_told(value: float, below: bool | np.bool_ = False) -> str:
     """A number of a row; or one `below` all that have a logarithm, in a logged column."""
     if below:
         return "is -1 or less"
+    if abs(value) >= 1e6:  # all digits before the point
+        return f"{round(value):.15g}"
     return f"{float(f'{value:.6g}'):.15g}"
 
 

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal, multivariate_t
 
 from divmix.anomaly import surprisal
 from divmix.anomaly.pool import Pool
-from divmix.anomaly.reasons import Reasons
+from divmix.anomaly.reasons import Reasons, number_told
 from divmix.design.design import Design
 from divmix.design.preprocessing import Preprocessing
 from divmix.families import Components, make_family
@@ -149,3 +149,12 @@ def test_unseen_values_count_more_than_any_density_and_alone_are_named():
     first, second, third = Reasons(pool, design, np.zeros(D)).of(X, unseen)
     assert first.startswith("x0 ") and second.startswith("x1 is not ")
     assert third.count(" is not ") == 2 and "x0" not in second + third
+
+
+@pytest.mark.parametrize(
+    "value, told",
+    [(99_999_999.00000001, "99999999"), (1234567.5, "1234568"), (-2e6, "-2000000"), (0.1234567, "0.123457"),
+     (41.0, "41"), (1e20, "1e+20")],
+)  # fmt: skip
+def test_a_number_is_told_in_six_digits_and_all_before_the_point(value, told):
+    assert number_told(value) == told

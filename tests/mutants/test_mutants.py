@@ -367,6 +367,19 @@ MUTANTS = {
         "self._counts[classes[row], clusters[column]] = count",
         "tests/workflows/test_evaluate.py::test_clusters_of_many_batches_are_those_of_one",
     ),
+    "far values untold": (
+        "design/number_notes.py",
+        "notes += _on_far_values(known)",
+        "pass",
+        "tests/design/test_number_notes.py::"
+        "test_a_value_far_from_all_others_is_told_with_what_the_others_are",
+    ),
+    "a unit in some cells only": (
+        "tables/number_text.py",
+        'or ("" in units and not re.fullmatch(f"(?:{_CURRENCY})?", unit))',
+        "",
+        "tests/tables/test_number_text.py::test_a_column_is_read_as_numbers_where_it_leaves_no_doubt",
+    ),
     "rows of one hash are taken for equal": (
         "rows/repetitions.py",
         "equal = _are_equal(X, used[left], found)",
