@@ -79,3 +79,12 @@ def test_large_numbers_with_an_exponent_are_numbers(tmp_path):
     path = tmp_path / "masses.csv"
     path.write_text("kg,x\n" + "".join(f"{i * i + 1}e29,{i % 7}\n" for i in range(20)))
     assert run_sniff([str(path)], TableSettings())["columns"][0]["type"] == "number"
+
+
+def test_a_column_that_is_left_out_for_a_problem_says_so(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "a,b,c\n" + "".join(f"{i % 7}.5,{i % 5}.25,{i}\n" for i in range(40)) + "oops,1,2\n"
+    )
+    found = run_sniff([str(path)], TableSettings(exclude=("b",)))["columns"]
+    assert [column["why"] for column in found[:2]] == ["see the problem", "excluded"]
