@@ -31,7 +31,7 @@ def run_evaluate(
 
     A table from detect, with columns `score` and `flagged`, is measured by these instead; then
     `anomaly` is the value of the truth that stands for an anomaly, by default 1 or true.
-    `source` may be a run folder: its assignments, and the truth in the table that was fitted.
+    `source` may be a run folder: its assignments or scores, and the truth in the table that has them.
     The truth is looked for in `data` where that is given (the table the labels were made for, row
     by row), else in the same table; `encoding` is that of the one with the truth. The columns that count
     are read, in batches: of clusters nothing is held. Raises InputError.
@@ -42,6 +42,11 @@ def run_evaluate(
     scored = prediction not in labels.names and {"score", "flagged"} <= set(labels.names)
     wanted = ["score", "flagged"] if scored else [prediction]
     as_text = [] if scored else [truth]  # as a fit has its classes
+    if data is None and truth not in labels.names:
+        error = unknown_column(truth, labels.names, labels.told)
+        raise InputError(
+            str(error), hint=f"{error.hint}; --data FILE names the table with the truth, row by row"
+        )
     if data is None:
         labels = known = labels.among([truth, *wanted], as_text)
     else:
