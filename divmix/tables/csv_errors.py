@@ -94,8 +94,7 @@ def wrong_value(text: CsvText, row: int, field: pa.Field, cell: str) -> InputErr
         )
     if is_some_number(cell):
         return InputError(
-            f"{text.place(row)}: column '{name}' is '{cell}', which is not written as its other "
-            "numbers are",
+            f"{text.place(row)}: column '{name}' is '{cell}', and not all of its numbers are written so",
             hint="write the decimals, thousands and units of the column in one way, or use "
             f"--exclude {in_shell(name)}",
             fix={"exclude": (name,)},

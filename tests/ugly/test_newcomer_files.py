@@ -88,7 +88,7 @@ REFUSED = {
     ),
     "two currencies": (
         "a,b\n$1,1\n2,2\n3,4\n4,5\n\u20ac4,4\n",
-        "line 2 of ugly.csv: column 'a' is '$1', which is not written as its other numbers are",
+        "line 2 of ugly.csv: column 'a' is '$1', and not all of its numbers are written so",
         {"exclude": ("a",)},
     ),
     "gaps": (
