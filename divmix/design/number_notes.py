@@ -55,16 +55,14 @@ def _on_rounding(known: dict[NumericColumn, np.ndarray]) -> list[str]:
 
 def _on_far_values(known: dict[NumericColumn, np.ndarray]) -> list[str]:
     """Of columns without a logarithm: a wrong value there hides all that the others differ in."""
-    told = []
-    for column, values in known.items():
-        if column.log or not len(values):
-            continue
-        low, high = np.quantile(values, (0.01, 0.99))
-        reach = FAR * (high - low)
-        if 0 < reach < max(column.maximum - high, low - column.minimum):
-            above = column.maximum - high > low - column.minimum
-            end = column.maximum if above else column.minimum
-            told.append(f"{column.name} {end:.15g} (98% are {low:.3g} to {high:.3g})")
+    found = {
+        column: far_value(column, values) for column, values in known.items() if not column.log
+    }
+    told = [
+        f"{column.name} {far[0]:.15g} (98% are {far[1]:.3g} to {far[2]:.3g})"
+        for column, far in found.items()
+        if far
+    ]
     if not told:
         return []
     more = f", and {len(told) - TOLD} more likewise" if len(told) > TOLD else ""
@@ -84,6 +82,23 @@ def _on_point_masses(known: dict[NumericColumn, np.ndarray]) -> list[str]:
         f"{', '.join(told[:TOLD])} of the rows{more}: such rows may be clusters by that alone; where "
         "the value stands for nothing known, empty these cells and use --missing model"
     ]
+
+
+def far_value(column: NumericColumn, values: np.ndarray) -> tuple[float, float, float] | None:
+    """The end of a column that lies far from all values (n,) of it, with nothing on the way, and the ends of
+    their middle 98 %; None where none does."""
+    if not len(values):
+        return None
+    low, high = np.quantile(values, (0.01, 0.99))
+    reach = FAR * (high - low)
+    for end, beyond in ((column.maximum, values - high), (column.minimum, low - values)):
+        farthest = max(end - high, low - end)
+        if 0 < reach < farthest:
+            nearer = beyond[beyond <= reach].max(initial=0.0)
+            farther = beyond[beyond > reach].min(initial=farthest)
+            if farther - nearer > reach / 2:
+                return end, low, high
+    return None
 
 
 def point_mass(values: np.ndarray) -> tuple[float, float] | None:
