@@ -19,13 +19,18 @@ def pool_rows(features: int) -> int:
 
 
 def keys(places: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A hash (n,) of places (n,): the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
-    mixed = places.astype(np.uint64) + np.uint64(1)
-    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    """A hash (n,) of places (n,): SplitMix64 (Steele, Lea and Flood 2014)."""
+    return mixed((places.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
+
+
+def mixed(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Codes of the same shape whose bits all depend on each other's: the finaliser of SplitMix64, one
+    to one."""
+    codes = codes.copy()
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed ^= mixed >> np.uint64(shift)
-        mixed *= np.uint64(factor)
-    return mixed ^ (mixed >> np.uint64(31))
+        codes ^= codes >> np.uint64(shift)
+        codes *= np.uint64(factor)
+    return codes ^ (codes >> np.uint64(31))
 
 
 class Pool:

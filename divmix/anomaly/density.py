@@ -11,8 +11,8 @@ import numpy as np
 
 from divmix.choosing.relevance import relevant_categories
 from divmix.engine.monitor import Monitor
-from divmix.families import AnyFamily, AnyMatrix, Coded, Components, make_family
-from divmix.rows import AnyBlock, MemoryRows
+from divmix.families import AnyFamily, Components, make_family
+from divmix.rows import MemoryRows, distinct
 from divmix.search.relax import diversify, relax
 from divmix.search.run import Searching
 from divmix.settings import DEFAULT_ALPHA
@@ -43,7 +43,7 @@ def detailed(
     The relaxed and diversified phases of the default method on all distinct rows. Categories have
     probabilities. Raises FitError.
     """
-    different = MemoryRows(*distinct(rows))
+    different = without_repetitions(rows)
     summary = different.summary()
     extent = summary.high - summary.low
     extent[extent == 0] = 1.0
@@ -57,29 +57,11 @@ def detailed(
     return Member(family, searching.climb("refine", diverse, prior, DETAILED_ITERATIONS))
 
 
-def distinct(rows: MemoryRows) -> AnyBlock:
-    """Rows of positive weight without their repetitions, and the weight of each.
-
-    A sum over the columns with random factors finds equal rows; those that differ after all
-    stay apart.
-    """
-    X, row_weights = rows.held
-    used = np.flatnonzero(row_weights > 0)
+def without_repetitions(rows: MemoryRows) -> MemoryRows:
+    """Each distinct row once, with the weight of all that equal it; in an order that the table's has no
+    say in, by a sum over the columns with random factors."""
+    X, _ = rows.held
+    first, weights = distinct(rows.held)
     factors = np.asarray(np.random.default_rng(0).uniform(1, 2, X.shape[1]))
-    keys = X[used] @ factors
-    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    first = used[first]
-    equal = np.ones(len(used), bool)
-    for start in range(0, len(used), 65536):  # in blocks: no copy of X
-        part = slice(start, start + 65536)
-        one, other = _cells(X[used[part]]), _cells(X[first[group[part]]])
-        equal[part] = (one == other).all(axis=1)
-    weights = np.bincount(group[equal], weights=row_weights[used[equal]], minlength=len(first))
-    apart = used[~equal]
-    chosen = np.concatenate([first, apart])
-    return AnyBlock(X[chosen], np.concatenate([weights, row_weights[apart]]))
-
-
-def _cells(X: AnyMatrix) -> np.ndarray:
-    """What rows (n, d) hold, (n, cells): that of equal ones is equal."""
-    return X.cells if isinstance(X, Coded) else X
+    order = np.argsort((X @ factors)[first], kind="stable")
+    return MemoryRows(X[first[order]], weights[order])

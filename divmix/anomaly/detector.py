@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 import divmix
-from divmix.anomaly import density, p_values, shift, surprisal
+from divmix.anomaly import density, opinions, p_values, shift, surprisal
 from divmix.anomaly import pool as pools
 from divmix.anomaly.margins import margins_of, tails
 from divmix.anomaly.pool import Pool, Usual
@@ -49,13 +49,14 @@ HIGHEST = 10  # rows with the highest scores, which have reasons in any case
 
 
 class Fitted(NamedTuple):
-    """A calibrated density and the rows of its table: design matrix X (n, d), or `Coded`, which rows are
-    complete, (n,), and which ones calibrate, (c,). Where the table is held against itself, also
-    scores (n,) by densities that have not seen the row, NaN for incomplete rows. Where X is an
-    embedding, the table."""
+    """A calibrated density and the rows of its table: design matrix X (n, d), or `Coded`, which cells
+    were empty, (n, columns), which rows are complete, (n,), and which ones calibrate, (c,). Where the
+    table is held against itself, also scores (n,) by densities that have not seen the row, NaN for
+    incomplete rows. Where X is an embedding, the table."""
 
     mixture: Mixture
     X: AnyMatrix
+    empty: NDArray[np.bool_]
     complete: NDArray[np.bool_]
     calibrating: NDArray[np.int64]
     scores: Array | None = None
@@ -80,13 +81,14 @@ class Scored(NamedTuple):
     """What a density says of n rows: score (n,) in nats, p_value (n,); NaN for incomplete rows.
 
     X (h, d) are the columns' features of the rows with the `highest` scores (h,), the highest one
-    first.
+    first, and empty (h, columns) the cells among them that were.
     """
 
     score: Array
     p_value: Array
     highest: NDArray[np.int64]
     X: Array
+    empty: NDArray[np.bool_]
 
 
 class Detection(NamedTuple):
@@ -167,7 +169,15 @@ def fit_density(
     }
     mixture = replace(mixture, about=about)
     kept = table if design.is_embedding else None
-    done = Fitted(mixture, rows.held, rows.complete, used, scores if itself else None, kept)
+    done = Fitted(
+        mixture,
+        rows.held,
+        design.empty_cells(table),
+        rows.complete,
+        used,
+        scores if itself else None,
+        kept,
+    )
     return done if kept is None else _with_usual(done)
 
 
@@ -191,9 +201,9 @@ def _of_mixed_rows(
     known = pool.numbers(sample.held.X)
     margins = margins_of(known) if known.shape[1] else None
     far = None if margins is None else tails(pool.numbers(rows.held.X), margins).sum(axis=1)
-    opinions = pools.opinions_of(members, detailed=pools.has_detail(sample, settings.components))
-    usual = surprisal.usual_of(own[used], opinions, margins, None if far is None else far[used])
-    return pool._replace(usual=usual), surprisal.pooled(own, usual, far)
+    of = pools.opinions_of(members, detailed=pools.has_detail(sample, settings.components))
+    usual = opinions.usual_of(own[used], of, margins, None if far is None else far[used])
+    return pool._replace(usual=usual), opinions.pooled(own, usual, far)
 
 
 def _symmetric(
@@ -290,12 +300,10 @@ def calibration_of(mixture: Mixture, name: str = "the model") -> Calibration:
 def score_itself(fitted: Fitted) -> Scored:
     """The rows of the table of the fit, held against each other."""
     assert fitted.scores is not None
-    highest = _highest(fitted.scores)
     usual = _usual(calibration_of(fitted.mixture))
     assert usual is not None
-    excess = surprisal.excess(fitted.scores, usual)
-    p_value = p_values.own_p_values(fitted.scores, excess)
-    return Scored(fitted.scores, p_value, highest, matrix_of(fitted.of_columns(highest)))
+    excess = opinions.excess(fitted.scores, usual)
+    return _scored(fitted, fitted.scores, p_values.own_p_values(fitted.scores, excess))
 
 
 def score_seen(fitted: Fitted) -> Scored:
@@ -305,9 +313,15 @@ def score_seen(fitted: Fitted) -> Scored:
         part = slice(start, start + BATCH_ROWS)
         scores[part] = surprisal.score(pool, *_seen(fitted.mixture.design, fitted.X[part]))
     scores[~fitted.complete] = np.nan
-    known, highest = calibration_of(fitted.mixture).scores, _highest(scores)
-    p_value = p_values.conformal_p_values(scores, known)
-    return Scored(scores, p_value, highest, matrix_of(fitted.of_columns(highest)))
+    known = calibration_of(fitted.mixture).scores
+    return _scored(fitted, scores, p_values.conformal_p_values(scores, known))
+
+
+def _scored(fitted: Fitted, scores: Array, p_value: Array) -> Scored:
+    """What is said of the rows of the table of the fit."""
+    highest = _highest(scores)
+    X = matrix_of(fitted.of_columns(highest))
+    return Scored(scores, p_value, highest, X, fitted.empty[highest])
 
 
 def learned_shift(
@@ -348,6 +362,7 @@ def score_rows(
     highest, values = np.zeros(0, np.int64), np.zeros(0)
     columns = mixture.design.of_columns
     rows = np.zeros((0, columns.n_features))
+    empty = np.zeros((0, len(columns.blocks)), np.bool_)
     for batch in batches:
         prepared = mixture.design.room(batch.num_rows, coded=True)
         complete, _ = mixture.design.fill(prepared, batch, "ignore", done, locate)
@@ -363,15 +378,15 @@ def score_rows(
         ranks.append(p_value)
         best = _highest(own)
         highest, values = np.append(highest, done + best), np.append(values, own[best])
-        of_best = matrix_of(prepared[best])
+        taken, of_best = batch.take(arrays.integers(best)), matrix_of(prepared[best])
         if mixture.design.is_embedding:
-            of_best = columns.transform(batch.take(arrays.integers(best)), unknown="ignore").X
-        rows = np.vstack([rows, of_best])
+            of_best = columns.transform(taken, unknown="ignore").X
+        rows, empty = np.vstack([rows, of_best]), np.vstack([empty, columns.empty_cells(taken)])
         kept = _highest(values)
-        highest, values, rows = highest[kept], values[kept], rows[kept]
+        highest, values, rows, empty = highest[kept], values[kept], rows[kept], empty[kept]
         done += batch.num_rows
         progress.rows(done, total)
-    return Scored(np.concatenate(scores), np.concatenate(ranks), highest, rows)
+    return Scored(np.concatenate(scores), np.concatenate(ranks), highest, rows, empty)
 
 
 def _highest(scores: Array) -> NDArray[np.int64]:
@@ -392,7 +407,7 @@ def explained(mixture: Mixture, scored: Scored, flagged: NDArray[np.bool_]) -> D
     """What is found where the rows `flagged` (n,) are flagged."""
     calibration = calibration_of(mixture)
     known = calibration.scores
-    because = reasons_of(mixture)(scored.X)
+    because = reasons_of(mixture)(scored.X, scored.empty)
     notes = []
     repeated = len(known) - len(np.unique(known))
     if repeated and calibration.source == HELD_OUT:
@@ -403,8 +418,11 @@ def explained(mixture: Mixture, scored: Scored, flagged: NDArray[np.bool_]) -> D
     return Detection(scored.score, scored.p_value, flagged, scored.highest, because, notes)
 
 
-def reasons_of(mixture: Mixture) -> Callable[[AnyMatrix], Sequence[str | None]]:
-    """What tells the columns to blame of rows X (n, d) of the columns' features."""
+def reasons_of(
+    mixture: Mixture,
+) -> Callable[[AnyMatrix, NDArray[np.bool_]], Sequence[str | None]]:
+    """What tells the columns to blame of rows X (n, d) of the columns' features, where the cells
+    `empty` (n, columns) were filled."""
     pool, columns, calibration = (
         pool_of(mixture),
         mixture.design.of_columns,
@@ -412,10 +430,15 @@ def reasons_of(mixture: Mixture) -> Callable[[AnyMatrix], Sequence[str | None]]:
     )
     if calibration.usual is not None:
         substituted = SubstitutedReasons(pool, mixture.design, calibration.usual)
-        return lambda X: substituted.of(*_seen(columns, matrix_of(X)))
-    reasons = Reasons(pool, mixture.design, calibration.typical)
-    chain = mixture.design.chain
-    return lambda X: reasons.of(*_seen(mixture.design, chain.transform(matrix_of(X))))
+        return lambda X, empty: substituted.of(*_seen(columns, matrix_of(X)), empty)
+    reasons, design = Reasons(pool, mixture.design, calibration.typical), mixture.design
+
+    def told(X: AnyMatrix, empty: NDArray[np.bool_]) -> list[str | None]:
+        own, unseen = _seen(design, design.chain.transform(matrix_of(X)))
+        own[design.features_of(empty)] = np.nan
+        return reasons.of(own, unseen)
+
+    return told
 
 
 def _seen(design: Design, X: M) -> tuple[M, NDArray[np.bool_]]:

@@ -47,7 +47,7 @@ def own_p_values(scores: np.ndarray, excess: np.ndarray) -> np.ndarray:
 def tail_p_values(scores: np.ndarray, excess: np.ndarray) -> np.ndarray:
     """How rarely an exponential tail comes so far, (n,); ranks where no anomaly is expected.
 
-    excess (n,): how far scores are beyond the typical one, in means of the tail (`surprisal.excess`). With
+    excess (n,): how far scores are beyond the typical one, in means of the tail (`opinions.excess`). With
     k rows between the middle and ANOMALOUS that told this mean, P(Y > y) of a new one is (1 + y / k)^-k,
     which is exact for an exponential: the error of its rate is taken into account. A tail that falls off
     faster is below, and anomalies among the rows that tell it only make it higher.

@@ -4,7 +4,7 @@ Such a table must not be learned in detail, or small groups of anomalies get com
 Three things keep them out. The TRIMMED least likely rows have no say (trimmed likelihood: Neykov et
 al. 2007), and a component that is no larger than these could be made of them, so it is dropped. And
 no single mixture decides: mixtures of 1, 2, 3 ... components, diagonal and full, are pooled by their
-surprisals (an opinion pool: Genest and Zidek 1986; `surprisal.pooled`). What one of them has a
+surprisals (an opinion pool: Genest and Zidek 1986; `opinions.pooled`). What one of them has a
 component for is still improbable to the others; in the average of their densities it would be well
 described.
 
@@ -64,7 +64,7 @@ class Usual(NamedTuple):
 class Pool(NamedTuple):
     """Mixtures whose surprisals are pooled: the components of all, and of which one (m,) each is.
     The weights of a mixture sum to one over their number. usual: None where the plain mean pools
-    (`surprisal.pooled`). powers (d,): of the columns, which members of the first opinion see without;
+    (`opinions.pooled`). powers (d,): of the columns, which members of the first opinion see without;
     None where all see the same."""
 
     family: AnyFamily

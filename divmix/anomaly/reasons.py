@@ -49,10 +49,12 @@ class Reasons:
         self.of_columns = pool.of_columns()  # whose ranges are those of the design's columns
         self.names, self.blocks = design.block_names, design.blocks
 
-    def of(self, X: Array, unseen: NDArray[np.bool_]) -> list[str]:
-        """The columns to blame of rows X (n, d): `temp_c 84.1, usually 18 to 43; unit b`.
+    def of(self, X: Array, unseen: NDArray[np.bool_]) -> list[str | None]:
+        """The columns to blame of rows X (n, d): `temp_c 84.1, usually 18 to 43; unit b`; None where there
+        is none.
 
-        unseen (n, blocks) bool. Where a row has unseen values, only these are named.
+        unseen (n, blocks) bool. Where a row has unseen values, only these are named. Cells that are
+        missing (NaN) have no say.
         """
         if not len(X):
             return []
@@ -62,7 +64,8 @@ class Reasons:
         return sentences(contributions, lambda j, rows: self._told(j, X[rows], unseen[rows, j]))
 
     def contributions(self, X: Array) -> Array:
-        """Conditional surprisals in excess of what is usual, (n, blocks), nats, not negative.
+        """Conditional surprisals in excess of what is usual, (n, blocks), nats, not negative; 0 of what is
+        missing.
 
         A category is not to blame for being rare alone, nor one that more than half of such rows have.
         """
@@ -71,7 +74,8 @@ class Reasons:
         for j in self._categories:
             rarity = surprisal.marginal(self.pool, X, self.blocks[j])
             usual[:, j] = np.maximum(np.maximum(usual[:, j], rarity), np.log(2))
-        return np.maximum(own - usual, 0.0)
+        there = ~np.isnan(X[:, [block[0] for block in self.blocks]])
+        return np.where(there, np.maximum(own - usual, 0.0), 0.0)
 
     @cached_property
     def _categories(self) -> list[int]:
@@ -91,7 +95,7 @@ class Reasons:
             return [not_the_only_value(name, self._number(j))] * len(X)
         values = X[:, block[0]]
         low, high = (np.full(len(X), end) for end in self._usual(j))
-        inside = (low <= values) & (values <= high) & ~unseen
+        inside = (low <= values) & (values <= high) & ~unseen & ~np.isnan(X).any(axis=1)
         low[inside], high[inside] = self._usual_here(j, X[inside])
         outside = (values < low) | (values > high) | unseen
         words = np.where(inside, "here usually", "usually")
@@ -189,8 +193,9 @@ class Reasons:
 
 def sentences(
     contributions: Array, told_of: Callable[[int, NDArray[np.int64]], Sequence[Told]]
-) -> list[str]:
-    """A sentence for each row on the columns with the highest contributions (n, blocks).
+) -> list[str | None]:
+    """A sentence for each row on the columns with the highest contributions (n, blocks), None where
+    these are 0.
 
     told_of: a block, and rows of which it is to tell.
     """
@@ -203,7 +208,8 @@ def sentences(
         for row, at, of_row in zip(rows, place, told_of(int(j), rows)):
             told[row, at] = of_row
     blamed = own >= LEAST_SHARE * contributions.sum(axis=1, keepdims=True)
-    return [_sentence(list(filter(None, row)), shares) for row, shares in zip(told, blamed)]
+    sentence = [_sentence(list(filter(None, row)), shares) for row, shares in zip(told, blamed)]
+    return [text or None for text in sentence]
 
 
 def _sentence(told: Sequence[Told], blamed: Sequence[bool] | NDArray[np.bool_]) -> str:
@@ -234,6 +240,8 @@ def number_told(value: float, below: bool | np.bool_ = False) -> str:
     """A number of a row; or one `below` all that have a logarithm, in a logged column."""
     if below:
         return "is -1 or less"
+    if abs(value) >= 1e6:  # all digits before the point
+        return f"{round(value):.15g}"
     return f"{float(f'{value:.6g}'):.15g}"
 
 

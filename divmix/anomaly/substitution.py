@@ -38,22 +38,26 @@ class SubstitutedReasons:
         self.names, self.blocks = self.columns.block_names, self.columns.blocks
         self.low, self.middle, self.high = quantiles
 
-    def of(self, X: Array, unseen: NDArray[np.bool_]) -> list[str | None]:
+    def of(self, X: Array, unseen: NDArray[np.bool_], empty: NDArray[np.bool_]) -> list[str | None]:
         """The columns to blame of rows X (n, d) of the columns' features: `temp_c 84.1, usually 18 to
         43; unit b, here unusual`.
 
-        unseen (n, blocks) bool: values that training did not have, which are blamed first. None of
-        rows after the first ones, as many as are encoded MOST_ENCODED times.
+        unseen (n, blocks) bool: values that training did not have, which are blamed first. empty
+        (n, blocks) bool: cells that were filled, which are never named. None of rows without any to
+        blame, and of those after the first ones, as many as are encoded MOST_ENCODED times.
         """
         first = slice(max(1, MOST_ENCODED // (len(self.blocks) + 1)))
         told: list[str | None] = [None] * len(X)
         if len(X):
-            told[first] = self._sentences(X[first], unseen[first])
+            told[first] = self._sentences(X[first], unseen[first], empty[first])
         return told
 
-    def _sentences(self, X: Array, unseen: NDArray[np.bool_]) -> list[str]:
+    def _sentences(
+        self, X: Array, unseen: NDArray[np.bool_], empty: NDArray[np.bool_]
+    ) -> list[str | None]:
         contributions = self.contributions(X)
         contributions[unseen] = surprisal.UNSEEN_VALUE
+        contributions[empty] = 0.0
         return sentences(contributions, lambda j, rows: self._told(j, X[rows], unseen[rows, j]))
 
     def contributions(self, X: Array) -> Array:

@@ -2,7 +2,7 @@
 
 The score of a row is its surprisal -log p(x) in nats, in the units of the prepared columns: the
 Jacobian of a logarithm or a scale, the same for a column whatever the density, does not enter. Of a
-pool of mixtures it is a mean of theirs (`pooled`). A column's conditional surprisal is -log p(x_j | x_others),
+pool of mixtures it is what these say together (`opinions.pooled`). A column's conditional surprisal is -log p(x_j | x_others),
 exact for normal and Student-t components and for categories.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.anomaly.margins import tails
-from divmix.anomaly.p_values import ANOMALOUS
-from divmix.anomaly.pool import Pool, Usual
+from divmix.anomaly.opinions import pooled, says
+from divmix.anomaly.pool import Pool
 from divmix.families import AnyFamily, AnyMatrix, Components, Mixed
 from divmix.families.family import Array
 from divmix.families.mixed import as_seen, scattered
@@ -24,13 +24,6 @@ from divmix.tables.batches import BLOCK_ROWS
 # Nats for a value that no training row had, in a column that was constant or of categories, or that has
 # no logarithm in a logged one: it stands for infinity, but two such values still count more than one, and tables hold numbers.
 UNSEEN_VALUE = 1e6
-# Exponent of the mean over the members of a pool: at 0 it is their average, towards infinity the
-# highest. Chosen on made tables (`benchmarks.made_tables.anomalies`): what columns depend on each
-# other for is seen by the full members alone, and higher ones find small clusters strange.
-POWER = 0.25
-# Weight of a detailed member's opinion beside that of the others, chosen on the same tables: of more it
-# hides groups of anomalies, which it may have a component for, and of less it finds fewer scattered ones.
-DETAIL = 0.05
 CELLS = 4_000_000  # of arrays of rows x components x numbers
 
 
@@ -51,135 +44,30 @@ def far_out(pool: Pool, X: AnyMatrix) -> Array | None:
     """What the margins say of rows X (n, d), (n,), nats; None of a pool without."""
     if pool.usual is None or pool.usual.margins is None:
         return None
-    return tails(pool.numbers(X), pool.usual.margins).sum(axis=1)
+    return _margin_tails(pool, X).sum(axis=1)
 
 
-def usual_of(
-    surprisals: Array,
-    of: NDArray[np.int64],
-    margins: Array | None = None,
-    far: Array | None = None,
-) -> Usual:
-    """What is usual to a pool by the surprisals (n, members) of rows that it has not seen.
-
-    of (members,): which opinion each is a part of; margins, and far (n,), what they say of the rows. An
-    opinion has the median for its centre and the mean of an exponential beyond that for its scale, by the
-    rows up to ANOMALOUS from the highest: anomalies beyond are only counted.
-    """
-    medians = np.median(surprisals, axis=0)
-    opinions = _typical(_opinions(surprisals, medians, of, far))
-    usual = Usual(medians, opinions, of, margins)
-    if far is None:
-        return usual
-    agreed = _agreed(_standard(surprisals, usual, far), usual)
-    return usual._replace(opinions=np.vstack([opinions, _typical(agreed[:, None])]))
-
-
-def _typical(said: Array) -> Array:
-    """Centre and scale (k, 2) of what opinions say (n, k)."""
-    centres, end = np.quantile(said, [0.5, 1 - ANOMALOUS], axis=0)
-    excess = np.clip(said - centres, 0.0, end - centres).sum(axis=0)
-    seen = ((said > centres) & (said <= end)).sum(axis=0)
-    scales = np.where(excess > 0, excess / np.maximum(seen, 1), 1.0)
-    return np.stack([centres, scales], axis=1)
-
-
-def pooled(surprisals: Array, usual: Usual | None, far: Array | None = None) -> Array:
-    """Scores (n,) of rows from the surprisals (n, members) by each member of a pool, and from what its
-    margins say (n,).
-
-    An opinion is a power mean of the densities of its members over their typical values, log mean
-    exp(POWER (s_j - t_j)) / POWER (mean of order -POWER; Cooke 1991, chapter 11), plus the mean of the
-    centres t_j: a row that one member finds far stranger than usual is strange, which an average would
-    dilute. Opinions have p-values exp(-z), z = (s - centre) / scale, and the score is -log of their
-    harmonic mean (Wilson 2019), in nats of the first: what one of them sees counts, whatever the spread of
-    the others. One more is that all agree on, by the mean of their z, the margins' too, which have no say by
-    themselves. That of a detailed member weighs DETAIL, the others alike. The plain mean where
-    nothing is usual.
-    """
-    if usual is None:
-        return surprisals.mean(axis=1)
-    centre, scale = usual.opinions[0]
-    return centre + scale * log_sum_exp(_weighted(surprisals, usual, far))
-
-
-def excess(scores: Array, usual: Usual) -> Array:
-    """-log of the harmonic mean of the opinions' p-values over that of a typical row, (n,), from pooled scores:
-    how far these are beyond the typical one, in means of an exponential tail."""
-    centre, scale = usual.opinions[0]
-    return (scores - centre) / scale
-
-
-def says(surprisals: Array, usual: Usual | None, far: Array | None = None) -> tuple[Array, Array]:
-    """How far the score hangs on each member, (n, members), and on the margins, (n,): sums of 1."""
-    n, members = surprisals.shape
-    if usual is None:
-        return np.full((n, members), 1 / members), np.zeros(n)
-    terms = _weighted(surprisals, usual, far)
-    share = np.exp(terms - log_sum_exp(terms)[:, None])
-    if far is not None:
-        agreeing = _agreeing(usual)
-        of_each = share[:, -1:] / len(agreeing)
-        share[:, -1] = 0.0
-        share[:, agreeing] += of_each
-    say = np.empty((n, members))
-    for k in range(usual.of.max() + 1):
-        own = usual.of == k
-        beyond = POWER * (surprisals[:, own] - usual.centres[own])
-        say[:, own] = share[:, k, None] * np.exp(beyond - log_sum_exp(beyond)[:, None])
-    return say, np.zeros(n) if far is None else share[:, -1]
-
-
-def _opinions(surprisals: Array, centres: Array, of: NDArray[np.int64], far: Array | None) -> Array:
-    """What the members (members,) of each opinion say together, and the margins, (n, opinions), nats."""
-    said = [_together(surprisals[:, of == k], centres[of == k]) for k in range(of.max() + 1)]
-    return np.stack(said if far is None else [*said, far], axis=1)
-
-
-def _together(surprisals: Array, centres: Array) -> Array:
-    excess = POWER * (surprisals - centres)
-    return centres.mean() + (log_sum_exp(excess) - np.log(len(centres))) / POWER
-
-
-def _standard(surprisals: Array, usual: Usual, far: Array | None) -> Array:
-    """z of each opinion, (n, opinions)."""
-    said = _opinions(surprisals, usual.centres, usual.of, far)
-    centres, scales = usual.opinions[: said.shape[1]].T
-    return (said - centres) / scales
-
-
-def _agreeing(usual: Usual) -> NDArray[np.int64]:
-    """The opinions whose agreement counts: all but that of a detailed member."""
-    opinions = np.arange(usual.of.max() + 2)
-    return np.delete(opinions, usual.of[0]) if usual.of[0] else opinions
-
-
-def _agreed(z: Array, usual: Usual) -> Array:
-    return z[:, _agreeing(usual)].mean(axis=1)
-
-
-def _weighted(surprisals: Array, usual: Usual, far: Array | None) -> Array:
-    """z of each opinion plus the log of its weight, (n, opinions); the last is that all agree on, where
-    there are margins."""
-    z = _standard(surprisals, usual, far)
-    if far is not None:
-        centre, scale = usual.opinions[-1]
-        z[:, -1] = (_agreed(z, usual) - centre) / scale
-    count = z.shape[1]
-    weights = np.full(count, 1 / count)
-    if detailed := int(usual.of[0]):
-        weights = np.full(count, (1 - DETAIL) / (count - 1))
-        weights[detailed] = DETAIL
-    return z + np.log(weights)
+def _margin_tails(pool: Pool, X: AnyMatrix) -> Array:
+    """How far out each number of rows X (n, d) is in its column, (n, c), nats; 0 where it is missing, and for a
+    pool without margins."""
+    numbers = pool.numbers(X)
+    if pool.usual is None or pool.usual.margins is None:
+        return np.zeros(numbers.shape)
+    return np.nan_to_num(tails(numbers, pool.usual.margins), copy=False)
 
 
 def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:
     """-log p(x_j | x_others) of each block of features, (n, blocks), nats, for rows X (n, d).
 
     Of a pool the mean over its members, for a number each with its say in the score, and its tail with that of
-    the margins; for categories all alike, as in `marginal`, which these are held against.
+    the margins; for categories all alike, as in `marginal`, which these are held against. A cell that is
+    missing (NaN) is none of the others, and its own is 0.
     """
-    surprisals = np.zeros((len(X), len(blocks)))
+    surprisals, gaps = np.zeros((len(X), len(blocks))), np.isnan(X).any(axis=1)
+    if gaps.any():
+        surprisals[gaps] = _beside_gaps(pool, X[gaps], blocks)
+        surprisals[~gaps] = by_column(pool, X[~gaps], blocks)
+        return surprisals
     size = rows_at_once(pool)
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
@@ -189,9 +77,7 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
         found = conditionals(pool, X[rows])
         others = _by_member(pool, joint[:, :, None] - found.log_density)
         of_numbers = np.einsum("nkj,nk->nj", others - whole[:, :, None], say)
-        if of_margins.any():
-            assert pool.usual is not None and pool.usual.margins is not None
-            of_numbers += of_margins[:, None] * tails(pool.numbers(X[rows]), pool.usual.margins)
+        of_numbers += of_margins[:, None] * _margin_tails(pool, X[rows])
         place = {int(feature): i for i, feature in enumerate(found.features)}
         for j, block in enumerate(blocks):
             if len(block) == 1 and int(block[0]) in place:
@@ -199,6 +85,23 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
                 continue
             own = _log_marginal(pool, X[rows], block)
             surprisals[rows, j] = (_by_member(pool, joint - own) - whole).mean(axis=1)
+    return surprisals
+
+
+def _beside_gaps(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:
+    """`by_column` of rows with missing cells: each column by the densities with it and without."""
+    surprisals, whole = np.zeros((len(X), len(blocks))), _by_member(pool, _log_joint(pool, X))
+    say, of_margins = says(-whole, pool.usual, far_out(pool, X))
+    place = {int(feature): i for i, feature in enumerate(scattered(pool.family, X.shape[1]))}
+    alone = of_margins[:, None] * _margin_tails(pool, X)
+    for j, block in enumerate(blocks):
+        others = X.copy()
+        others[:, block] = np.nan
+        apart = _by_member(pool, _log_joint(pool, others)) - whole
+        if len(block) == 1 and int(block[0]) in place:
+            surprisals[:, j] = (apart * say).sum(axis=1) + alone[:, place[int(block[0])]]
+        else:
+            surprisals[:, j] = apart.mean(axis=1)
     return surprisals
 
 

@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from divmix.anomaly.density import distinct
+from divmix.anomaly.density import without_repetitions
 from divmix.anomaly.detector import fit_density, score_rows
 from divmix.benchmarks import anomaly_peers
 from divmix.design.design import Design
 from divmix.design.prepare import design_matrix
 from divmix.design.preprocessing import Preprocessing
 from divmix.errors import InputError
-from divmix.families.coded import matrix_of
 from divmix.metrics import anomaly_metrics
 from divmix.progress import Progress
 from divmix.rows import MemoryRows
@@ -151,7 +150,7 @@ def peer_figures(part: Split, seed: int) -> dict[str, dict[str, float]]:
     told = {}
     for name, fit in PEERS.items():
         started = time.perf_counter()
-        rows = matrix_of(distinct(MemoryRows(X)).X) if "distinct" in name else X
+        rows = without_repetitions(MemoryRows(X)).matrix.X if "distinct" in name else X
         scorer = fit(rows, seed)
         known, new = scorer(X), scorer(X_test)
         seconds = time.perf_counter() - started

@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Compare the clusters in TABLE with known classes, or the scores of detect with anomalies.
 
-    TABLE may be a run folder: its assignments are compared with the table that was fitted.
+    TABLE may be a run folder: its assignments, or scores, are compared with the table that has them.
 
     Prints the adjusted Rand index, normalised and adjusted mutual information, and the accuracy
     under the best matching of clusters to classes. Of scores and flags it prints the area under

@@ -17,6 +17,7 @@ from divmix.design.date_column import DateColumn
 from divmix.design.numeric_column import NumericColumn, numbers
 from divmix.design.row_names import Locate
 from divmix.errors import InputError
+from divmix.settings import in_shell
 from divmix.tables import arrays
 
 
@@ -190,7 +191,7 @@ class TooManyCategories(InputError):
         super().__init__(
             f"column '{name}' is text with {count:,} different values, "
             f"more than the {most:,} categories allowed",
-            hint=f"use --exclude {name}, or raise --max-categories",
+            hint=f"use --exclude {in_shell(name)}, or raise --max-categories",
         )
         self.count = count
 
@@ -227,7 +228,9 @@ class CategoryLearner:
 
 
 def _empty(name: str) -> InputError:
-    return InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
+    return InputError(
+        f"column '{name}' is empty in every row", hint=f"use --exclude {in_shell(name)}"
+    )
 
 
 TableColumn = NumericColumn | BooleanColumn | CategoricalColumn | DateColumn

@@ -14,6 +14,7 @@ from divmix.design.date_text import DateOrder
 from divmix.design.numeric_column import NumberLearner, NumericColumn
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError
+from divmix.settings import in_shell
 from divmix.tables import arrays
 from divmix.tables.schema import is_number, is_text
 
@@ -189,7 +190,7 @@ def _days(name: str, column: pa.Array, order: str, row_name: Locate) -> np.ndarr
 def _no_date(name: str, row: int, texts: pa.Array, row_name: Locate, order: str) -> InputError:
     return InputError(
         f"{row_name(row)}: column '{name}' is '{texts[row]}', no date as {order or ISO}",
-        hint=f"correct it, or use --exclude {name}",
+        hint=f"correct it, or use --exclude {in_shell(name)}",
     )
 
 

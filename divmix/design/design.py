@@ -190,6 +190,17 @@ class Design:
             return ColumnSummary(self.feature_names, means, np.sqrt(variances))
         return self.preprocessing.column_summary(means, variances)
 
+    def empty_cells(self, batch: Batch) -> np.ndarray:
+        """(n, columns) bool: which cells of a batch are empty, so that their features are no values of
+        the table; not to be written to."""
+        return self.preprocessing.empty_cells(batch)
+
+    def features_of(self, cells: np.ndarray) -> np.ndarray:
+        """(n, d) bool: the features of the cells (n, columns) that are marked; none of an embedding."""
+        if self.is_embedding:
+            return np.zeros((len(cells), self.n_features), np.bool_)
+        return np.repeat(cells, self.preprocessing.sizes, axis=1)
+
     def unseen_values(self, X: AnyMatrix) -> np.ndarray:
         """(n, blocks) bool: values of a kind that training did not have.
 

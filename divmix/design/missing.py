@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from divmix.design.row_names import Locate
 from divmix.errors import InputError
+from divmix.settings import in_shell
 from divmix.tables import arrays
 
 # What may be done about empty cells: in a fit, in one that needs a value in each cell, and with new
@@ -77,7 +78,7 @@ class EmptyCells:
         (row, name), count, n = self._first, self.rows, self._of
         hint = _HINTS[where].format(lost=count / n)
         if where != "known" and len(self._columns) < columns:
-            hint += f"; --exclude {','.join(self._columns)} none"
+            hint += f"; --exclude {in_shell(*self._columns)} none"
         raise InputError(
             f"{locate(row)}: column '{name}' is empty ({count:,} of {n:,} rows have an empty cell)",
             hint=hint,

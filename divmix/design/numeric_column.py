@@ -12,6 +12,7 @@ from divmix.design import powers, statistics
 from divmix.design.number_summary import Moments, NumberSummary
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError
+from divmix.settings import in_shell
 from divmix.tables import arrays
 from divmix.tables.schema import is_number, is_text
 
@@ -154,7 +155,7 @@ def _refuse_infinite(name: str, values: np.ndarray, row_name: Locate) -> None:
     if infinite.any():
         raise InputError(
             f"{row_name(int(np.argmax(infinite)))}: column '{name}' is infinite",
-            hint=f"correct the value, or use --exclude {name}",
+            hint=f"correct the value, or use --exclude {in_shell(name)}",
             fix={"exclude": (name,)},
         )
 
@@ -172,7 +173,7 @@ def _found_far(name: str, values: np.ndarray, row_name: Locate) -> str:
 def _too_far(name: str, found: str) -> InputError:
     return InputError(
         f"{found}, whose square is more than a number can hold",
-        hint=f"use --log {name} or --exclude {name}",
+        hint=f"use --log {in_shell(name)} or --exclude {in_shell(name)}",
         fix={"exclude": (name,)},
     )
 
@@ -242,7 +243,9 @@ class NumberLearner:
         quantiles. Raises InputError."""
         found, name = self._summary, self._name
         if found.moments is None:
-            raise InputError(f"column '{name}' is empty in every row", hint=f"use --exclude {name}")
+            raise InputError(
+                f"column '{name}' is empty in every row", hint=f"use --exclude {in_shell(name)}"
+            )
         log = self._log is True or (self._log == "auto" and _log_pays(found))
         if self._far and not log:
             raise _too_far(name, self._far)

@@ -19,7 +19,7 @@ from divmix.errors import InputError, UsageError
 from divmix.families import Coded
 from divmix.progress import Progress
 from divmix.rows.segments import Place, anywhere
-from divmix.settings import TableSettings
+from divmix.settings import TableSettings, in_shell
 
 
 class DesignMatrix(NamedTuple):
@@ -95,7 +95,7 @@ def _check_memory(rows: int, design: Design, coded: bool) -> None:
     widest = max(design.preprocessing.columns, key=lambda column: len(column.features))
     hint = "fit fewer rows, and label the others by predict, or name fewer --columns"
     if len(widest.features) > 1:
-        hint = f"use --exclude {widest.name}, which has {len(widest.features):,} of them; or {hint}"
+        hint = f"use --exclude {in_shell(widest.name)}, which has {len(widest.features):,} of them; or {hint}"
     raise InputError(
         f"{rows:,} rows of {design.n_features:,} features need {needed / 1e9:.3g} GB of memory, "
         f"{there / 1e9:.3g} GB are free",

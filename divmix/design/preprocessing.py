@@ -18,7 +18,7 @@ from divmix.design.columns import (
     TableColumn,
 )
 from divmix.design.learning import Batches, in_batches, learn_columns, sampled
-from divmix.design.missing import empty_rows, incomplete_rows, refuse_empty_cells
+from divmix.design.missing import empty_cells, empty_rows, incomplete_rows, refuse_empty_cells
 from divmix.design.roles import Role
 from divmix.design.row_names import Locate, row_name
 from divmix.errors import InputError, ModelFileError
@@ -201,6 +201,16 @@ class Preprocessing:
             log_jacobian += of_column
         complete = self._complete_rows(missing_by_column, batch.num_rows, first_row, locate)
         return complete, log_jacobian
+
+    def empty_cells(self, batch: Batch) -> np.ndarray:
+        """(n, columns) bool: which cells are empty; not to be written to."""
+        empty = np.broadcast_to(np.False_, (batch.num_rows, len(self.columns)))
+        for j, column in enumerate(self.columns):
+            own = empty_cells(cells.column_of(batch, column.name))
+            if own is not None:
+                empty = empty if empty.flags.writeable else empty.copy()
+                empty[:, j] = own
+        return empty
 
     def unseen_values(self, X: "np.ndarray | Coded") -> np.ndarray:
         """(n, columns) bool, and numbers put in the midst of their column: as `Design` has it."""

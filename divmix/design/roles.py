@@ -23,7 +23,7 @@ from pyarrow import types
 
 from divmix.design.date_text import DateOrder, date_order
 from divmix.errors import InputError
-from divmix.settings import TableSettings
+from divmix.settings import TableSettings, in_shell
 from divmix.tables import arrays
 from divmix.tables.schema import Column, Schema, is_number, is_text, unknown_column
 
@@ -303,7 +303,7 @@ def _kind(name: str, column: pa.Array, own: Role) -> str:
         return "numeric"
     raise InputError(
         f"column '{name}' is {kind}, which cannot enter a fit",
-        hint=f"use --exclude {name}, or store it as a number",
+        hint=f"use --exclude {in_shell(name)}, or store it as a number",
     )
 
 

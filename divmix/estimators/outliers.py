@@ -189,13 +189,14 @@ class MixtureOutlierDetector(OutlierMixin, TableEstimator):
     @with_value_errors
     def explain(self, X: Any) -> Any:
         """The columns that make each row improbable, (n,) str, in the units of X: `temp_c 84.1, usually
-        18 to 43`. Raises NotFittedError, ValueError."""
+        18 to 43`; None where there is none. Raises NotFittedError, ValueError."""
         check_is_fitted(self)
         told, because = reasons_of(self.mixture_), []
         for batch in in_batches(self._table(X)):
             done = self.mixture_.design.of_columns.transform(batch, unknown="ignore")
             own = np.full(len(done.X), None, dtype=object)
-            own[done.complete] = told(done.X[done.complete])
+            empty = self.mixture_.design.empty_cells(batch)
+            own[done.complete] = told(done.X[done.complete], empty[done.complete])
             because.append(own)
         return self._like(X, "because", np.concatenate(because))
 

@@ -43,12 +43,6 @@ class Coded:
         """Bytes that are held."""
         return self.numbers.nbytes + self.codes.nbytes
 
-    @property
-    def cells(self) -> NDArray[np.uint8]:
-        """Bytes (n, b) of the rows: those of equal rows are equal."""
-        parts = (self.numbers + 0.0, np.ascontiguousarray(self.codes))  # -0.0 becomes 0.0
-        return np.hstack([part.view(np.uint8) for part in parts])
-
     def __len__(self) -> int:
         return len(self.numbers)
 
@@ -98,6 +92,13 @@ M = TypeVar("M", Array, AnyMatrix)
 def matrix_of(X: AnyMatrix) -> Array:
     """The rows with all of their features."""
     return X.matrix() if isinstance(X, Coded) else X
+
+
+def cells_of(X: AnyMatrix) -> NDArray[np.uint64]:
+    """The bits (n, cells) of the rows: those of equal rows are equal."""
+    if isinstance(X, Coded):
+        return np.hstack([cells_of(X.numbers), X.codes.astype(np.uint64)])
+    return (X + 0.0).view(np.uint64)  # -0.0 becomes 0.0
 
 
 def number_of(X: AnyMatrix, feature: int) -> Array:

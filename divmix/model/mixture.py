@@ -196,10 +196,10 @@ class Mixture:
         from divmix.merging import tree as reduction  # predict starts without it
 
         if self.hierarchy is None:
-            raise UsageError(
-                "the model holds no merge tree",
-                hint="fit again with --method diversified, the default; older models have none",
-            )
+            hint = "fit again with --method diversified, the default; older models have none"
+            if self.calibration is not None:
+                hint = "it is one of detect, which has no clusters: divmix fit makes one that has"
+            raise UsageError("the model holds no merge tree", hint=hint)
         components, clusters = self.components, reduction.cut(self.hierarchy.tree, k)
         if k == self.n_clusters:
             return self

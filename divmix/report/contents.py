@@ -14,7 +14,7 @@ class Outlier(NamedTuple):
     row: int
     cluster: int
     log_density: float
-    because: str
+    because: str | None
 
 
 class Truth(NamedTuple):

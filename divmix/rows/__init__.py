@@ -4,6 +4,7 @@ from divmix.rows.dask import DaskRows
 from divmix.rows.memory import MemoryRows
 from divmix.rows.minibatch import MiniBatches
 from divmix.rows.protocol import AnyBlock, Block, Features, Rows
+from divmix.rows.repetitions import distinct
 from divmix.rows.stream import StreamedRows, Survey
 from divmix.rows.summary import Summary, summarize
 
@@ -18,5 +19,6 @@ __all__ = [
     "StreamedRows",
     "Summary",
     "Survey",
+    "distinct",
     "summarize",
 ]

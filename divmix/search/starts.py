@@ -14,7 +14,7 @@ from divmix.families.mixed_starts import means_of_groups, towards_table
 from divmix.families.posterior import SMALLEST_WEIGHT
 from divmix.kernels import k_means as clustering
 from divmix.kernels.merges import in_order
-from divmix.rows import AnyBlock, MemoryRows, Rows
+from divmix.rows import AnyBlock, MemoryRows, Rows, distinct
 from divmix.search import coded_k_means
 from divmix.search.coded_k_means import Compared
 
@@ -60,9 +60,8 @@ def at_centre(
 
 
 def count_distinct(rows: MemoryRows) -> int:
-    """Distinct rows."""
-    X = rows.filled.X
-    return len(_distinct(AnyBlock(X, np.ones(len(X)))).X)
+    """Distinct rows of positive weight."""
+    return len(distinct(rows.filled)[0])
 
 
 def from_centers(family: Family, X: Any, row_weights: Array, centers: Any) -> Components:
@@ -146,23 +145,13 @@ def distinct_sample(rows: Rows, m: int, generator: np.random.Generator) -> AnyBl
     Of all rows where the sample holds fewer than m distinct ones. Raises InputError.
     """
     sample = rows.sample(SAMPLE_ROWS, generator)
-    distinct = _distinct(sample.filled)
-    if len(distinct.X) < m and rows.summary().number > sample.visited:
-        distinct = _distinct(rows.sample(None, generator).filled)
-    if len(distinct.X) < m:
+    first, weights = distinct(sample.filled)
+    if len(first) < m and rows.summary().number > sample.visited:
+        sample = rows.sample(None, generator)
+        first, weights = distinct(sample.filled)
+    if len(first) < m:
         raise InputError(
-            f"{m:,} components, but the table has only {len(distinct.X):,} distinct rows",
-            hint=f"ask for at most {len(distinct.X):,} with -k and --components",
+            f"{m:,} components, but the table has only {len(first):,} distinct rows",
+            hint=f"ask for at most {len(first):,} with -k and --components",
         )
-    return distinct
-
-
-def _distinct(rows: AnyBlock) -> AnyBlock:
-    """Distinct rows in order of first appearance, with summed weights."""
-    X, row_weights = rows
-    cells = X.cells if isinstance(X, Coded) else np.ascontiguousarray(X + 0.0)
-    keys = cells.view(np.dtype((np.void, cells.itemsize * cells.shape[1])))
-    _, first, inverse = np.unique(keys.ravel(), return_index=True, return_inverse=True)
-    counts = np.bincount(inverse, weights=row_weights).astype(np.float64)
-    order = np.argsort(first)
-    return AnyBlock(X[first[order]], counts[order])
+    return AnyBlock(sample.filled.X[first], weights)

@@ -6,7 +6,8 @@ made of it. A setting is converted and checked by `convert`, whichever way it ca
 
 import csv
 import math
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from functools import cache
 from typing import Any, Self, get_args, get_type_hints
@@ -103,8 +104,16 @@ def as_typed(setting: Field, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [flag(setting)]
     names = value if isinstance(value, tuple | list) else ()
-    quoted = ('"' + name.replace('"', '""') + '"' if "," in name else name for name in names)
-    return [flag(setting), ",".join(quoted) if names else str(value)]
+    return [flag(setting), _listed(names) if names else str(value)]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ",".join('"' + name.replace('"', '""') + '"' if "," in name else name for name in names)
+
+
+def in_shell(*names: str) -> str:
+    """Names as the value of an option, typed in a shell: `a,b`, `'Income ($)'`."""
+    return shlex.quote(_listed(names))
 
 
 def limits(setting: Field) -> str:

@@ -7,8 +7,10 @@ import pyarrow as pa
 from pyarrow import csv
 
 from divmix.errors import InputError
+from divmix.settings import in_shell
 from divmix.tables import csv_remedies, csv_rows
 from divmix.tables.csv_text import CsvText
+from divmix.tables.number_text import is_some_number
 from divmix.tables.sources import Source
 from divmix.tables.text_stream import guessed_encoding
 
@@ -87,12 +89,19 @@ def wrong_value(text: CsvText, row: int, field: pa.Field, cell: str) -> InputErr
     if pa.types.is_boolean(field.type):
         return InputError(
             f"{text.place(row)}: column '{name}' is '{cell}', neither true nor false",
-            hint=f"correct it, or use --categorical {name}",
+            hint=f"correct it, or use --categorical {in_shell(name)}",
             fix={"categorical": (name,)},
+        )
+    if is_some_number(cell):
+        return InputError(
+            f"{text.place(row)}: column '{name}' is '{cell}', and not all of its numbers are written so",
+            hint="write the decimals, thousands and units of the column in one way, or use "
+            f"--exclude {in_shell(name)}",
+            fix={"exclude": (name,)},
         )
     return InputError(
         f"{text.place(row)}: column '{name}' is text ('{cell}')",
-        hint=f"correct it, use --exclude {name}, or --categorical {name} if the column holds "
+        hint=f"correct it, use --exclude {in_shell(name)}, or --categorical {in_shell(name)} if the column holds "
         "categories",
         fix={"exclude": (name,)},
     )

@@ -1,7 +1,7 @@
-"""Numbers as people write them: $1,234.50, 12 %, 1.234,5, (12.00), a minus sign of Unicode.
+"""Numbers as people write them: $1,234.50, 12 %, 1013 hPa, 1.234,5, (12.00), a minus sign of Unicode.
 
 A column is read as such numbers only where it leaves no doubt: every cell is one, with the same
-sign of a currency or of percent, or stands for an empty cell.
+sign of a currency, of percent or of a unit, or stands for an empty cell.
 """
 
 import re
@@ -25,10 +25,18 @@ EMPTY = (
     "..",
     "n.a.",
     "N.A.",
+    "k.A.",
+    "k. A.",
+    "<NA>",
     "none",
     "None",
     "NONE",
     "nil",
+    "#DIV/0!",
+    "#NAME?",
+    "#NUM!",
+    "#REF!",
+    "#VALUE!",
 )
 
 _BLANKS = "\u00a0\u2007\u2009\u202f"  # no-break, figure, thin, narrow no-break
@@ -38,12 +46,12 @@ _CURRENCY = (
     r"US\$|[$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba]"
     r"|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN"
 )
-_UNIT = f"{_CURRENCY}|%"
+_UNIT = "[A-Za-z\u00b0\u00b5\u03bc\u03a9][A-Za-z0-9/\u00b2\u00b3\u00b7]{0,7}"  # that a blank parts from its number
 _SIGN = f"[+{_MINUS}-]"
 _CELL = re.compile(
     f"(?P<open>\\()?(?P<sign>{_SIGN})?{_BLANK}*(?P<before>{_CURRENCY})?{_BLANK}*(?P<sign2>{_SIGN})?"
     f"(?P<body>[0-9.](?:[0-9.,'\u2019 {_BLANKS}]*[0-9.])?(?:[eE][+-]?[0-9]+)?)"
-    f"{_BLANK}*(?P<after>{_UNIT})?(?P<close>\\))?"
+    f"(?:{_BLANK}*(?P<after>{_CURRENCY}|%)|{_BLANK}+(?P<unit>{_UNIT}))?(?P<close>\\))?"
 )
 _GROUPINGS = {",": ",", ".": r"\.", " ": f"[ {_BLANKS}]", "'": "['\u2019]"}
 
@@ -52,8 +60,8 @@ _GROUPINGS = {",": ",", ".": r"\.", " ": f"[ {_BLANKS}]", "'": "['\u2019]"}
 class Spelling:
     """How the numbers of a column are written.
 
-    decimal : the decimal sign. grouping : what parts thousands, "" for nothing. unit : "%" or a
-    currency, "" for none. example : a cell that no reader of plain numbers would take, "" for none.
+    decimal : the decimal sign. grouping : what parts thousands, "" for nothing. unit : "%", a
+    currency or another unit, "" for none. example : a cell that no reader of plain numbers would take, "" for none.
     empty : a cell that stands for nothing, "" where there is none.
     """
 
@@ -94,8 +102,8 @@ class Spelling:
 def spelling_of(values: Sequence[str], decimal: str) -> Spelling | None:
     """How these cells, none of them empty, are written in a file with this decimal sign.
 
-    None where they are no numbers, or leave a doubt: two currencies, or percent signs in some
-    cells only. Where several ways fit, `1,234` is read with the file's decimal sign, which makes
+    None where they are no numbers, or leave a doubt: two currencies, or a percent sign or a unit in
+    some cells only. Where several ways fit, `1,234` is read with the file's decimal sign, which makes
     it a thousand in a file that has decimal points.
     """
     cells = [value.strip(f" \t{_BLANKS}") for value in values]
@@ -103,9 +111,9 @@ def spelling_of(values: Sequence[str], decimal: str) -> Spelling | None:
     matches = [match for match in found if match is not None]
     if not matches or len(matches) < len(found) or not all(map(_is_whole, matches)):
         return None
-    units = {match["before"] or match["after"] or "" for match in matches}
+    units = {match["before"] or match["after"] or match["unit"] or "" for match in matches}
     unit = next(iter(units - {""}), "")
-    if len(units - {""}) > 1 or (unit == "%" and "" in units):
+    if len(units - {""}) > 1 or ("" in units and not re.fullmatch(f"(?:{_CURRENCY})?", unit)):
         return None
     bodies = {match["body"] for match in matches}
     for sign in (decimal, "," if decimal == "." else "."):
@@ -122,6 +130,7 @@ def is_some_number(cell: str) -> bool:
     match = _CELL.fullmatch(cell.strip(f" \t{_BLANKS}"))
     return (
         match is not None
+        and not match["unit"]  # one cell alone may be a street and its number
         and _is_whole(match)
         and any(
             re.fullmatch(_body(grouping, sign), match["body"])
@@ -138,7 +147,7 @@ def _is_whole(match: re.Match) -> bool:
         bool(match["open"]) == bool(match["close"])
         and not (match["sign"] and match["sign2"])
         and not (match["open"] and (match["sign"] or match["sign2"]))
-        and not (match["before"] and match["after"])
+        and not (match["before"] and (match["after"] or match["unit"]))
     )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from divmix import memory
 from divmix.errors import InputError
-from divmix.settings import TableSettings
+from divmix.settings import TableSettings, in_shell
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.columnar_file import (
     ARROW_FILE,
@@ -71,12 +71,11 @@ def open_table(
         files.append(_open_file(source, header, known | forced, encoding, keys))
     for file in files[1:]:
         _check_same_columns(files[0], file)
-    schema = _common_schema(files, forced)
-    if columns is not None:
-        for name in columns:
-            if name not in schema.names:
-                raise unknown_column(name, schema.names, files[0].name)
-        schema = pa.schema([schema.field(name) for name in dict.fromkeys(columns)])
+    names = files[0].schema.names
+    for name in columns or ():
+        if name not in names:
+            raise unknown_column(name, names, files[0].name)
+    schema = _common_schema(files, forced, names if columns is None else dict.fromkeys(columns))
     options = dict(
         header=header,
         columns=columns,
@@ -121,6 +120,18 @@ class TableReader:
         counts = [file.rows for file in files]
         known = [count for count in counts if count is not None]
         self.rows: int | None = sum(known) if len(known) == len(counts) else None
+
+    def among(self, columns: Sequence[str], text_columns: Collection[str] = ()) -> "TableReader":
+        """The same table with these of its columns alone, in this order. Raises InputError."""
+        for name in columns:
+            if name not in self.names:
+                raise unknown_column(name, self.names, self.told)
+        fields = [
+            pa.field(name, pa.large_string()) if name in text_columns else self.schema.field(name)
+            for name in dict.fromkeys(columns)
+        ]
+        options = self.options | {"columns": columns, "text_columns": text_columns}
+        return TableReader(self._files, pa.schema(fields), options)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -331,10 +342,10 @@ def _check_same_columns(first: TableFile, other: TableFile) -> None:
     )
 
 
-def _common_schema(files: Sequence[TableFile], forced: Mapping[str, pa.DataType]) -> pa.Schema:
-    return pa.schema(
-        [(name, _common_type(name, files, forced.get(name))) for name in files[0].schema.names]
-    )
+def _common_schema(
+    files: Sequence[TableFile], forced: Mapping[str, pa.DataType], names: Iterable[str]
+) -> pa.Schema:
+    return pa.schema([(name, _common_type(name, files, forced.get(name))) for name in names])
 
 
 def _common_type(name: str, files: Sequence[TableFile], forced: pa.DataType | None) -> pa.DataType:
@@ -349,7 +360,7 @@ def _common_type(name: str, files: Sequence[TableFile], forced: pa.DataType | No
                 raise InputError(
                     f"column '{name}' is {_told(common)} in {first.name} "
                     f"and {_told(found)} in {file.name}",
-                    hint=f"use --categorical {name} or --exclude {name}",
+                    hint=f"use --categorical {in_shell(name)} or --exclude {in_shell(name)}",
                     fix={"exclude": (name,)},
                 )
             common = pa.float64()

@@ -23,5 +23,5 @@ def with_rows(
     wanted = np.union1d(drawn, highest)
     mixture = contents.mixture
     reader = open_rows(mixture, sources, contents.document["settings"].get("encoding"))
-    X, _ = rows_at(mixture, reader, wanted, None, len(scored.score), progress)
+    X, _, _ = rows_at(mixture, reader, wanted, None, len(scored.score), progress)
     return contents._replace(X=X, clusters=mixture.score(X).cluster, flagged=scored.flagged[wanted])

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from divmix.errors import InputError
 from divmix.metrics import anomaly_metrics
+from divmix.sampling import mixed
 from divmix.tables import arrays
 from divmix.tables.reading import open_table
 from divmix.tables.schema import is_number, unknown_column
@@ -91,7 +92,7 @@ def row_digests(table: pa.Table, names: Sequence[str], digits: int | None = None
             codes = _number_digests(column, digits)
         else:
             codes = _text_digests(column)
-        digest = _mixed(digest * np.uint64(1_000_003) ^ codes)
+        digest = mixed(digest * np.uint64(1_000_003) ^ codes)
     return digest
 
 
@@ -116,15 +117,7 @@ def _number_digests(column: pa.ChunkedArray, digits: int | None) -> np.ndarray:
         power[there] = digits - 1 - np.floor(np.log10(size[there]))
         values = np.round(values * 10.0**power) / 10.0**power
     values[np.isnan(values)] = np.nan  # of the many bit patterns that are no number, one
-    return _mixed(values.view(np.uint64))
-
-
-def _mixed(codes: np.ndarray) -> np.ndarray:
-    """Codes (n,) uint64 whose bits all depend on each other's: the finaliser of SplitMix64
-    (Steele, Lea and Flood 2014), one to one."""
-    codes = (codes ^ (codes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    codes = (codes ^ (codes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return codes ^ (codes >> np.uint64(31))
+    return mixed(values.view(np.uint64))
 
 
 def compare(known: pa.ChunkedArray, fresh: pa.ChunkedArray) -> dict[str, Any]:

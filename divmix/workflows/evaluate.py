@@ -31,19 +31,27 @@ def run_evaluate(
 
     A table from detect, with columns `score` and `flagged`, is measured by these instead; then
     `anomaly` is the value of the truth that stands for an anomaly, by default 1 or true.
-    `source` may be a run folder: its assignments, and the truth in the table that was fitted.
+    `source` may be a run folder: its assignments or scores, and the truth in the table that has them.
     The truth is looked for in `data` where that is given (the table the labels were made for, row
-    by row), else in the same table; `encoding` is that of the one with the truth. Tables are read in
-    batches: of clusters nothing is held, of scores the columns that count. Raises InputError.
+    by row), else in the same table; `encoding` is that of the one with the truth. The columns that count
+    are read, in batches: of clusters nothing is held. Raises InputError.
     """
     if run_folder.is_run(source):
         source, data = run_folder.labels_of(source, data)
     labels = open_table([source], encoding=encoding if data is None else None)
-    known = labels if data is None else open_table([data], encoding=encoding)
     scored = prediction not in labels.names and {"score", "flagged"} <= set(labels.names)
-    for reader, name in ((known, truth), *([] if scored else [(labels, prediction)])):
-        if name not in reader.names:
-            raise unknown_column(name, reader.names, reader.told)
+    wanted = ["score", "flagged"] if scored else [prediction]
+    as_text = [] if scored else [truth]  # as a fit has its classes
+    if data is None and truth not in labels.names:
+        error = unknown_column(truth, labels.names, labels.told)
+        raise InputError(
+            str(error), hint=f"{error.hint}; --data FILE names the table with the truth, row by row"
+        )
+    if data is None:
+        labels = known = labels.among([truth, *wanted], as_text)
+    else:
+        known = open_table([data], columns=[truth], text_columns=as_text, encoding=encoding)
+        labels = labels.among(wanted)
     if scored:
         parts = [
             (batch.select(["score", "flagged"]), classes.select([truth]))

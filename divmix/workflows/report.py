@@ -156,12 +156,11 @@ def contents_of_fit(
     )  # fmt: skip
     drawn, lowest = _chosen(assigned)
     with single_blas_thread():
-        X = mixture.design.transform(
-            table.take(arrays.integers(np.concatenate([drawn, lowest]))), unknown="ignore"
-        ).X
-        X = mixture.filled(X)
+        chosen = table.take(arrays.integers(np.concatenate([drawn, lowest])))
+        X = mixture.filled(mixture.design.transform(chosen, unknown="ignore").X)
+        empty = mixture.design.empty_cells(chosen)[len(drawn) :]
         shown, low = X[: len(drawn)], X[len(drawn) :]
-        outliers = _explained(mixture, low, shown, lowest, assigned)
+        outliers = _explained(mixture, low, empty, shown, lowest, assigned)
     return contents._replace(X=shown, clusters=scores.cluster[drawn], outliers=outliers)
 
 
@@ -181,9 +180,9 @@ def _with_rows(
     encoding = contents.document["settings"].get("encoding")
     reader = open_rows(mixture, sources, encoding, truth)
     wanted = np.union1d(drawn, lowest)
-    X, classes = rows_at(mixture, reader, wanted, truth, len(assigned.cluster), progress)
-    own = X[np.searchsorted(wanted, drawn)]
-    outliers = _explained(mixture, X[np.searchsorted(wanted, lowest)], own, lowest, assigned)
+    X, empty, classes = rows_at(mixture, reader, wanted, truth, len(assigned.cluster), progress)
+    own, low = X[np.searchsorted(wanted, drawn)], np.searchsorted(wanted, lowest)
+    outliers = _explained(mixture, X[low], empty[low], own, lowest, assigned)
     return contents._replace(
         X=own,
         clusters=assigned.cluster[drawn],
@@ -193,13 +192,21 @@ def _with_rows(
 
 
 def _explained(
-    mixture: Mixture, X: np.ndarray, known: np.ndarray, rows: np.ndarray, assigned: Assigned
+    mixture: Mixture,
+    X: np.ndarray,
+    empty: np.ndarray,
+    known: np.ndarray,
+    rows: np.ndarray,
+    assigned: Assigned,
 ) -> list[Outlier]:
-    """The outliers X (c, d) with the columns that make them so, held against `known` rows."""
+    """The outliers X (c, d) with the columns that make them so, but for cells that are `empty`
+    (c, columns), held against `known` rows."""
     sample = known[np.linspace(0, len(known) - 1, min(len(known), TYPICAL_ROWS)).astype(int)]
     single = Pool(mixture.family, mixture.components, np.zeros(mixture.components.count, np.int64))
     typical = np.median(surprisal.by_column(single, sample, mixture.design.blocks), axis=0)
-    reasons = Reasons(single, mixture.design, typical).of(X, mixture.design.unseen_values(X))
+    unseen = mixture.design.unseen_values(X)
+    X = np.where(mixture.design.features_of(empty), np.nan, X)
+    reasons = Reasons(single, mixture.design, typical).of(X, unseen)
     return [
         Outlier(int(row), int(assigned.cluster[row]), float(assigned.log_density[row]), reason)
         for row, reason in zip(rows, reasons)

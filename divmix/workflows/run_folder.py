@@ -99,22 +99,22 @@ def digest_of(path: str | Path) -> str | None:
 
 
 def labels_of(folder: str | Path, data: str | None) -> tuple[str, str]:
-    """The assignments in a run folder, and `data` or else the table that was fitted.
+    """The assignments or the scores in a run folder, and `data` or else the table that has them.
 
-    Raises InputError for a run without assignments, or one of several tables or a pipe, and
-    ModelFileError where run.json is damaged.
+    Raises InputError for a run without either, or one of several tables or a pipe, and ModelFileError
+    where run.json is damaged.
     """
-    found = [path for path in Path(folder).glob("assignments.*") if path.is_file()]
+    there = [*Path(folder).glob("assignments.*"), Path(folder) / "scores.csv"]
+    found = [path for path in there if path.is_file()]
     if not found:
         raise InputError(
-            f"{folder} holds no assignments", hint="name the folder of a fit, or a table of labels"
+            f"{folder} holds no assignments and no scores",
+            hint="name the folder of a fit or of detect, or a table of labels",
         )
-    names = read_document(Path(folder)).get("input", {}).get("names", [])
+    document = read_document(Path(folder))
+    names = (document.get("scored") or document.get("input", {})).get("names", [])
     if data is None and (len(names) != 1 or not exists(names[0])):
-        raise InputError(
-            f"the table that {folder} was fitted to is not there",
-            hint="--data FILE names it",
-        )
+        raise InputError(f"the table of {folder} is not there", hint="--data FILE names it")
     return str(found[0]), data or names[0]
 
 

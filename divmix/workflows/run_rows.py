@@ -141,13 +141,15 @@ def rows_at(
     truth: str | None,
     n: int,
     progress: Progress,
-) -> tuple[np.ndarray, pa.ChunkedArray | None]:
-    """Rows `wanted` (ascending) of the design matrix, and the classes of all rows; a batch at a time."""
-    parts, classes, done = [], [], 0
+) -> tuple[np.ndarray, np.ndarray, pa.ChunkedArray | None]:
+    """Rows `wanted` (ascending) of the design matrix, which cells of them were empty, and the classes of
+    all rows; a batch at a time."""
+    parts, empty, classes, done = [], [], [], 0
     for batch in reader.batches(FEW_ROWS):
         own = wanted[np.searchsorted(wanted, done) : np.searchsorted(wanted, done + batch.num_rows)]
         chosen = batch.take(arrays.integers(own - done))
         parts.append(mixture.design.transform(chosen, unknown="ignore", locate=reader.locate).X)
+        empty.append(mixture.design.empty_cells(chosen))
         if truth is not None:
             classes.append(pc.dictionary_encode(batch.column(truth)))
         done += batch.num_rows
@@ -156,4 +158,5 @@ def rows_at(
         raise InputError(
             f"the table has {done:,} rows, the run {n:,}", hint="give the table of the run"
         )
-    return mixture.filled(np.concatenate(parts)), pa.chunked_array(classes) if classes else None
+    X = mixture.filled(np.concatenate(parts))
+    return X, np.concatenate(empty), pa.chunked_array(classes) if classes else None

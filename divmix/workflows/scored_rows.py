@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from divmix.anomaly.detector import Detection, Fitted, reasons_of
 from divmix.design.design import Design
@@ -17,8 +18,11 @@ from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader
 from divmix.workflows.beside import parted
 
-Part: TypeAlias = tuple[Callable[[], AnyMatrix], pa.RecordBatch | None]
-"""A batch of rows: what makes their matrix (b, d), or codes, and columns as written, None without such."""
+Cells: TypeAlias = tuple[AnyMatrix, NDArray[np.bool_]]
+"""Rows (b, d) or codes, and which cells of their columns are empty, (b, columns)."""
+
+Part: TypeAlias = tuple[Callable[[], Cells], pa.RecordBatch | None]
+"""A batch of rows: what makes their cells, and columns as written, None without such."""
 
 
 class HeldRows(NamedTuple):
@@ -34,7 +38,10 @@ class HeldRows(NamedTuple):
             written = None
             if self.written is not None:
                 (written,) = self.written.slice(start, BATCH_ROWS).combine_chunks().to_batches()
-            yield partial(self.fitted.of_columns, part), written
+            yield partial(self._cells, part), written
+
+    def _cells(self, rows: slice) -> Cells:
+        return self.fitted.of_columns(rows), self.fitted.empty[rows]
 
 
 class RowsOfFiles:
@@ -59,12 +66,12 @@ class RowsOfFiles:
         columns as written. Raises InputError where they are others now."""
         if not made and not self._names:
             for _ in range(0, self.rows, BATCH_ROWS):
-                yield lambda: np.zeros((0, 0)), None
+                yield lambda: (np.zeros((0, 0)), np.zeros((0, 0), bool)), None
             return
         done = 0
         for whole in self._held or self._read():
             batch, written = parted(whole, len(self._reader.names))
-            yield partial(self._matrix, batch, done), written
+            yield partial(self._cells, batch, done), written
             done += batch.num_rows
         if done != self.rows:
             raise InputError(
@@ -72,10 +79,10 @@ class RowsOfFiles:
                 hint="the file changed while it was read: score a copy that stays as it is",
             )
 
-    def _matrix(self, batch: pa.RecordBatch, first_row: int) -> AnyMatrix:
+    def _cells(self, batch: pa.RecordBatch, first_row: int) -> Cells:
         X = self._design.room(batch.num_rows, coded=True)
         self._design.fill(X, batch, "ignore", first_row, self._reader.locate)
-        return X
+        return X, self._design.empty_cells(batch)
 
 
 def table_of(
@@ -85,12 +92,14 @@ def table_of(
     beside columns as written; empty cells where nothing can be said. Raises InputError."""
     reasons, start = reasons_of(mixture), 0
     of_highest = dict(zip(found.highest.tolist(), found.because))
-    for matrix, written in rows.parts(bool(found.flagged.any())):
+    for cells, written in rows.parts(bool(found.flagged.any())):
         part = slice(start, min(start + BATCH_ROWS, len(found.score)))
         flagged = found.flagged[part]
         because: list[str | None] = [None] * len(flagged)
         if flagged.any():
-            for row, text in zip(np.flatnonzero(flagged), reasons(matrix()[flagged])):
+            X, empty = cells()
+            told = reasons(X[flagged], empty[flagged])
+            for row, text in zip(np.flatnonzero(flagged), told):
                 because[row] = text
         for row, text in of_highest.items():
             if start <= row < part.stop:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -80,11 +80,14 @@ def run_sniff(
             settled = _with(settled, error.fix)
             if not {"missing", "log"} & error.fix.keys():
                 table = None  # it is read otherwise, or without a column
+    got_round = () if settled is None else settled.exclude
     return {
         "names": [str(source) for source in sources],
         "format": reader.describe_format() if reader else {},
         "rows": None if table is None else table.rows,
-        "columns": [] if table is None else _columns(table, roles),
+        "columns": []
+        if table is None
+        else _columns(table, roles, set(got_round) - {*tables.exclude}),
         "notes": [*_notes(reader, roles, settled or tables), *rounded],
         "problems": problems,
         "command": None if settled is None else _command(sources, settled, roles),
@@ -116,7 +119,10 @@ def _table_of(reader: TableReader) -> Table:
     return Table(batches, *sampled_batches(counted, pool_rows(len(reader.names))), empty)
 
 
-def _columns(table: Table, roles: Sequence[Role]) -> list[dict[str, Any]]:
+def _columns(
+    table: Table, roles: Sequence[Role], problems: Collection[str]
+) -> list[dict[str, Any]]:
+    """What is told of each column; those named in `problems` are left out for one."""
     return [
         {
             "column": role.name,
@@ -124,7 +130,7 @@ def _columns(table: Table, roles: Sequence[Role]) -> list[dict[str, Any]]:
             "role": role.role,
             "empty": table.empty[role.name] / table.rows,
             "fit": _use(role),
-            "why": role.why,
+            "why": "see the problem" if role.name in problems else role.why,
             "for_example": [_short(v) for v in _examples(table.sample.column(role.name))],
         }
         for role in roles

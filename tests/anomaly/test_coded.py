@@ -58,7 +58,7 @@ def found(request, monkeypatch):
             scored = [score_itself(fitted), score_seen(fitted)]
         else:
             scored = [score_rows(fitted.mixture, new_rows(numbers).to_batches(16))]
-        both.append([(own, reasons_of(fitted.mixture)(own.X)) for own in scored])
+        both.append([(own, reasons_of(fitted.mixture)(own.X, own.empty)) for own in scored])
     return both
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import f, halfnorm
 
+from divmix.anomaly import opinions as joined
 from divmix.anomaly import p_values as rules
-from divmix.anomaly import surprisal
 
 SEEDS = range(5)
 
@@ -11,9 +11,9 @@ SEEDS = range(5)
 def excess_of(*opinions):
     """Scores of what opinions (n,) say, and how far they are beyond the typical one."""
     surprisals = np.stack(opinions, axis=1)
-    usual = surprisal.usual_of(surprisals, np.arange(len(opinions)))
-    scores = surprisal.pooled(surprisals, usual)
-    return scores, surprisal.excess(scores, usual)
+    usual = joined.usual_of(surprisals, np.arange(len(opinions)))
+    scores = joined.pooled(surprisals, usual)
+    return scores, joined.excess(scores, usual)
 
 
 def own_p_values(*opinions):

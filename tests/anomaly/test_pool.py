@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from divmix.anomaly import detector, surprisal
+from divmix.anomaly import opinions as joined
 from divmix.anomaly import pool as pools
 from divmix.engine.monitor import Monitor
 from divmix.families import Components
@@ -57,13 +58,13 @@ def test_a_pool_without_centres_has_the_mean_log_density_of_its_members():
 def test_pooled_surprisals_are_a_power_mean_of_the_excess_over_the_typical_ones():
     surprisals, centres = np.array([[3.0, 12.0], [1.0, 10.0], [9.0, 10.0]]), np.array([1.0, 10.0])
     usual = pools.Usual(centres, np.array([[5.5, 1.0]]), np.zeros(2, int))
-    found = surprisal.pooled(surprisals, usual)
+    found = joined.pooled(surprisals, usual)
     # By hand: excesses (2, 2), (0, 0) and (8, 0) over the mean centre 5.5.
-    expected = [7.5, 5.5, 5.5 + np.log((np.exp(8 * surprisal.POWER) + 1) / 2) / surprisal.POWER]
+    expected = [7.5, 5.5, 5.5 + np.log((np.exp(8 * joined.POWER) + 1) / 2) / joined.POWER]
     np.testing.assert_allclose(found, expected)
     step = 1e-6
-    moved = surprisal.pooled(surprisals + [step, 0.0], usual)
-    says, of_margins = surprisal.says(surprisals, usual)
+    moved = joined.pooled(surprisals + [step, 0.0], usual)
+    says, of_margins = joined.says(surprisals, usual)
     assert not of_margins.any()
     np.testing.assert_allclose(says[:, 0], (moved - found) / step, rtol=1e-4)
     np.testing.assert_allclose(says.sum(axis=1), 1)
@@ -77,8 +78,8 @@ def test_a_row_that_breaks_a_dependency_is_strange_though_diagonal_members_do_no
     rows, members, pool = fitted(X)
     own = pools.held_out_surprisals(rows, np.arange(600), members, generator, Monitor())
     detailed = pools.has_detail(rows, None)
-    usual = surprisal.usual_of(own, pools.opinions_of(members, detailed=detailed))
-    plain, found = own.mean(axis=1), surprisal.pooled(own, usual)
+    usual = joined.usual_of(own, pools.opinions_of(members, detailed=detailed))
+    plain, found = own.mean(axis=1), joined.pooled(own, usual)
     beyond = [(score[12:] > score[:12].min()).sum() for score in (plain, found)]
     assert beyond[1] == 0
     gap = [np.median(s[:12]) - np.quantile(s[12:], 0.99) for s in (plain, found)]
@@ -126,11 +127,11 @@ def test_opinions_are_joined_by_the_harmonic_mean_of_their_p_values():
         [[5.0, 1.0, 3.0, 1.0], [9.0, 1.0, 3.0, 1.0], [5.0, 13.0, 15.0, 1.0], [5.0, 1.0, 3.0, 11.0]]
     )
     # By hand: the first says 2, 2, 14 and 2, the second 1, 1, 1 and 11, the detailed one 5, 9, 5 and 5.
-    few, detail = (1 - surprisal.DETAIL) / 2, surprisal.DETAIL
+    few, detail = (1 - joined.DETAIL) / 2, joined.DETAIL
     z = np.array([[0, 0, 0], [0, 0, 8], [3, 0, 0], [0, 5, 0]])
     mean = np.exp(z) @ [few, few, detail]
-    np.testing.assert_allclose(surprisal.pooled(surprisals, usual), 2 + 4 * np.log(mean))
-    says, _ = surprisal.says(surprisals, usual)
+    np.testing.assert_allclose(joined.pooled(surprisals, usual), 2 + 4 * np.log(mean))
+    says, _ = joined.says(surprisals, usual)
     np.testing.assert_allclose(says.sum(axis=1), 1)
     assert says[1, 0] > 0.98 and says[2, 0] < 0.05 and says[3, 3] > 0.98
 
@@ -142,11 +143,11 @@ def test_what_all_opinions_and_the_margins_agree_on_is_an_opinion_too():
     surprisals, far = np.array([[5.0, 2.0, 1.0], [5.0, 10.0, 5.0]]), np.array([6.0, 18.0])
     # By hand: z are 0, 0, 0 and 2, 2, 0, of the margins 0 and 4: agreed on (0 - .5) / .8 and (8/3 - .5) / .8.
     z = np.array([[0, 0, 0, -0.5 / 0.8], [2, 2, 0, (8 / 3 - 0.5) / 0.8]])
-    few, detail = (1 - surprisal.DETAIL) / 3, surprisal.DETAIL
+    few, detail = (1 - joined.DETAIL) / 3, joined.DETAIL
     mean = np.exp(z) @ [few, few, detail, few]
-    found = surprisal.pooled(surprisals, usual, far)
+    found = joined.pooled(surprisals, usual, far)
     np.testing.assert_allclose(found, 2 + 4 * np.log(mean))
-    says, of_margins = surprisal.says(surprisals, usual, far)
+    says, of_margins = joined.says(surprisals, usual, far)
     np.testing.assert_allclose(says.sum(axis=1) + of_margins, 1)
     third = np.exp(z[1, 3]) * few / mean[1] / 3
     np.testing.assert_allclose(of_margins[1], third)
@@ -154,7 +155,7 @@ def test_what_all_opinions_and_the_margins_agree_on_is_an_opinion_too():
     # What is usual of that: the median and the mean of the tail beyond.
     generator = np.random.default_rng(0)
     drawn, far = generator.exponential(size=(4_000, 3)), generator.exponential(size=4_000)
-    usual = surprisal.usual_of(drawn, of, margins, far)
+    usual = joined.usual_of(drawn, of, margins, far)
     z = (np.column_stack([drawn[:, 1:], far]) - np.log(2)).mean(axis=1)
     assert usual.opinions[-1, 0] == pytest.approx(np.median(z), abs=0.05)
     assert usual.opinions[-1, 1] < 0.8  # three that are independent seldom agree
@@ -183,10 +184,10 @@ def test_rows_a_little_far_out_in_many_columns_are_strange():
 def test_anomalies_do_not_widen_what_is_usual():
     generator, of = np.random.default_rng(0), np.array([1, 0, 0])
     surprisals = generator.exponential([1.0, 2.0, 2.0], size=(4_000, 3)) + [0.0, 1.0, 1.0]
-    clean = surprisal.usual_of(surprisals, of).opinions
+    clean = joined.usual_of(surprisals, of).opinions
     np.testing.assert_allclose(clean[1], [np.log(2), 1], atol=0.1)
     surprisals[:200] += 1e3
-    contaminated = surprisal.usual_of(surprisals, of).opinions
+    contaminated = joined.usual_of(surprisals, of).opinions
     assert (contaminated[:, 1] < 1.5 * clean[:, 1]).all()
 
 
@@ -198,7 +199,7 @@ def test_what_one_opinion_sees_is_not_lost_in_the_spread_of_the_other():
     own = pools.held_out_surprisals(rows, np.arange(400), members, generator, Monitor())
     of = pools.opinions_of(members, detailed=False)
     apart, one = (
-        anomaly_metrics(truth, surprisal.pooled(own, surprisal.usual_of(own, opinions)))
+        anomaly_metrics(truth, joined.pooled(own, joined.usual_of(own, opinions)))
         for opinions in (of, np.zeros_like(of))
     )
     assert apart["average_precision"] > one["average_precision"] + 0.15
@@ -240,8 +241,8 @@ def test_a_detailed_member_sees_what_few_components_cover():
     assert members[0].components.count > pools.MOST_COMPONENTS
     own = pools.held_out_surprisals(rows, np.arange(1_460), members, generator, Monitor())
     of = pools.opinions_of(members, detailed=True)
-    scores = surprisal.pooled(own, surprisal.usual_of(own, of))
-    few = surprisal.pooled(own[:, 1:], surprisal.usual_of(own[:, 1:], of[1:]))
+    scores = joined.pooled(own, joined.usual_of(own, of))
+    few = joined.pooled(own[:, 1:], joined.usual_of(own[:, 1:], of[1:]))
     assert (scores[1_440:] > np.quantile(scores[:1_440], 0.98)).all()
     assert (few[1_440:] > np.quantile(few[:1_440], 0.98)).mean() < 0.5
 

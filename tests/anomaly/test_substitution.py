@@ -40,7 +40,8 @@ def fitted(table):
 
 def because(mixture, table, rows):
     columns = mixture.design.of_columns.transform(table.take(pa.array(rows)), unknown="ignore")
-    return reasons_of(mixture)(columns.X)
+    empty = mixture.design.empty_cells(table.take(pa.array(rows)))
+    return reasons_of(mixture)(columns.X, empty)
 
 
 def test_the_column_that_is_wrong_is_named_first_in_its_units(fitted, table):
@@ -50,6 +51,14 @@ def test_the_column_that_is_wrong_is_named_first_in_its_units(fitted, table):
         assert text.startswith(f"{STRANGE[row]} {value:.6g}, usually ")
         low, high = map(float, text.split(";")[0].split("usually ")[1].split(" to "))
         assert 15 < low < 40 and 60 < high < 85
+
+
+def test_a_cell_that_was_filled_is_not_named(fitted, table):
+    empty = np.zeros((2, 7), bool)
+    empty[0, 3] = True
+    X = fitted.mixture.design.of_columns.transform(table.take(pa.array([17, 17]))).X
+    filled, own = reasons_of(fitted.mixture)(X, empty)
+    assert "c3" in own and "c3" not in (filled or "")
 
 
 def test_a_category_that_training_did_not_have_is_new(fitted, table):

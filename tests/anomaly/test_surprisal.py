@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal, multivariate_t
 
 from divmix.anomaly import surprisal
 from divmix.anomaly.pool import Pool
-from divmix.anomaly.reasons import Reasons
+from divmix.anomaly.reasons import Reasons, number_told
 from divmix.design.design import Design
 from divmix.design.preprocessing import Preprocessing
 from divmix.families import Components, make_family
@@ -87,6 +87,22 @@ def test_an_injected_column_is_named_with_its_value_and_what_is_usual(column, fa
         assert float(low) < float(high) < own
 
 
+@pytest.mark.parametrize("family", ["gaussian", "student"])
+def test_beside_an_empty_cell_a_column_is_judged_by_the_others_that_are_there(family):
+    """By scipy: -log p(x2 | x0) is -log p(x0, x2) + log p(x0)."""
+    pool, design = made_pool(family, "full")
+    X = np.random.default_rng(3).normal(size=(4, D))
+    whole = surprisal.by_column(pool, X[:1], BLOCKS)
+    X[1:, 1] = np.nan
+    found = surprisal.by_column(pool, X, BLOCKS)
+    both, one = density_by_scipy(pool, X[1:], [0, 2]), density_by_scipy(pool, X[1:], [0])
+    np.testing.assert_allclose(found[1:, 2], np.log(one) - np.log(both), rtol=1e-9)
+    np.testing.assert_array_equal(found[1:, 1], 0.0)
+    np.testing.assert_array_equal(found[:1], whole)
+    reasons = Reasons(pool, design, np.full(D, -9.0))  # what is usual has a high density
+    assert not any("x1" in told for told in reasons.of(X, np.zeros_like(X, bool))[1:])
+
+
 def test_what_is_usual_is_told_by_the_other_columns_where_it_depends_on_them():
     generator = np.random.default_rng(0)
     x = generator.normal(size=500)
@@ -133,3 +149,12 @@ def test_unseen_values_count_more_than_any_density_and_alone_are_named():
     first, second, third = Reasons(pool, design, np.zeros(D)).of(X, unseen)
     assert first.startswith("x0 ") and second.startswith("x1 is not ")
     assert third.count(" is not ") == 2 and "x0" not in second + third
+
+
+@pytest.mark.parametrize(
+    "value, told",
+    [(99_999_999.00000001, "99999999"), (1234567.5, "1234568"), (-2e6, "-2000000"), (0.1234567, "0.123457"),
+     (41.0, "41"), (1e20, "1e+20")],
+)  # fmt: skip
+def test_a_number_is_told_in_six_digits_and_all_before_the_point(value, told):
+    assert number_told(value) == told

@@ -54,6 +54,46 @@ def test_of_many_columns_some_are_named():
     assert "a4 is 0" in note and "a5" not in note and "and 3 more likewise" in note
 
 
+def test_a_value_far_from_all_others_is_told_with_what_the_others_are():
+    amounts = drawn().uniform(10, 20, 400)
+    amounts[7] = 99_999_999
+    (note,) = notes({"paid": amounts, "x": drawn().standard_normal(400)})
+    assert note.startswith("far from all others: paid 99999999 (98% are 10.1 to 19.9): ")
+    amounts[7] = -999
+    (note,) = notes({"paid": amounts})
+    assert "paid -999 " in note
+    assert notes({"paid": np.exp(amounts[8:] / 3)}, log=("paid",)) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        drawn().standard_normal(2_000),
+        drawn().standard_exponential(2_000),
+        drawn().standard_t(2, 2_000),  # a tail all along the way
+        np.where(np.arange(20_000) < 180, np.arange(20_000), drawn().random(20_000)),  # 1 to 179
+        np.append(np.zeros(1_999), 5.0),  # a middle without any width
+    ],
+)
+def test_tails_that_are_usual_hold_no_value_far_from_all_others(values):
+    assert not any(
+        "far from" in note for note in notes({"a": values, "b": drawn(1).random(len(values))})
+    )
+
+
+def test_correcting_a_far_value_brings_the_clusters_back():
+    generator = drawn()
+    truth = generator.integers(3, size=400)
+    amounts = 100 + 60 * truth + generator.normal(0, 10, 400)
+    agreements = []
+    for value in (9.9e7, np.nan):
+        amounts[7] = value
+        table = pa.table({"paid": amounts, "x": truth + generator.standard_normal(400)})
+        fitted = fit_table(table, DiversifiedSettings(clusters=3), TableSettings(missing="model"))
+        agreements.append(clustering_metrics(truth, fitted.scores.cluster)["ari"])
+    assert agreements[0] < 0.6 and agreements[1] > 0.9
+
+
 def test_what_the_note_says_brings_the_clusters_back():
     generator = drawn()
     truth = generator.integers(3, size=400)

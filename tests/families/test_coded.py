@@ -9,6 +9,7 @@ import pytest
 from divmix.design.design import CODED_FROM, Design
 from divmix.design.preprocessing import Preprocessing
 from divmix.families import Categories, CategoryColumn, Coded, make_family
+from divmix.families.coded import cells_of
 from divmix.rows import MemoryRows
 from divmix.settings import TableSettings
 
@@ -59,7 +60,7 @@ def test_products_and_equal_rows_are_those_of_all_features(coded):
     np.testing.assert_allclose(coded @ V, X @ V, rtol=1e-10, atol=1e-12)
     twice = coded[np.array([3, 3, 60])].copy()
     twice.numbers[0, 0], twice.numbers[1, 0] = 0.0, -0.0
-    one, same, other = twice.cells
+    one, same, other = cells_of(twice)
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
 

@@ -34,6 +34,24 @@ MUTANTS = {
         "pass",
         "tests/choosing/test_clusters.py::test_around_the_choice_no_number_is_left_out",
     ),
+    "filled cells blamed": (
+        "anomaly/detector.py",
+        "own[design.features_of(empty)] = np.nan",
+        "pass",
+        "tests/workflows/test_detect.py::test_a_cell_that_was_filled_is_never_to_blame",
+    ),
+    "filled cells blamed by a report": (
+        "workflows/report.py",
+        "X = np.where(mixture.design.features_of(empty), np.nan, X)",
+        "pass",
+        "tests/workflows/test_missing.py::test_the_report_of_a_run_blames_no_empty_cell",
+    ),
+    "filled cells of an encoder blamed": (
+        "anomaly/substitution.py",
+        "contributions[empty] = 0.0",
+        "pass",
+        "tests/anomaly/test_substitution.py::test_a_cell_that_was_filled_is_not_named",
+    ),
     "columns of an encoder never as usual": (
         "anomaly/substitution.py",
         "made[j + 1][:, block] = usual[block]",
@@ -349,6 +367,32 @@ MUTANTS = {
         "self._counts[classes[row], clusters[column]] = count",
         "tests/workflows/test_evaluate.py::test_clusters_of_many_batches_are_those_of_one",
     ),
+    "far values untold": (
+        "design/number_notes.py",
+        "notes += _on_far_values(known)",
+        "pass",
+        "tests/design/test_number_notes.py::"
+        "test_a_value_far_from_all_others_is_told_with_what_the_others_are",
+    ),
+    "a unit in some cells only": (
+        "tables/number_text.py",
+        'or ("" in units and not re.fullmatch(f"(?:{_CURRENCY})?", unit))',
+        "",
+        "tests/tables/test_number_text.py::test_a_column_is_read_as_numbers_where_it_leaves_no_doubt",
+    ),
+    "rows of one hash are taken for equal": (
+        "rows/repetitions.py",
+        "equal = _are_equal(X, used[left], found)",
+        "equal = np.ones(len(left), np.bool_)",
+        "tests/rows/test_repetitions.py::test_rows_of_one_hash_are_held_against_each_other",
+    ),
+    "columns of labels that do not count are read": (
+        "workflows/evaluate.py",
+        "labels = known = labels.among([truth, *wanted], as_text)",
+        "known = labels",
+        "tests/workflows/test_evaluate.py::"
+        "test_a_bad_value_in_a_column_that_does_not_count_is_not_read",
+    ),
     "clusters join for outliers": (
         "search/thinning.py",
         "    if noise is None:\n        return family.joined(components, labels)\n",
@@ -493,7 +537,7 @@ MUTANTS = {
         "tests/anomaly/test_pool.py::test_what_one_member_has_a_component_for_stays_improbable",
     ),
     "members by their mean": (
-        "anomaly/surprisal.py",
+        "anomaly/opinions.py",
         "    if usual is None:\n        return surprisals.mean(axis=1)",
         "    if True:\n        return surprisals.mean(axis=1)",
         "tests/anomaly/test_pool.py::test_a_row_that_breaks_a_dependency_is_strange_though_diagonal_"
@@ -506,7 +550,7 @@ MUTANTS = {
         "tests/anomaly/test_pool.py::test_a_detailed_member_sees_what_few_components_cover",
     ),
     "nothing that all agree on": (
-        "anomaly/surprisal.py",
+        "anomaly/opinions.py",
         "z[:, -1] = (_agreed(z, usual) - centre) / scale",
         "z[:, -1] = 0.0",
         "tests/anomaly/test_pool.py::"
@@ -519,7 +563,7 @@ MUTANTS = {
         "tests/anomaly/test_margins.py",
     ),
     "anomalies widen what is usual": (
-        "anomaly/surprisal.py",
+        "anomaly/opinions.py",
         "excess = np.clip(said - centres, 0.0, end - centres).sum(axis=0)",
         "excess = np.maximum(said - centres, 0.0).sum(axis=0)",
         "tests/anomaly/test_pool.py::test_anomalies_do_not_widen_what_is_usual",
@@ -544,7 +588,7 @@ MUTANTS = {
         "are_not",
     ),
     "a tail told by the pooled scores": (
-        "anomaly/surprisal.py",
+        "anomaly/opinions.py",
         "    centre, scale = usual.opinions[0]\n    return (scores - centre) / scale\n",
         "    centre, scale = usual_of(scores[:, None], np.zeros(1, int)).opinions[0]\n"
         "    return (scores - centre) / scale\n",
@@ -585,8 +629,9 @@ MUTANTS = {
     ),
     "scored rows kept": (
         "anomaly/detector.py",
-        "highest, values, rows = highest[kept], values[kept], rows[kept]",
-        "rows = np.vstack([rows, transformed.X])",
+        "highest, values, rows, empty = highest[kept], values[kept], rows[kept], empty[kept]",
+        "rows = np.vstack([rows, matrix_of(prepared)])\n        "
+        "empty = np.vstack([empty, columns.empty_cells(batch)])",
         "tests/workflows/test_detect.py::test_of_a_row_that_is_scored_two_numbers_are_kept",
     ),
     "an unseen category shifts its row": (

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import subprocess
 import sys
 
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 
 from divmix import settings
 from divmix.errors import UsageError
-from divmix.settings import METHODS, DiversifiedSettings, NsvgdSettings, TableSettings, fit_settings
+from divmix.settings import (
+    METHODS,
+    DiversifiedSettings,
+    NsvgdSettings,
+    TableSettings,
+    fit_settings,
+    in_shell,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +68,12 @@ def test_a_value_that_does_not_fit_is_named_as_typed(values, message):
 def test_column_names_must_be_names(values):
     with pytest.raises(UsageError):
         TableSettings(**values)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("Income ($)",), ("x, y", "it's", 'a "b", c')])
+def test_names_in_a_hint_are_those_that_a_shell_passes_on(names):
+    (word,) = shlex.split(in_shell(*names))
+    assert TableSettings(exclude=word).exclude == names
 
 
 def test_text_is_read_as_the_command_line_would():

@@ -17,6 +17,13 @@ SPELLINGS = {
     "euros after": (["12,50 \u20ac", "3,00 \u20ac"], [12.5, 3]),
     "a code": (["CHF 12.5", "CHF 7"], [12.5, 7]),
     "percent": (["12%", "7.5 %"], [12, 7.5]),
+    "a unit": (["1013.2 hPa", "998 hPa", "-"], [1013.2, 998, np.nan]),
+    "a unit before it has none": (["hPa 1013", "hPa 998"], None),
+    "a unit in some": (["1013 hPa", "998"], None),
+    "two units": (["5 kg", "3 lb"], None),
+    "a code with letters": (["12A", "7A"], None),
+    "numbers and streets": (["12 High Street", "7 High Street"], None),
+    "what a spreadsheet could not reckon": (["1.5", "#DIV/0!", "2"], [1.5, np.nan, 2]),
     "accounts": (["$(12.00)", "$3.00"], None),
     "in parentheses": (["(12.00)", "3.00"], [-12, 3]),
     "minus of Unicode": (["\u22121.5", "2"], [-1.5, 2]),
@@ -69,7 +76,7 @@ def test_numbers_of_a_later_block_may_have_thousands_and_dashes_but_no_unit(tmp_
     last = reader.read().slice(300_000).to_pylist()
     assert last == [{"a": 1234, "b": None}]
     assert reader.notes[-1] == "read as empty cells: '-' in b"
-    with pytest.raises(Exception, match=r"line 300,002 of .*: column 'a' is text \('12%'\)"):
+    with pytest.raises(Exception, match=r"line 300,002 of .*: column 'a' is '12%', and not all"):
         read(tmp_path, plain + "12%,1\n").read()
 
 

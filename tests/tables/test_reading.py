@@ -166,6 +166,15 @@ def test_columns_are_read_in_the_order_asked_for(tmp_path):
         assert open_table([written(tmp_path, kind)], columns=["city", "x"]).names == ["city", "x"]
 
 
+def test_columns_that_are_not_read_may_be_of_different_kinds(tmp_path):
+    (tmp_path / "a.csv").write_text("x,note\n1,5\n")
+    (tmp_path / "b.csv").write_text("x,note\n2,late\n")
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    parquet.write_table(pa.table({"x": [2.0], "note": ["late"]}), tmp_path / "c.parquet")
+    for paths in (files, [files[0], tmp_path / "c.parquet"]):
+        assert open_table(paths, columns=["x"]).read().column("x").to_pylist() == [1, 2]
+
+
 def test_folder_is_its_tables_in_order_with_columns_matched_by_name(tmp_path):
     (tmp_path / "b.csv").write_text("y,x\n30,3\n")
     (tmp_path / "a.csv").write_text("x,y\n1,10\n2,20\n")

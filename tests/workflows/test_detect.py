@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import kstest
 
 from divmix.errors import InputError, ModelFileError, OutputError, UsageError
+from divmix.estimators.outliers import MixtureOutlierDetector
 from divmix.model.mixture import Mixture
 from divmix.settings import DetectSettings, DetectTableSettings
 from divmix.workflows.detect import run_detect
@@ -453,9 +454,57 @@ def test_a_table_that_changes_until_its_flagged_rows_are_told_is_an_error(folder
     rows = RowsOfFiles(
         reader, Design(Preprocessing.learn(reader.read(), DetectTableSettings())), []
     )
-    assert (
-        sum(map(len, rows.batches())) == sum(len(matrix()) for matrix, _ in rows.parts(True)) == 60
-    )
+    read = sum(map(len, rows.batches()))
+    assert read == sum(len(cells()[0]) for cells, _ in rows.parts(True)) == 60
     write(normal_rows(40, 0), tmp_path / "new.csv")
     with pytest.raises(InputError, match="had 60 rows at first and 40 now"):
         list(rows.parts(True))
+
+
+@pytest.fixture(params=["mean", "median"])
+def filled(request, tmp_path):
+    """A table in which a length, a width and a word say the same; in the first 20 rows one of the
+    numbers alone is there, at an end: what fills the others does not go with it."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=600)
+    frame = pd.DataFrame({
+        "length": 100 + 10 * x + generator.normal(size=600),
+        "width": 50 + 5 * x + 0.5 * generator.normal(size=600),
+        "kind": np.where(x > 0, "large", "small"),
+    })  # fmt: skip
+    for row, far in enumerate([62.5, 37.5] * 10):
+        length, width = (2 * far, np.nan) if row < 10 else (np.nan, far)
+        frame.loc[row] = [length, width, None]
+    write(frame[20:], tmp_path / "known.csv")
+    return frame, write(frame, tmp_path / "table.csv"), request.param
+
+
+def only_cells_that_are_there(told):
+    assert told[:20].notna().sum() > 10
+    for row, because in told[:20].dropna().items():
+        assert because.startswith("length" if row < 10 else "width")
+        assert not re.search("; |, | and |kind", because.split(", ", 1)[1])
+
+
+@pytest.mark.parametrize("encoder", [None, "pca:3"])
+@pytest.mark.parametrize("way", ["itself", "score", "model"])
+def test_a_cell_that_was_filled_is_never_to_blame(filled, tmp_path, way, encoder):
+    _, path, missing = filled
+    tables = DetectTableSettings(missing=missing, encoder=encoder)
+    options = {"output": tmp_path / "out.csv", "tables": tables, "contamination": 0.05}
+    if way == "itself":
+        found, document = detect(path, **options)
+    else:
+        known, run = str(tmp_path / "known.csv"), tmp_path / "run"
+        found, document = detect(known, score=[path], run=run, **options)
+    if way == "model":
+        found, document = detect(path, model=run, overwrite=True, **options)
+    only_cells_that_are_there(found.because)
+    for own in document["highest"]:
+        assert own["because"] == found.because[own["row"]] or pd.isna(found.because[own["row"]])
+
+
+def test_the_estimator_blames_no_cell_that_was_filled(filled):
+    frame, _, missing = filled
+    made = MixtureOutlierDetector(missing=missing, random_state=0).fit(frame)
+    only_cells_that_are_there(pd.Series(made.explain(frame)))

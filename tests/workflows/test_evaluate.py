@@ -6,8 +6,10 @@ import pytest
 
 from divmix.errors import InputError
 from divmix.metrics import anomaly_metrics, clustering_metrics
+from divmix.settings import DetectSettings, DetectTableSettings
 from divmix.tables.batches import BATCH_ROWS
 from divmix.tables.reading import TableReader
+from divmix.workflows.detect import run_detect
 from divmix.workflows.evaluate import run_evaluate
 
 N = 2 * BATCH_ROWS + 100
@@ -59,3 +61,41 @@ def test_tables_of_other_lengths_are_told_by_both(tables, tmp_path, rows):
         run_evaluate(
             str(tmp_path / "labels.parquet"), "class", data=str(tmp_path / "other.parquet")
         )
+
+
+@pytest.mark.parametrize("same", [False, True], ids=["two tables", "one table"])
+def test_a_bad_value_in_a_column_that_does_not_count_is_not_read(tmp_path, same):
+    """And classes are text, as those of a fit are."""
+    truth, other = ["0", "1"] * 40 + ["none given"], [*map(str, range(80)), "oops"]
+    known = pd.DataFrame({"class": truth, "other": other})
+    labels = pd.DataFrame({"cluster": [0, 1] * 40 + [2], "score": [*other[:40], "?", *other[41:]]})
+    pd.concat([labels, known], axis=1).to_csv(tmp_path / "both.csv", index=False)
+    known.to_csv(tmp_path / "known.csv", index=False)
+    files = {"source": str(tmp_path / "both.csv")}
+    if not same:
+        files["data"] = str(tmp_path / "known.csv")
+    found = run_evaluate(truth="class", **files)
+    assert (found["rows"], found["classes"], found["ari"]) == (81, 3, 1.0)
+
+
+@pytest.mark.parametrize("score", [False, True], ids=["itself", "new rows"])
+def test_the_scores_of_a_run_folder_are_held_against_the_table_that_has_them(tmp_path, score):
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(generator.normal(size=(80, 2)), columns=["a", "b"])
+    frame["odd"] = np.arange(80) < 4
+    frame.loc[:3, "a"] += 20
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    frame[4:].to_csv(tmp_path / "known.csv", index=False)
+    files = [str(tmp_path / name) for name in (("known.csv", "new.csv") if score else ("new.csv",))]
+    settings, tables = DetectSettings(components=1), DetectTableSettings(exclude=("odd",))
+    run = tmp_path / "run"
+    run_detect(files[:1], settings, tables, None, score=files[1:], run=run)
+    found = run_evaluate(str(run), "odd")
+    assert (found["rows"], found["anomalies"], found["auroc"]) == (80, 4, 1.0)
+
+
+def test_a_truth_that_the_labels_lack_is_asked_for_by_data(tmp_path):
+    pd.DataFrame({"cluster": [0, 1]}).to_csv(tmp_path / "labels.csv", index=False)
+    with pytest.raises(InputError, match="no column 'class'") as failure:
+        run_evaluate(str(tmp_path / "labels.csv"), "class")
+    assert "--data FILE" in failure.value.hint

@@ -14,6 +14,7 @@ from divmix.core import fit_rows
 from divmix.errors import InputError, UsageError
 from divmix.families.posterior import log_weights
 from divmix.model.mixture import Mixture
+from divmix.progress import Progress
 from divmix.settings import (
     DetectSettings,
     DetectTableSettings,
@@ -25,7 +26,7 @@ from divmix.workflows.beside import Beside
 from divmix.workflows.detect import run_detect
 from divmix.workflows.fit import run_fit
 from divmix.workflows.predict import run_predict
-from divmix.workflows.report import run_report
+from divmix.workflows.report import contents_of, run_report
 
 MODEL = TableSettings(truth="label", missing="model")
 
@@ -266,6 +267,22 @@ def test_the_report_of_a_run_draws_rows_with_gaps(table, tmp_path):
     assert "NaN" not in (tmp_path / "report.html").read_text()
     document = json.loads((tmp_path / "run" / "run.json").read_text())
     assert document["settings"]["missing"] == "model"
+
+
+@pytest.mark.parametrize("missing", ["model", "mean"])
+def test_the_report_of_a_run_blames_no_empty_cell(tmp_path, missing):
+    frame = with_gaps(groups())
+    frame.loc[:7, "ratio"] = 0.015  # which does not go with the mean of what is empty
+    frame.loc[:7, "amount"] = np.nan
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    settings = EmSettings(clusters=3, covariance="full")
+    tables = TableSettings(truth="label", missing=missing)
+    run_fit([str(tmp_path / "table.csv")], settings, tables, tmp_path / "run")
+    outliers = contents_of(tmp_path / "run", [], Progress()).outliers
+    assert sum(own.because is not None for own in outliers) > 5
+    for own in outliers:
+        empty = frame.columns[frame.loc[own.row].isna()]
+        assert not any(f"{name} " in (own.because or "") for name in empty)
 
 
 @pytest.mark.long

@@ -255,7 +255,7 @@ def test_a_category_that_does_not_go_with_the_others_is_surprising(training):
     usual, wrong, new = scored.score
     assert wrong > usual + 3 and new > 1e5
     X = mixture.design.transform(batches[0], unknown="ignore").X
-    _, because, of_new = reasons_of(mixture)(X)
+    _, because, of_new = reasons_of(mixture)(X, mixture.design.empty_cells(batches[0]))
     assert because.startswith(("kind", "x"))
     assert of_new == "kind is new"
 
@@ -268,8 +268,8 @@ def test_a_category_is_never_blamed_for_being_rare_alone():
     table = pa.Table.from_pandas(frame, preserve_index=False)
     fitted = fit_density(table, DetectSettings(), itself=True)
     flagged = flags_of(fitted.mixture, score_itself(fitted), ("contamination", 0.05))
-    told = reasons_of(fitted.mixture)(fitted.X[flagged])
-    assert len(told) == 50 and not any("unit" in reason for reason in told)
+    told = reasons_of(fitted.mixture)(fitted.X[flagged], fitted.empty[flagged])
+    assert len(told) == 50 and not any("unit" in (reason or "") for reason in told)
     assert flagged[:10].all() and all(reason.startswith("x ") for reason in told[:10])
 
 

@@ -57,7 +57,7 @@ def test_whole_numbers_that_are_too_long_late_in_a_file_are_told(long_table, tmp
     """Where they stand first the column is text: later ones are read as numbers, and rounded."""
     path = tmp_path / "late.csv"
     path.write_bytes(long_table.read_bytes() + b"1,a,9007199254740995\n")
-    (note,) = run_sniff([str(path)], TableSettings(missing="drop"))["notes"]
+    note, _ = run_sniff([str(path)], TableSettings(missing="drop"))["notes"]  # it is far away, too
     assert "column 'n' has whole numbers beyond" in note and "--exclude n" in note
 
 
@@ -79,3 +79,12 @@ def test_large_numbers_with_an_exponent_are_numbers(tmp_path):
     path = tmp_path / "masses.csv"
     path.write_text("kg,x\n" + "".join(f"{i * i + 1}e29,{i % 7}\n" for i in range(20)))
     assert run_sniff([str(path)], TableSettings())["columns"][0]["type"] == "number"
+
+
+def test_a_column_that_is_left_out_for_a_problem_says_so(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "a,b,c\n" + "".join(f"{i % 7}.5,{i % 5}.25,{i}\n" for i in range(40)) + "oops,1,2\n"
+    )
+    found = run_sniff([str(path)], TableSettings(exclude=("b",)))["columns"]
+    assert [column["why"] for column in found[:2]] == ["see the problem", "excluded"]
