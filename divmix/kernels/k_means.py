@@ -37,7 +37,7 @@ def spread(X: Floats, weights: Floats, m: int, generator: np.random.Generator) -
 def nearest(X: Floats, centers: Floats) -> NDArray[np.int64]:
     """The nearest of centers (m, d) to each row of X (n, d), (n,), the first where several are."""
     labels = np.empty(len(X), np.int64)
-    _nearest(_padded(X), centers, labels, np.empty(len(X)))
+    _nearest(_padded(X), np.ascontiguousarray(centers), labels, np.empty(len(X)))
     return labels
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from divmix.kernels import compile as compiling
@@ -70,6 +71,30 @@ fitted = fit_rows(X, EmSettings(clusters=3, covariance="diag"))
 print(fitted.components.means.tobytes().hex(), fitted.components.covariances.tobytes().hex())
 """
     assert run(tmp_path, fit).stdout == run(tmp_path, fit).stdout
+
+
+def test_a_fit_compiles_each_kernel_once(tmp_path):
+    """Of another layout, type of a number or a read-only array a kernel would be compiled anew."""
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(150, 4)) + 6 * np.eye(3, 4)[generator.integers(3, size=150)]
+    np.savetxt(tmp_path / "blobs.csv", X, delimiter=",", header="a,b,c,d", comments="")
+    fit = f"""
+import os, sys
+from divmix.cli.main import cli
+os.chdir({str(tmp_path)!r})
+try:
+    cli(["fit", "blobs.csv", "--quiet"])
+except SystemExit:
+    pass
+kernels = {{
+    value
+    for name, module in sys.modules.items() if name.startswith("divmix.kernels")
+    for value in vars(module).values() if getattr(value, "signatures", None)
+}}
+print(len(kernels) > 20, [value.__name__ for value in kernels if len(value.signatures) > 1])
+"""
+    kept = os.environ.get("XDG_CACHE_HOME", "")  # that of the other tests
+    assert run(kept, fit).stdout.splitlines()[-1] == "True []"
 
 
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
