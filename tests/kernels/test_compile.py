@@ -10,15 +10,13 @@ import pytest
 from divmix.kernels import compile as compiling
 from divmix.kernels.chunks import map_in_order, row_chunks
 
-# the smallest kernel: it transposes one row
+# the smallest kernel: it packs the triangle of one matrix
 USE_A_KERNEL_TWICE = """
 import numpy as np
-from divmix.kernels import compile as compiling, tiles
+from divmix.kernels import compile as compiling, full_pairs
 compiling.on_compile(lambda: print("compiling"))
 for value in (1.0, 2.0):
-    column = np.zeros((1, 256))
-    tiles.load(np.full((1, 1), value), 0, 1, column)
-    print(column[0, 0])
+    print(full_pairs._packed(np.full((1, 1, 1), value))[0, 0])
 """
 
 
