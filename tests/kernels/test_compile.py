@@ -65,7 +65,7 @@ import numpy as np
 from divmix.core import fit_rows
 from divmix.settings import EmSettings
 X = np.random.default_rng(0).normal(size=(150, 4))
-fitted = fit_rows(X, EmSettings(clusters=3, covariance="diag"))
+fitted = fit_rows(X, EmSettings(clusters=3, covariance="diag", init="random"))
 print(fitted.components.means.tobytes().hex(), fitted.components.covariances.tobytes().hex())
 """
     assert run(tmp_path, fit).stdout == run(tmp_path, fit).stdout
