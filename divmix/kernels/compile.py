@@ -19,6 +19,7 @@ import llvmlite.binding as llvm
 import numba
 from numba.core import event
 from numba.core.caching import IndexDataCacheFile
+from numba.extending import register_jitable
 
 # Not "nnan" or "ninf": with those, LLVM may assume that no NaN exists and infinities lose meaning.
 FAST_MATH = frozenset({"nsz", "arcp", "contract", "reassoc"})
@@ -48,12 +49,7 @@ def kernel(function: Callable | None = None, *, fastmath: frozenset[str] = FAST_
     if function is None:
         return functools.partial(kernel, fastmath=fastmath)
     folder = cache_folder()
-    # error_model: a division by zero gives inf or NaN, as in NumPy, without a branch.
-    options = {"nogil": True, "fastmath": set(fastmath), "error_model": "numpy"}
-    # A process that compiles has two copies of what a kernel calls, the callee's own and that in
-    # the caller's machine code, and links to the first; one that loads has the second alone. They
-    # round differently, so the callee is always inlined: the same bits in both.
-    options["forceinline"] = True
+    options = _options(fastmath)
     if folder is None:
         return numba.njit(**options)(function)
     # Numba reads the folder when it decorates; other users of Numba keep their own setting.
@@ -65,6 +61,28 @@ def kernel(function: Callable | None = None, *, fastmath: frozenset[str] = FAST_
     if not numba.config.DISABLE_JIT:
         _forgive(compiled._cache._cache_file)
     return compiled
+
+
+def helper(function: Callable | None = None, *, fastmath: frozenset[str] = FAST_MATH) -> Callable:
+    """Compile `function` with the kernels that call it, and for nothing else: without a way in from
+    Python, where it runs as Python, a kernel that calls it is compiled sooner."""
+    if function is None:
+        return functools.partial(helper, fastmath=fastmath)
+    return register_jitable(**_options(fastmath))(function)
+
+
+def _options(fastmath: frozenset[str]) -> dict[str, Any]:
+    """What kernels and helpers are compiled with."""
+    return {
+        "nogil": True,
+        "fastmath": set(fastmath),
+        "error_model": "numpy",  # a division by zero gives inf or NaN, as in NumPy, without a branch
+        # A process that compiles has two copies of what a kernel calls, the callee's own and that
+        # in the caller's machine code, and links to the first; one that loads has the second alone.
+        # They round differently, so the callee is always inlined: the same bits in both.
+        "forceinline": True,
+        "no_cfunc_wrapper": True,  # a way in from C, which nobody takes and takes time to compile
+    }
 
 
 def _forgive(file: IndexDataCacheFile) -> None:

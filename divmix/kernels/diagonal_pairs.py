@@ -14,7 +14,8 @@ class DiagonalPairs:
     """Pairs of components of means (m, d) and variances (m, d)."""
 
     def __init__(self, means: Floats, variances: Floats) -> None:
-        self.means, self.variances = means, np.ascontiguousarray(variances)
+        # A copy, as what is broadcast is read-only, which would be a signature of its own.
+        self.means, self.variances = means, np.array(variances, order="C")
         self.scales = np.sqrt(self.variances)
 
     def similarities(self, start: int, stop: int) -> Floats:

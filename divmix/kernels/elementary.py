@@ -10,7 +10,7 @@ with the flags of the caller.
 import numpy as np
 from numba.extending import overload
 
-from divmix.kernels.compile import EXACT_ORDER, kernel
+from divmix.kernels.compile import EXACT_ORDER, helper
 
 # Below this exp is 0: above, products of the result with a coordinate are still normal numbers;
 # subnormal ones made a kernel 30 to 50 times slower.
@@ -62,7 +62,7 @@ def log1p(x):
     return _log1p_32(x) if isinstance(x, np.float32) else _log1p_64(x)
 
 
-@kernel(fastmath=EXACT_ORDER)
+@helper(fastmath=EXACT_ORDER)
 def _exp_64(x):
     rounded = x * _INVERSE_LN2 + _ROUND_64
     n = rounded - _ROUND_64
@@ -77,7 +77,7 @@ def _exp_64(x):
     return 0.0 if x < LEAST_64 else np.int64(bits).view(np.float64)
 
 
-@kernel(fastmath=EXACT_ORDER)
+@helper(fastmath=EXACT_ORDER)
 def _exp_32(x):
     rounded = x * _INVERSE_LN2_32 + _ROUND_32
     n = rounded - _ROUND_32
@@ -89,7 +89,7 @@ def _exp_32(x):
     return np.float32(0.0) if x < LEAST_32 else np.int32(bits).view(np.float32)
 
 
-@kernel(fastmath=EXACT_ORDER)
+@helper(fastmath=EXACT_ORDER)
 def _log1p_64(x):
     z = 1.0 + x
     # z = 2^n f with f in [sqrt(1/2), sqrt 2); for n = 0, f - 1 is x itself, without the rounding
@@ -104,7 +104,7 @@ def _log1p_64(x):
     return result if z < np.inf else z
 
 
-@kernel(fastmath=EXACT_ORDER)
+@helper(fastmath=EXACT_ORDER)
 def _log1p_32(x):
     z = np.float32(1.0) + x
     n = np.int32(np.int32(np.float32(z).view(np.int32) - _SQRT_HALF_BITS_32) >> np.int32(23))

@@ -5,6 +5,7 @@ The mathematics stands in `components`. 16 pairs go side by side, each in a lane
 
 import numpy as np
 
+from divmix.kernels.compile import helper
 from divmix.kernels.compile import kernel as compiled
 from divmix.kernels.elementary import exp
 from divmix.kernels.matrices import inverse_factors, with_inverses
@@ -95,7 +96,7 @@ def _full_similarities(means, packed, half_logs, start, first, step, k):
         k[row, start + row] = 1.0
 
 
-@compiled
+@helper
 def _factorise(means, packed, ones, others, factor, inverse_diagonal, z):
     """Of S = (S_i + S_j) / 2 for each pair i, j: L, 1 / its diagonal, and z = L^-1 (mu_i - mu_j).
 
@@ -125,7 +126,7 @@ def _factorise(means, packed, ones, others, factor, inverse_diagonal, z):
             z[r * WIDE + lane] *= inverse_diagonal[r * WIDE + lane]
 
 
-@compiled
+@helper
 def _log_similarities(factor, z, half_logs, ones, others, log_k):
     """log k of each lane; one logarithm serves 8 columns. Rounding must not raise k above 1."""
     d = len(z) // WIDE
@@ -183,7 +184,7 @@ def _full_gradients(means, packed, k, start, weights, ratio, first, step):
     return by_weights, by_means, by_packed, totals
 
 
-@compiled
+@helper
 def _invert(factor, inverse_diagonal, z, inverse, product, v):
     """From L and z = L^-1 u: -S^-1 = -L^-T L^-1, a triangle packed by rows, and v = -S^-1 u.
 
@@ -207,7 +208,7 @@ def _invert(factor, inverse_diagonal, z, inverse, product, v):
             subtract_lane_products(inverse, column, inverse, other, d - c, product, at)
 
 
-@compiled
+@helper
 def _add_pairs(product, v, pair_weights, ones, others, count, by_means, by_packed):
     """Adds c dlog k to both components of each of `count` pairs; product and v are overwritten."""
     d = len(v) // WIDE

@@ -14,7 +14,7 @@ vector operations. Rows go through in eights, by products of blocks that stay in
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.kernels.compile import kernel
+from divmix.kernels.compile import helper, kernel
 from divmix.kernels.padding import padded, round_up, triangle
 from divmix.kernels.registers import LANES, ROWS, add_products
 from divmix.kernels.tiles import TILE_ROWS
@@ -205,7 +205,7 @@ def _moments(X, shares, scaled, means, precisions, first, second):
         start = stop
 
 
-@kernel
+@helper
 def _others(missing, count, there, d):
     """The columns that are not missing, ascending, at the start of `there`; their number."""
     known, u = 0, 0
@@ -218,7 +218,7 @@ def _others(missing, count, there, d):
     return known
 
 
-@kernel
+@helper
 def _products(X, start, stop, there, known, products):
     """Of each row 1, the cells that are there and their products, by eights; how many these are."""
     for row in range(start, stop):
@@ -237,7 +237,7 @@ def _products(X, start, stop, there, known, products):
     return at
 
 
-@kernel
+@helper
 def _centre(sums, means, there, known, mean, square):
     """sum s z and sum s z z' of what is there, from sums of s, s x and s x x'; both triangles."""
     at = 1 + known
@@ -253,7 +253,7 @@ def _centre(sums, means, there, known, mean, square):
             at += 1
 
 
-@kernel
+@helper
 def _expect(slopes, count, missing, there, known, mean, square, first, second):
     """Adds what is expected of the missing columns, and of their products with all others; slopes
     (count, known, m)."""
@@ -275,43 +275,43 @@ def _expect(slopes, count, missing, there, known, mean, square, first, second):
 # Loops over whole arrays, which LLVM turns into vector operations; over eight numbers it does not.
 
 
-@kernel
+@helper
 def _clear(values):
     for at in range(len(values)):
         values[at] = 0.0
 
 
-@kernel
+@helper
 def _copy(values, out):
     for at in range(len(out)):
         out[at] = values[at]
 
 
-@kernel
+@helper
 def _sum(values, out):
     for at in range(len(out)):
         out[at] += values[at]
 
 
-@kernel
+@helper
 def _add(one, other, out):
     for at in range(len(out)):
         out[at] += one[at] * other[at]
 
 
-@kernel
+@helper
 def _take(one, other, out):
     for at in range(len(out)):
         out[at] -= one[at] * other[at]
 
 
-@kernel
+@helper
 def _divide(values, out):
     for at in range(len(out)):
         out[at] /= values[at]
 
 
-@kernel
+@helper
 def _square(values):
     for at in range(len(values)):
         values[at] *= values[at]
@@ -349,7 +349,7 @@ def _fill(X, shares, noise, means, precisions, filled):
         start = stop
 
 
-@kernel
+@helper
 def _run(X, start):
     """Where the rows end, a tile at most, that miss the same columns as the one at `start`."""
     stop, most = start + 1, min(start + TILE_ROWS, len(X))
@@ -361,7 +361,7 @@ def _run(X, start):
     return stop
 
 
-@kernel
+@helper
 def _gaps(row, missing):
     """The columns a row misses, ascending, at the start of `missing`; their number."""
     count = 0
@@ -372,7 +372,7 @@ def _gaps(row, missing):
     return count
 
 
-@kernel
+@helper
 def _regress(precisions, missing, count, there, known, factor, slopes, log_dets):
     """-K_uu^-1 K_uo, slopes (count, known, m), L of K_uu = L L', and log|K_uu|."""
     _clear(log_dets)
@@ -402,7 +402,7 @@ def _regress(precisions, missing, count, there, known, factor, slopes, log_dets)
             _divide(factor[a, a], slopes[a, k])
 
 
-@kernel
+@helper
 def _add_inverse(factor, missing, count, mass, second):
     """second_uu += mass K_uu^-1, in the lower triangle; `factor` becomes its inverse."""
     product = np.empty_like(mass)

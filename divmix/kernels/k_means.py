@@ -7,8 +7,9 @@ weight 0 count nothing.
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.kernels.compile import kernel
+from divmix.kernels.compile import helper, kernel
 from divmix.kernels.padding import round_up
+from divmix.kernels.places import first_above, lowest
 from divmix.kernels.registers import LANES, ROWS, square_differences
 
 Floats = NDArray[np.float64]
@@ -37,7 +38,7 @@ def spread(X: Floats, weights: Floats, m: int, generator: np.random.Generator) -
 def nearest(X: Floats, centers: Floats) -> NDArray[np.int64]:
     """The nearest of centers (m, d) to each row of X (n, d), (n,), the first where several are."""
     labels = np.empty(len(X), np.int64)
-    _nearest(_padded(X), centers, labels, np.empty(len(X)))
+    _nearest(_padded(X), np.ascontiguousarray(centers), labels, np.empty(len(X)))
     return labels
 
 
@@ -57,7 +58,7 @@ def draws(m: int, generator: np.random.Generator) -> Floats:
 @kernel
 def _spread(rows, d, weights, draws):
     n, (m, tries) = len(weights), draws.shape
-    chosen, potentials = np.empty(m, np.int64), np.empty(LANES)
+    chosen, drawn, potentials = np.empty(m, np.int64), np.empty(LANES, np.int64), np.empty(LANES)
     closest, below = np.ones(n), np.empty(n)  # at first all rows are as far
     panel, distances = np.zeros(d * LANES), np.empty((len(rows) // d) * LANES)
     for place in range(m):
@@ -65,11 +66,10 @@ def _spread(rows, d, weights, draws):
         for i in range(n):
             total += weights[i] * closest[i]
             below[i] = total
-        drawn = np.searchsorted(below, draws[place] * total, side="right")
         for lane in range(LANES):
-            row = min(drawn[lane % tries], n - 1)
+            drawn[lane] = min(first_above(below, draws[place, lane % tries] * total), n - 1)
             for c in range(d):
-                panel[c * LANES + lane] = rows[row * d + c]
+                panel[c * LANES + lane] = rows[drawn[lane] * d + c]
         for at in range(0, len(rows) // d, ROWS):
             square_differences(rows, at * d, d, 1, panel, 0, d, distances, at * LANES, LANES)
         if place == 0:
@@ -79,8 +79,8 @@ def _spread(rows, d, weights, draws):
             for lane in range(LANES):
                 potentials[lane] += weights[i] * min(closest[i], distances[i * LANES + lane])
         # The first is any row: the best of several is central, and leaves the next an outlier.
-        best = potentials.argmin() % tries if place > 0 else 0
-        chosen[place] = min(drawn[best], n - 1)
+        best = lowest(potentials) % tries if place > 0 else 0
+        chosen[place] = drawn[best]
         for i in range(n):
             closest[i] = min(closest[i], distances[i * LANES + best])
     return chosen
@@ -117,17 +117,16 @@ def _nearest(rows, centers, labels, closest):
 @kernel
 def _lloyd(rows, weights, centers, settled):
     n = len(weights)
-    labels, closest = np.full(n, -1), np.empty(n)
-    for _ in range(MOST_ITERATIONS):
-        if _nearest(rows, centers, labels, closest) == 0:
-            return labels
-        if _move(rows, weights, labels, closest, centers) <= settled:
-            break
-    _nearest(rows, centers, labels, closest)
+    labels, closest, way, moves = np.full(n, -1), np.empty(n), np.inf, 0
+    # One call of each in the text: what is called is compiled with the caller at each place.
+    while (
+        _nearest(rows, centers, labels, closest) > 0 and way > settled and moves < MOST_ITERATIONS
+    ):
+        way, moves = _move(rows, weights, labels, closest, centers), moves + 1
     return labels
 
 
-@kernel
+@helper
 def _move(rows, weights, labels, closest, centers):
     """Centers (m, d) to the means of their rows, one without rows to the row farthest from its own;
     the squared way of all."""
@@ -146,7 +145,7 @@ def _move(rows, weights, labels, closest, centers):
     return way
 
 
-@kernel
+@helper
 def _farthest(weights, closest):
     """The row of positive weight that is farthest from its center, which is now at one."""
     far = 0

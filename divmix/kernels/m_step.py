@@ -7,7 +7,7 @@ Sums are those of `kernels.sums`; the equations of the push are told where it is
 import numpy as np
 
 from divmix.kernels.compile import kernel
-from divmix.kernels.matrices import factorise, is_wide
+from divmix.kernels.matrices import factorise, narrowed
 
 TINY = np.finfo(np.float64).tiny
 
@@ -91,7 +91,7 @@ def estimates(second, first, scaled_mass, mass, means, extra, rows, previous, em
             for b in range(d):
                 value = (result[j, a, b] + rows * extra[a, b]) / total
                 result[j, a, b] = value if total > least else previous[j, a, b]
-        wide &= is_wide(result[j], floor, shifted, factor)
+        wide &= factorise(narrowed(result[j], floor, shifted), factor)
     return result, wide
 
 
@@ -135,5 +135,5 @@ def pushed(target, covariances, gradients, relative, left, floor):
         for a in range(d):
             for b in range(a + 1):
                 half[a, b] = result[j, a, b] - left * target[j, a, b]
-        fine &= factorise(half, factor) and is_wide(result[j], floor, half, factor)
+        fine &= factorise(half, factor) and factorise(narrowed(result[j], floor, half), factor)
     return result, fine

@@ -6,7 +6,7 @@ to be done with one that is not to its caller.
 
 import numpy as np
 
-from divmix.kernels.compile import kernel
+from divmix.kernels.compile import helper, kernel
 
 
 @kernel
@@ -30,17 +30,18 @@ def are_wide(covariances, floor):
     m, d = covariances.shape[:2]
     wide, shifted, factor = np.empty(m, np.bool_), np.empty((d, d)), np.empty((d, d))
     for j in range(m):
-        wide[j] = is_wide(covariances[j], floor, shifted, factor)
+        wide[j] = factorise(narrowed(covariances[j], floor, shifted), factor)
     return wide
 
 
-@kernel
-def is_wide(covariance, floor, shifted, factor):
-    """Whether no direction of it (d, d) is narrower than the floor; the last two are written to."""
+@helper
+def narrowed(covariance, floor, result):
+    """The lower triangle of the covariance (d, d) less variances floor (d,), in `result`: positive
+    definite where no direction is narrower than the floor."""
     for a in range(len(floor)):
         for b in range(a + 1):
-            shifted[a, b] = covariance[a, b] - (floor[a] if a == b else 0.0)
-    return factorise(shifted, factor)
+            result[a, b] = covariance[a, b] - (floor[a] if a == b else 0.0)
+    return result
 
 
 @kernel
@@ -96,7 +97,7 @@ def with_inverses(packed, shares, inverses):
     return result
 
 
-@kernel
+@helper
 def factorise(matrix, factor):
     """The Cholesky factor in the lower triangle of `factor`; whether there is one."""
     d = len(matrix)
@@ -116,7 +117,7 @@ def factorise(matrix, factor):
     return True
 
 
-@kernel
+@helper
 def _invert_triangle(factor, inverse):
     """inverse (d, d), of zeros, becomes that of the lower triangle of `factor`, by rows."""
     d = len(factor)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from divmix.kernels.compile import kernel
+from divmix.kernels.compile import helper, kernel
+from divmix.kernels.places import lowest
 
 Floats = NDArray[np.float64]
 
@@ -42,48 +43,43 @@ class Clusters(NamedTuple):
 
 
 @kernel
-def fill_costs(criterion, clusters, start, stop, costs):
-    """What joining each of clusters start .. stop with one before it costs, in costs (c, c)."""
-    joined = np.empty(clusters.covariances.shape[1:])
-    for a in range(start, stop):
-        for b in range(a):
-            costs[a, b] = costs[b, a] = _cost(criterion, clusters, a, b, joined)
+def join(
+    criterion, clusters, smallest, costs, alive, partner, numbers, start, stop, number, pairs, paid
+):
+    """What joining each of clusters start .. stop with one before it costs, in costs (c, c), inf where
+    there is none yet; then join the cheapest pair as often as pairs (t, 2) has rows, and tell what was
+    paid, (t,).
 
-
-@kernel
-def join(criterion, clusters, smallest, costs, alive, numbers, number, pairs, paid):
-    """Join the cheapest pair as often as pairs (t, 2) has rows, and tell what was paid, (t,).
-
-    Slot a has the union of a and b > a, which is cluster `number`, the next merge's number + 1; b
-    is alive no more. Clusters of less weight than `smallest` join first, the smallest first. Of
-    equal costs that of the first slots counts.
+    partner (c,) is the cheapest of each. Slot a has the union of a and b > a, which is cluster
+    `number`, the next merge's number + 1; b is alive no more. Clusters of less weight than
+    `smallest` join first, the smallest first. Of equal costs that of the first slots counts.
     """
-    c = len(alive)
     joined = np.empty(clusters.covariances.shape[1:])
-    partner = np.empty(c, np.int64)
-    for row in range(c):
-        partner[row] = costs[row].argmin()
-    for step in range(len(pairs)):
-        a = _next(clusters.weights, costs, alive, partner, smallest)
-        b = partner[a]
-        a, b = min(a, b), max(a, b)
-        one, other = numbers[a], numbers[b]
-        pairs[step, 0], pairs[step, 1], paid[step] = min(one, other), max(one, other), costs[a, b]
-        _unite(clusters, a, b, joined)
-        numbers[a], alive[b] = number + step, False
-        costs[b] = np.inf
-        costs[:, b] = np.inf
-        for row in range(c):
+    # Both in one loop, as the costs take seconds to compile at each place where they are called.
+    for step in range(start - stop, len(pairs)):
+        if step < 0:
+            a = b = others = stop + step
+        else:
+            a = _next(clusters.weights, costs, alive, partner, smallest)
+            a, b, others = min(a, partner[a]), max(a, partner[a]), len(alive)
+            one, other = numbers[a], numbers[b]
+            pairs[step, 0], pairs[step, 1] = min(one, other), max(one, other)
+            paid[step] = costs[a, b]
+            _unite(clusters, a, b, joined)
+            numbers[a], alive[b] = number + step, False
+            costs[b] = np.inf
+            costs[:, b] = np.inf
+        for row in range(others):
             if alive[row] and row != a:
                 cost = _cost(criterion, clusters, max(row, a), min(row, a), joined)
                 costs[a, row] = costs[row, a] = cost
                 if partner[row] == a or partner[row] == b:
-                    partner[row] = costs[row].argmin()
+                    partner[row] = lowest(costs[row])
                 elif cost < costs[row, partner[row]] or (
                     cost == costs[row, partner[row]] and a < partner[row]
                 ):
                     partner[row] = a
-        partner[a] = costs[a].argmin()
+        partner[a] = lowest(costs[a])
 
 
 @kernel
@@ -100,7 +96,10 @@ def united(pairs, m):
 @kernel
 def in_order(labels):
     """The same partition (n,), labels numbered by their first appearance."""
-    numbers, found, count = np.full(labels.max() + 1, -1), np.empty_like(labels), 0
+    most = -1
+    for i in range(len(labels)):
+        most = max(most, labels[i])
+    numbers, found, count = np.full(most + 1, -1), np.empty_like(labels), 0
     for i in range(len(labels)):
         if numbers[labels[i]] < 0:
             numbers[labels[i]] = count
@@ -109,7 +108,7 @@ def in_order(labels):
     return found
 
 
-@kernel
+@helper
 def _next(weights, costs, alive, partner, smallest):
     """The slot that joins its partner next."""
     chosen, least, small = -1, np.inf, False
@@ -124,7 +123,7 @@ def _next(weights, costs, alive, partner, smallest):
     return chosen
 
 
-@kernel
+@helper
 def _cost(criterion, clusters, a, b, joined):
     if criterion == OVERLAP:
         shared = clusters.shared[a, b]
@@ -141,7 +140,7 @@ def _cost(criterion, clusters, a, b, joined):
     return after + _divergence(clusters, a, b, joined)
 
 
-@kernel
+@helper
 def _divergence(clusters, a, b, joined):
     """1/2 [(w_a + w_b) log|P| - w_a log|P_a| - w_b log|P_b|], P the covariance of both together; and
     what the entropies of probabilities gain likewise."""
@@ -159,7 +158,7 @@ def _divergence(clusters, a, b, joined):
     return cost
 
 
-@kernel
+@helper
 def _unite(clusters, a, b, joined):
     """Put the union of a and b into slot a."""
     weights, means, covariances = clusters.weights, clusters.means, clusters.covariances
@@ -188,20 +187,20 @@ def _unite(clusters, a, b, joined):
         saddles[a, r] = saddles[r, a] = max(saddles[a, r], saddles[b, r])
 
 
-@kernel
+@helper
 def _share(a, b, weights):
     """Share of a in the union of a and b; half where neither has a weight."""
     total = weights[a] + weights[b]
     return weights[a] / total if total > TINY else 0.5
 
 
-@kernel
+@helper
 def _width(matrix, row):
     """Numbers in a row of a lower triangle, or of variances."""
     return row + 1 if len(matrix) == matrix.shape[1] else matrix.shape[1]
 
 
-@kernel
+@helper
 def _pool(a, b, share, means, covariances, joined):
     """The covariance of the union, in the lower triangle of `joined` (d, d), or its variances (1, d)."""
     for r in range(len(joined)):
@@ -212,7 +211,7 @@ def _pool(a, b, share, means, covariances, joined):
             joined[r, s] = value + share * (1 - share) * gap
 
 
-@kernel
+@helper
 def _log_det(matrix):
     """log|S|, of the lower triangle of S, which becomes its Cholesky factor; or of variances. One
     logarithm serves 8 columns."""

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divmix.kernels.chunks import map_in_order
+from divmix.kernels.compile import helper
 from divmix.kernels.compile import kernel as compiled
 from divmix.kernels.elementary import exp
 from divmix.kernels.padding import round_up
@@ -115,7 +116,7 @@ def entropy(theta: Floats, weights: Floats, bandwidth: float, kernel: str = "rbf
     return pairs(theta, None, weights, 0.0, bandwidth, kernel).entropy
 
 
-@compiled
+@helper
 def _centred(theta, scale):
     """scale (theta - mean)."""
     m, dims = theta.shape
@@ -191,7 +192,7 @@ def _visit_tiles(positions, doubled, lengths, values, weights, dims, imq, tile, 
     return pull, sums
 
 
-@compiled
+@helper
 def _distances(positions, dims, tile, a, b, s):
     """s (tile, tile) between particles b + j, in rows, and a + i, in columns, by differences."""
     for i in range(0, tile, LANES):
@@ -202,7 +203,7 @@ def _distances(positions, dims, tile, a, b, s):
             )
 
 
-@compiled
+@helper
 def _products_to_distances(positions, doubled, lengths, dims, tile, a, b, s):
     """As `_distances`, by |a|^2 + |b|^2 - 2 a b, which rounding can leave just below 0."""
     for j in range(tile):
@@ -216,7 +217,7 @@ def _products_to_distances(positions, doubled, lengths, dims, tile, a, b, s):
             )
 
 
-@compiled
+@helper
 def _kernel_values(k, slope, imq):
     """From s in k, in place: k, and slope = -dk/ds, which for "rbf" is the same array."""
     if imq:
@@ -235,7 +236,7 @@ def _kernel_values(k, slope, imq):
             k[at + c], k[at + d] = exp(0.0 if u < 0.0 else -u), exp(0.0 if v < 0.0 else -v)
 
 
-@compiled
+@helper
 def _add_sums(k, weights, tile, a, b, plain, weighted):
     """Adds sums of k and of weights k to both sides of a tile; to one where they are the same."""
     plain_a, weighted_a = plain[a : a + tile], weighted[a : a + tile]
@@ -254,7 +255,7 @@ def _add_sums(k, weights, tile, a, b, plain, weighted):
         weighted[b + j] += share
 
 
-@compiled
+@helper
 def _add_pull(k, values, rows, tile, a, b, pull):
     """Adds k values to pull, for both sides of a tile; for one where they are the same."""
     for panel in range(0, len(values), LANES * rows):

@@ -9,7 +9,7 @@ a multiple of 2 or 4 (zeros).
 
 import numpy as np
 
-from divmix.kernels.compile import kernel
+from divmix.kernels.compile import helper
 from divmix.kernels.elementary import exp, log1p
 
 TILE_ROWS = 256
@@ -17,7 +17,7 @@ COMPONENT_BLOCK = 4
 COLUMN_BLOCK = 4
 
 
-@kernel
+@helper
 def load(X, start, rows, x):
     """x (columns, 256) = rows start .. start + rows of X, transposed; the rest of x stays."""
     for k in range(X.shape[1]):
@@ -25,7 +25,7 @@ def load(X, start, rows, x):
             x[k, i] = X[start + i, k]
 
 
-@kernel
+@helper
 def diag_distances(x, slopes, shifts, maha):
     """maha[j] = sum_k (slopes[j, k] x[k] + shifts[j, k])^2."""
     for j in range(0, len(maha), COMPONENT_BLOCK):
@@ -46,7 +46,7 @@ def diag_distances(x, slopes, shifts, maha):
                 m3[i] += (u * a3 + b3) ** 2 + (v * c3 + d3) ** 2
 
 
-@kernel
+@helper
 def full_distances(x, factors, shifts, y, maha):
     """maha[j] = |y|^2 with y = factors[j] x + shifts[j], factors[j] lower triangular."""
     for j in range(len(factors)):
@@ -75,7 +75,7 @@ def full_distances(x, factors, shifts, y, maha):
                 total[i] += u * u + v * v + p * p + q * q
 
 
-@kernel
+@helper
 def _add_block(x, w, k, l, y0, y1, y2, y3):  # noqa: E741
     """y = w[k : k + 4, l : l + 4] x[l : l + 4], added to what is there but for l = 0."""
     xa, xb, xc, xd = x[l], x[l + 1], x[l + 2], x[l + 3]
@@ -93,7 +93,7 @@ def _add_block(x, w, k, l, y0, y1, y2, y3):  # noqa: E741
         y3[i] += xa[i] * a3 + xb[i] * b3 + xc[i] * c3 + xd[i] * d3
 
 
-@kernel
+@helper
 def gaussian_log_densities(maha, offsets, peak):
     """In place of maha: log p; peak becomes the largest of each row."""
     half = maha.dtype.type(0.5)
@@ -104,7 +104,7 @@ def gaussian_log_densities(maha, offsets, peak):
             peak[i] = value if value > peak[i] else peak[i]
 
 
-@kernel
+@helper
 def student_log_densities(maha, offsets, dof, d, peak, logs, shrink):
     """In place of maha: log p; with logs = log1p(maha / dof) and shrink = u."""
     one = maha.dtype.type(1)
@@ -121,7 +121,7 @@ def student_log_densities(maha, offsets, dof, d, peak, logs, shrink):
             peak[i] = value if value > peak[i] else peak[i]
 
 
-@kernel
+@helper
 def exponentiate(log_density, peak, norm):
     """In place of log p: p / exp(peak); norm becomes its sum over components."""
     for i in range(TILE_ROWS):
@@ -133,7 +133,7 @@ def exponentiate(log_density, peak, norm):
             norm[i] += value
 
 
-@kernel
+@helper
 def share_out(w, start, rows, peak, norm, share):
     """share = w / norm, which makes responsibilities of densities; the tile's log-likelihood.
 
@@ -154,7 +154,7 @@ def share_out(w, start, rows, peak, norm, share):
     return total
 
 
-@kernel
+@helper
 def gaussian_masses(density, share, sums):
     """Adds the tile to sums[:, :3]: mass, scaled mass, log scale (u = 1)."""
     for j in range(len(density)):
@@ -166,7 +166,7 @@ def gaussian_masses(density, share, sums):
         sums[j, 2] -= mass
 
 
-@kernel
+@helper
 def student_masses(density, share, dof, d, logs, shrink, sums):
     """As `gaussian_masses`, with u = shrink; density becomes density u."""
     for j in range(len(density)):
@@ -183,7 +183,7 @@ def student_masses(density, share, dof, d, logs, shrink, sums):
         sums[j, 2] += log_scale
 
 
-@kernel
+@helper
 def moments(density, columns, count, out, at):
     """out[:, at : at + count] += density @ columns[:count].T, in float64; count in blocks of 4."""
     zero = columns.dtype.type(0)
@@ -209,7 +209,7 @@ def moments(density, columns, count, out, at):
             _add_row(out[j + 3], at + k, a3, b3, c3, d3)
 
 
-@kernel
+@helper
 def _add_row(out, at, a, b, c, d):
     out[at] += a
     out[at + 1] += b

@@ -10,7 +10,7 @@ import numpy as np
 
 from divmix.kernels import tiles
 from divmix.kernels.chunks import map_in_order, row_chunks
-from divmix.kernels.compile import kernel
+from divmix.kernels.compile import helper, kernel
 from divmix.kernels.padding import aligned_zeros, round_up
 from divmix.kernels.sums import Sums
 from divmix.kernels.tiles import COLUMN_BLOCK, COMPONENT_BLOCK, TILE_ROWS
@@ -125,15 +125,17 @@ def _whitened_sizes(means: np.ndarray, factors: np.ndarray) -> np.ndarray:
     return np.sqrt(((factors * sizes[:, None, :]) ** 2).sum(axis=2))
 
 
-@kernel
+@helper
 def _laws(offsets, dof):
     """Offsets and dof for whole blocks of components, those added of weight 0; and the part taken
     out of the offsets, so that float32 loses no digits to it."""
-    m, base = -(-len(offsets) // COMPONENT_BLOCK) * COMPONENT_BLOCK, offsets.max()
+    m, base = -(-len(offsets) // COMPONENT_BLOCK) * COMPONENT_BLOCK, -np.inf
+    for j in range(len(offsets)):
+        base = max(base, offsets[j])
     if not np.isfinite(base):
         base = 0.0
     relative, padded = np.full(m, -np.inf), np.ones(m if len(dof) else 0)
-    # One by one: an assignment of arrays, whose shapes are compared, takes seconds to compile.
+    # One by one: arrays assigned, whose shapes are compared, or max() take seconds to compile.
     for j in range(len(offsets)):
         relative[j] = offsets[j] - base
     for j in range(len(dof)):
@@ -222,7 +224,7 @@ def _full_distances(X, first, factors, shifts, scratch, distances):
         _put(density, rows, first + start, distances)
 
 
-@kernel
+@helper
 def _put(density, rows, at, distances):
     for j in range(len(distances)):
         for i in range(rows):
@@ -283,7 +285,7 @@ def _full_chunk(X, w, offsets, dof, factors, shifts, scratch, sums):
     return total
 
 
-@kernel
+@helper
 def _responsibilities(scratch, offsets, dof, d, w, start, rows, sums):
     """From distances to densities u p / exp(peak), and shares that make them w r u; masses."""
     m, student = len(offsets), len(dof) > 0

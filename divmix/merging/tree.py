@@ -1,5 +1,6 @@
 """From many components to few clusters: a merge tree over the components, and its cuts."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -65,14 +66,17 @@ def _merged(criterion: str, clusters: Clusters, left: int, smallest: float = 0.0
     m, number = len(clusters.weights), CRITERIA[criterion]
     each = clusters.covariances[0].size + clusters.probabilities.shape[1]
     block = max(BLOCK_NUMBERS // (m * each), 1)
-    costs = np.full((m, m), np.inf)
-    for start in range(0, m, block):
-        merges.fill_costs(number, clusters, start, min(start + block, m), costs)
+    costs, partner = np.full((m, m), np.inf), np.empty(m, np.int64)
     alive, numbers = np.ones(m, bool), np.arange(m)  # in the tree, of what each slot holds
+    join = functools.partial(
+        merges.join, number, clusters, smallest, costs, alive, partner, numbers
+    )
     tree = MergeTree(np.empty((m - left, 2), np.int64), np.empty(m - left))
+    for start in range(0, m, block):
+        join(start, min(start + block, m), m, tree.pairs[:0], tree.costs[:0])
     for start in range(0, m - left, block):
-        pairs, paid = tree.pairs[start : start + block], tree.costs[start : start + block]
-        merges.join(number, clusters, smallest, costs, alive, numbers, m + start, pairs, paid)
+        to = start + block
+        join(m, m, m + start, tree.pairs[start:to], tree.costs[start:to])
     return tree
 
 

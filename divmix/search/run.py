@@ -114,7 +114,7 @@ class Searching(NamedTuple):
     def comparable(self, components: Components) -> Prior:
         """d + 2 rows, as in Fraley and Raftery's (2007) prior, scattered as those within components
         are: likelihoods of few and of many components stay comparable under it."""
-        return Prior(self.columns + 2, self.family.pooled(components))
+        return Prior(self.columns + 2.0, self.family.pooled(components))
 
     def broad(self, count: int) -> Prior:
         """d + 2 rows as scattered as all rows, in m cells of space (Fraley and Raftery 2007)."""
@@ -123,7 +123,7 @@ class Searching(NamedTuple):
             spread = self.sample.summary().variances[features]
         else:
             spread = weighted_covariance(self.sample, features)
-        return Prior(d + 2, spread * count ** (-2 / d))
+        return Prior(d + 2.0, spread * count ** (-2 / d))
 
     # what components say of the sample
 

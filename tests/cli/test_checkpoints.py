@@ -16,7 +16,7 @@ from tests.checkpoints.interrupt import content
 from tests.cli.helpers import ROOT, assert_two_lines, write_csv
 from tests.cli.test_pipes_and_signals import ctrl_c_is_heard, names, wait_for_the_loop  # noqa: F401
 
-LONG = ["-k", "2", "--method", "em", "--covariance", "full", "--tol", "0", "--max-iter", "4000"]
+LONG = ["-k", "2", "--method", "em", "--covariance", "full", "--tol", "0", "--max-iter", "2000"]
 SHORT = ["-k", "2", "--method", "em", "--covariance", "full", "--tol", "0", "--max-iter", "30"]
 
 

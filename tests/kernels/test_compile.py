@@ -4,20 +4,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from divmix.kernels import compile as compiling
 from divmix.kernels.chunks import map_in_order, row_chunks
 
-# the smallest kernel: it transposes one row
+# the smallest kernel: it packs the triangle of one matrix
 USE_A_KERNEL_TWICE = """
 import numpy as np
-from divmix.kernels import compile as compiling, tiles
+from divmix.kernels import compile as compiling, full_pairs
 compiling.on_compile(lambda: print("compiling"))
 for value in (1.0, 2.0):
-    column = np.zeros((1, 256))
-    tiles.load(np.full((1, 1), value), 0, 1, column)
-    print(column[0, 0])
+    print(full_pairs._packed(np.full((1, 1, 1), value))[0, 0])
 """
 
 
@@ -66,10 +65,34 @@ import numpy as np
 from divmix.core import fit_rows
 from divmix.settings import EmSettings
 X = np.random.default_rng(0).normal(size=(150, 4))
-fitted = fit_rows(X, EmSettings(clusters=3, covariance="diag"))
+fitted = fit_rows(X, EmSettings(clusters=3, covariance="diag", init="random"))
 print(fitted.components.means.tobytes().hex(), fitted.components.covariances.tobytes().hex())
 """
     assert run(tmp_path, fit).stdout == run(tmp_path, fit).stdout
+
+
+def test_a_fit_compiles_each_kernel_once(tmp_path):
+    """Of another layout, type of a number or a read-only array a kernel would be compiled anew."""
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(150, 4)) + 6 * np.eye(3, 4)[generator.integers(3, size=150)]
+    np.savetxt(tmp_path / "blobs.csv", X, delimiter=",", header="a,b,c,d", comments="")
+    fit = f"""
+import os, sys
+from divmix.cli.main import cli
+os.chdir({str(tmp_path)!r})
+try:
+    cli(["fit", "blobs.csv", "--quiet"])
+except SystemExit:
+    pass
+kernels = {{
+    value
+    for name, module in sys.modules.items() if name.startswith("divmix.kernels")
+    for value in vars(module).values() if getattr(value, "signatures", None)
+}}
+print(len(kernels) > 20, [value.__name__ for value in kernels if len(value.signatures) > 1])
+"""
+    kept = os.environ.get("XDG_CACHE_HOME", "")  # that of the other tests
+    assert run(kept, fit).stdout.splitlines()[-1] == "True []"
 
 
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])

@@ -734,6 +734,12 @@ MUTANTS = {
         "tests/benchmarks/test_anomaly_and_mnist.py::"
         "test_each_method_goes_on_from_the_same_network",
     ),
+    "kernels compiled for another layout": (
+        "families/moments.py",
+        "matrices.log_dets(np.ascontiguousarray(covariances))",
+        "matrices.log_dets(covariances)",
+        "tests/kernels/test_compile.py::test_a_fit_compiles_each_kernel_once",
+    ),
     "missing cells without a spread": (
         "kernels/gaps.py",
         "_add(mass, product, second[missing[a], missing[b]])",
