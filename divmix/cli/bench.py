@@ -57,7 +57,7 @@ HELP = "Re-run a published table and print what comes out.\n\n\b\n" + "\n".join(
     help=HELP,
     example="divmix bench toy --seeds 5",
 )
-@click.argument("name", type=click.Choice(list(BENCHMARKS)))
+@click.argument("name", type=click.Choice(list(BENCHMARKS)), metavar="NAME")
 @click.option(
     "--seeds",
     type=click.IntRange(1),

@@ -66,6 +66,8 @@ class PartitionedFile:
         """As the file's, with the columns of the folders in their places."""
         stored = pa.schema([field for field in schema if field.name not in self._values])
         written = [name for name in as_written if name not in self._values]
+        if not len(stored) and not written:
+            written = self._file.schema.names[:1]  # which tells how many rows there are
         names = [*schema.names, *(AS_WRITTEN + name for name in as_written)]
         for batch in self._file.batches(stored, rows, written):
             columns = dict(zip(batch.schema.names, batch.columns))
