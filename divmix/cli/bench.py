@@ -18,7 +18,7 @@ BENCHMARKS = {
     "ablation": "what each part of the default earns, on labelled tables",
     "robustness": "how often every cluster is found, over seeds and methods",
     "anomaly": "anomaly scores on labelled tables of a folder, or made ones",
-    "planted": "anomaly scores and flags of known tables with a few rows of another kind",
+    "planted": "scores and flags of known tables with a few strange rows",
     "calibration": "p-values and flags of clean and planted made tables",
     "kdd": "connections among attacks (kddcup99_10pct.parquet)",
     "mnist": "deep and spectral clustering of 70,000 digits (mnist.parquet)",
