@@ -117,13 +117,16 @@ class Source:
             ) from error
 
     def _near(self) -> Instead | None:
-        """A file of nearly this name in its folder."""
+        """A file of nearly this name in its folder; that the ends are alike says nothing."""
         path = Path(self._path)
         try:
-            near = get_close_matches(path.name, os.listdir(path.parent), n=1)
+            names = {
+                Path(name).stem: name for name in sorted(os.listdir(path.parent)) if name[0] != "."
+            }
         except OSError:
             return None
-        return self.again(str(path.with_name(near[0]))) if near else None
+        near = get_close_matches(path.stem, names, n=1)
+        return self.again(str(path.with_name(names[near[0]]))) if near else None
 
     def again(self, by: str | None = None) -> Instead | None:
         """What a command line names once somebody has mended the file, or written it as `by`; None

@@ -266,6 +266,18 @@ def test_numbers_and_text_in_two_parquet_files_are_said(tmp_path):
         open_table([tmp_path])
 
 
+@pytest.mark.parametrize(
+    "asked, meant", [("sals.csv", "sales.csv"), ("sales.cvs", "sales.csv"), ("none.csv", None)]
+)
+def test_a_file_that_is_not_there_brings_one_of_nearly_its_name(tmp_path, asked, meant):
+    for name in ("sales.csv", "o3l.csv", ".none.divmix.lock"):
+        (tmp_path / name).write_text("a\n1\n")
+    with pytest.raises(InputError) as failure:
+        open_table([tmp_path / asked])
+    instead = failure.value.instead
+    assert (instead and instead.by) == (meant and str(tmp_path / meant))
+
+
 def test_column_that_is_not_there_brings_near_names(tmp_path):
     (tmp_path / "t.csv").write_text("age,weight\n1,2\n")
     with pytest.raises(InputError, match="has no column 'wieght'") as failure:
