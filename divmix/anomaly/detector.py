@@ -42,7 +42,8 @@ from divmix.tables.batches import BATCH_ROWS
 LARGE_SHARE, SMALL_SHARE, ENOUGH_HELD_OUT, MOST_HELD_OUT = 0.2, 0.5, 10_000, 50_000
 # The mixture that an encoder may be trained along with; its alpha is the default of a fit.
 JOINT = JointTraining(clusters=10, alpha=0.03)
-TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column
+TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column,
+TYPICAL_CELLS = 400_000  # of as many cells, but 100 rows at least
 MOST_SHIFTED = 20_000  # new rows that tell a shift, at least half as many where there are more
 MOST_WRONG = 0.5  # share of the flags, for a rate to be named where a lower one flags nothing
 HIGHEST = 10  # rows with the highest scores, which have reasons in any case
@@ -235,7 +236,8 @@ def _calibrated(
     """The model of a pool, with the scores `known` of the rows that calibrate."""
     order = np.lexsort((-pool.components.weights, pool.members))
     pool = pool._replace(components=pool.components.take(order), members=pool.members[order])
-    places = np.linspace(0, len(calibrating) - 1, min(len(calibrating), TYPICAL_ROWS)).astype(int)
+    most = int(np.clip(TYPICAL_CELLS // design.n_features, 100, TYPICAL_ROWS))
+    places = np.linspace(0, len(calibrating) - 1, min(len(calibrating), most)).astype(int)
     sample = matrix_of(rows.held[calibrating[places]])
     design.unseen_values(sample)  # puts back in place what constant columns differ in
     typical = np.median(surprisal.by_column(pool, sample, design.blocks), axis=0)

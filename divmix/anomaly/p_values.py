@@ -88,7 +88,7 @@ def apart_p_values(scores: np.ndarray) -> np.ndarray:
 def _gaps(known: np.ndarray, aside: int = 0) -> np.ndarray:
     """Of scores (n,), descending, how rarely a gap like the one below each is seen, (n,), the highest `aside`
     of them not counted."""
-    from scipy.stats import f
+    from scipy.special import fdtrc  # scipy takes long to import
 
     n = len(known)
     steps = (np.arange(1, n) - aside) * -np.diff(known)
@@ -103,7 +103,7 @@ def _gaps(known: np.ndarray, aside: int = 0) -> np.ndarray:
         count, end = count[count >= FEWEST_STEPS], at + width
         gap = (total[end] - total[at]) / width
         next_ones = (total[end + count] - total[end]) / count
-        p_value = most * len(GAPS) * f.sf(gap / next_ones, 2 * width, 2 * count)
+        p_value = most * len(GAPS) * fdtrc(2 * width, 2 * count, gap / next_ones)
         found[places[at]] = np.minimum(found[places[at]], p_value)
     return found
 

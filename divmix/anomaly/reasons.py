@@ -142,7 +142,7 @@ class Reasons:
     def _laws(self):
         """Locations and scales of numbers, (m, c), their distribution function, and where each
         feature stands among them."""
-        from scipy.stats import norm, t
+        from scipy.special import ndtr, stdtr  # scipy takes long to import
 
         family, components = self.of_columns.family, self.of_columns.components
         features, numbers = np.arange(components.means.shape[1]), family
@@ -152,13 +152,13 @@ class Reasons:
         m, d = components.means.shape
         squares = numbers.structure.variances(components.covariances, m, d)
         dof = components.dof
-        law = norm.cdf if dof is None else lambda z: t.cdf(z, dof)
+        law = ndtr if dof is None else lambda z: stdtr(dof, z)
         place = {int(feature): i for i, feature in enumerate(features)}
         return components.means, np.sqrt(squares), law, place
 
     def _usual_here(self, j: int, X: Array) -> tuple[Array, Array]:
         """The same of rows X (n, d) given their other columns, in the component these tell of."""
-        from scipy.stats import norm, t
+        from scipy.special import ndtri, stdtrit
 
         feature = self._laws[3][int(self.blocks[j][0])]
         low, high = np.empty(len(X)), np.empty(len(X))
@@ -170,9 +170,9 @@ class Reasons:
             own = others.argmax(axis=1)
             at = np.arange(len(own)), own, feature
             level = (1 + USUAL) / 2
-            reach = norm.ppf(level)
+            reach = ndtri(level)
             if dof is not None:
-                reach = t.ppf(level, dof[own] + len(found.features) - 1)
+                reach = stdtrit(dof[own] + len(found.features) - 1, level)
             width = reach * np.sqrt(found.square[at])
             low[rows], high[rows] = found.location[at] - width, found.location[at] + width
         return low, high

@@ -77,8 +77,6 @@ def without_powers(X: M, powers: np.ndarray) -> M:
 
 def nearest_power(low: float, high: float, rows: int) -> float:
     """The power nearest to 1 that takes the tenths low < 0 < high of so many rows about as far from 0."""
-    from scipy.optimize import brentq
-
     found = _asymmetry(1.0, low, high)
     allowed = STANDARD_ERRORS / np.sqrt(rows)
     if abs(found) <= allowed:
@@ -87,6 +85,8 @@ def nearest_power(low: float, high: float, rows: int) -> float:
     too_far = _asymmetry(end, low, high) - allowed
     if too_far * found >= 0:
         return end
+    from scipy.optimize import brentq  # scipy takes long to import, and most columns need none
+
     return float(brentq(lambda power: _asymmetry(power, low, high) - allowed, end, 1.0))
 
 

@@ -178,7 +178,7 @@ def solved_degrees(known: Array) -> Array:
     The score falls in nu. Newton steps in log nu, of all components at once; one that would leave
     the interval in which the root lies is a bisection.
     """
-    from scipy.special import digamma, polygamma
+    from scipy.special import digamma, zeta
 
     low, high = (np.full(len(known), np.log(end)) for end in DOF_RANGE)
     at = 0.5 * (low + high)
@@ -186,7 +186,7 @@ def solved_degrees(known: Array) -> Array:
         half = 0.5 * np.exp(at)
         score = np.log(half) - digamma(half) + known
         low, high = np.where(score > 0, at, low), np.where(score > 0, high, at)
-        step = at - score / (1 - half * polygamma(1, half))
+        step = at - score / (1 - half * zeta(2, half))  # the derivative of digamma
         step = np.where((step >= low) & (step <= high), step, 0.5 * (low + high))
         moved, at = np.abs(step - at).max(initial=0.0), step
         if moved < 1e-12:
