@@ -45,6 +45,10 @@ JOINT = JointTraining(clusters=10, alpha=0.03)
 TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column,
 TYPICAL_CELLS = 400_000  # of as many cells, but 100 rows at least
 MOST_SHIFTED = 20_000  # new rows that tell a shift, at least half as many where there are more
+FAR_RATE, FAR_SHARE = (
+    0.001,
+    0.01,
+)  # more known rows flagged at this rate are told: few normal ones are
 MOST_WRONG = 0.5  # share of the flags, for a rate to be named where a lower one flags nothing
 HIGHEST = 10  # rows with the highest scores, which have reasons in any case
 
@@ -157,6 +161,8 @@ def fit_density(
         )
         X = rows.held[held_out]
         known, source = surprisal.score(pool, X, design.unseen_values(X)), HELD_OUT
+        if settings.training == "auto":
+            notes += _note_on_anomalies(known)
         used = held_out
     if should_stop():
         raise Interrupted
@@ -180,6 +186,19 @@ def fit_density(
         kept,
     )
     return done if kept is None else _with_usual(done)
+
+
+def _note_on_anomalies(known: Array) -> list[str]:
+    """A note where some of the scores (c,) of rows that are taken to be normal are far from the others."""
+    usual = opinions.usual_of(known[:, None], np.zeros(1, np.int64))
+    p_value = p_values.own_p_values(known, opinions.excess(known, usual))
+    far = int(p_values.flags(known, p_value, known, "fdr", FAR_RATE).sum())
+    if far <= FAR_SHARE * len(known):
+        return []
+    return [
+        f"{far:,} of {len(known):,} known rows that calibrate are far from the others; "
+        "where anomalies may be among them: --training mixed"
+    ]
 
 
 def _of_mixed_rows(

@@ -601,6 +601,12 @@ MUTANTS = {
         "np.exp(-np.maximum(excess[far], 0.0))",
         "tests/anomaly/test_p_values.py::test_the_error_of_the_rate_is_taken_into_account",
     ),
+    "known rows far from the others untold": (
+        "anomaly/detector.py",
+        "if far <= FAR_SHARE * len(known):",
+        "if True:",
+        "tests/workflows/test_detect.py::test_known_rows_that_look_like_anomalies_are_told_of",
+    ),
     "rows below a group counted as if it were normal": (
         "anomaly/p_values.py",
         "np.maximum(found[group:], _gaps(known, group)[group:])",

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import kstest
 
+from divmix.anomaly.detector import fit_density
 from divmix.errors import InputError, ModelFileError, OutputError, UsageError
 from divmix.estimators.outliers import MixtureOutlierDetector
 from divmix.model.mixture import Mixture
@@ -508,3 +509,24 @@ def test_the_estimator_blames_no_cell_that_was_filled(filled):
     frame, _, missing = filled
     made = MixtureOutlierDetector(missing=missing, random_state=0).fit(frame)
     only_cells_that_are_there(pd.Series(made.explain(frame)))
+
+
+@pytest.mark.parametrize(
+    "training, wrong, told", [("auto", 12, 1), ("auto", 0, 0), ("clean", 12, 0)]
+)
+def test_known_rows_that_look_like_anomalies_are_told_of(training, wrong, told):
+    generator = np.random.default_rng(4)
+    X = generator.normal(size=(600, 3))
+    X[:wrong, 0] += generator.uniform(8, 20, size=wrong)
+    notes = []
+    fit_density(
+        pa.table({f"x{j}": column for j, column in enumerate(X.T)}),
+        DetectSettings(training=training),
+        itself=False,
+        notes=notes,
+    )
+    assert sum("--training mixed" in note for note in notes) == told
+    if told:
+        assert re.match(
+            r"[4-9] of 300 known rows that calibrate are far from the others", notes[-1]
+        )
