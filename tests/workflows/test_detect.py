@@ -512,12 +512,13 @@ def test_the_estimator_blames_no_cell_that_was_filled(filled):
 
 
 @pytest.mark.parametrize(
-    "training, wrong, told", [("auto", 12, 1), ("auto", 0, 0), ("clean", 12, 0)]
+    "training, wrong, told", [("auto", 40, 1), ("auto", 0, 0), ("clean", 40, 0)]
 )
 def test_known_rows_that_look_like_anomalies_are_told_of(training, wrong, told):
     generator = np.random.default_rng(4)
-    X = generator.normal(size=(600, 3))
-    X[:wrong, 0] += generator.uniform(8, 20, size=wrong)
+    X = generator.normal(size=(2_000, 3))
+    places = np.arange(wrong), generator.integers(3, size=wrong)
+    X[places] += generator.choice([-1, 1], wrong) * generator.uniform(6, 20, size=wrong)
     notes = []
     fit_density(
         pa.table({f"x{j}": column for j, column in enumerate(X.T)}),
@@ -528,5 +529,5 @@ def test_known_rows_that_look_like_anomalies_are_told_of(training, wrong, told):
     assert sum("--training mixed" in note for note in notes) == told
     if told:
         assert re.match(
-            r"[4-9] of 300 known rows that calibrate are far from the others", notes[-1]
+            r"[12]\d of 1,000 known rows that calibrate are far from the others", notes[-1]
         )
