@@ -176,9 +176,14 @@ def _check_opinions(arrays: Mapping[str, np.ndarray], mixtures: int) -> None:
     own = len(opinions) if margins is None else len(opinions) - 2
     if set(of) != set(range(own)) or not (opinions[:, 1] > 0).all():
         raise ValueError("its opinions are not those of its mixtures, or have no scale")
-    steps = np.zeros((1, 1)) if margins is None else np.diff(margins, axis=1)
-    if not ((steps >= 0).all(axis=1) | (steps <= 0).all(axis=1)).all():
+    if margins is not None and not _each_ascends_or_descends(margins):
         raise ValueError("the margins of its calibration neither ascend nor descend")
+
+
+def _each_ascends_or_descends(margins: np.ndarray) -> bool:
+    steps = np.diff(margins, axis=1)
+    each = (steps >= 0).all(axis=1) | (steps <= 0).all(axis=1)
+    return margins.shape[1] >= 1 and bool(each.all())
 
 
 def _ascends(values: np.ndarray) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from divmix.anomaly.margins import STEP, margins_of, tails
+from divmix.model import schema
 
 
 def shares(column, side):
@@ -38,3 +39,18 @@ def test_huge_numbers_have_a_side():
     found = tails(N, margins_of(N))
     np.testing.assert_array_equal(found[:, 0], found[:, 1])
     assert found[-1, 0] == found.max()
+
+
+def test_margins_of_a_model_file_ascend_or_descend():
+    def check(*margins):
+        arrays = {
+            "calibration_opinions": np.ones((3, 2)),
+            "calibration_opinion_of": np.zeros(1, int),
+            "calibration_margins": np.array(margins, np.float64).reshape(len(margins), -1),
+        }
+        schema._check_opinions(arrays, 1)
+
+    check([0.0, 1.0, 1.0], [2.0, 1.0, -1.0])
+    for wrong in ([0.0, 2.0, 1.0], []):
+        with pytest.raises(ValueError, match="neither ascend nor descend"):
+            check(wrong)
