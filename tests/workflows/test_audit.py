@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from divmix.cli.audit import command
+from divmix.cli.main import cli
 from divmix.errors import InputError
 from divmix.workflows.audit import row_digests, run_audit
 from divmix.workflows.evaluate import run_evaluate
@@ -80,9 +80,9 @@ def test_digests_are_equal_for_equal_rows_of_any_type_and_for_no_others():
 
 
 def test_the_command_prints_json_and_text(paths):
-    printed = CliRunner().invoke(command, [*paths, "--json"])
+    printed = CliRunner().invoke(cli, ["audit", *paths, "--json"])
     assert json.loads(printed.output)["columns"] == 4
-    assert "new rows in training" in CliRunner().invoke(command, list(paths)).output
+    assert "new rows in training" in CliRunner().invoke(cli, ["audit", *paths]).output
 
 
 def test_tables_without_a_common_column_are_refused(paths, tmp_path):
@@ -100,8 +100,8 @@ def test_what_is_left_out_may_hold_anything_and_has_to_be_there(tmp_path):
     with pytest.raises(InputError, match="no column 'c'"):
         run_audit([path], [path], exclude=["b", "c"])
     pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "1"], "c": [0, 1]}).to_csv(path, index=False)
-    printed = CliRunner().invoke(command, [path, path, "--exclude", "a,b", "--exclude=c"])
-    assert "no column in common" in str(printed.exception)
+    printed = CliRunner().invoke(cli, ["audit", path, path, "--exclude", "a,b", "--exclude=c"])
+    assert printed.exit_code == 3 and "no column in common" in printed.stderr
 
 
 def test_an_unknown_class_of_anomalies_is_told(paths):
