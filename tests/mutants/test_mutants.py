@@ -304,19 +304,13 @@ MUTANTS = {
         "search/compete.py",
         "return components[agreed(searching, components, values, votes)]",
         "return components[0]",
-        f"{SEARCH}::test_many_clusters_along_a_curve_are_found",
+        f"{SEARCH}::test_small_clusters_beside_large_ones_are_found",
     ),
     "copies of a mixture are put together": (
         "search/compete.py",
         "return [ranked[0], *compress(ranked[1:], lower)]",
         "return ranked",
         f"{SEARCH}::test_starts_that_lead_to_one_mixture_compete_together_once",
-    ),
-    "starts not put together": (
-        "search/compete.py",
-        "[: schedule.together]",
-        "[:1]",
-        f"{SEARCH}::test_many_clusters_along_a_curve_are_found",
     ),
     "outliers are a question of AIC3": (
         "choosing/outliers.py",

@@ -99,6 +99,19 @@ def test_many_clusters_along_a_curve_are_found(seed):
     assert adjusted_rand_score(truth, labels_of(fitted, X)) > 0.995
 
 
+def test_small_clusters_beside_large_ones_are_found():
+    """Three of 3,000 rows and twenty of 30, which the path joins, as its merges are weighed by mass."""
+    generator = np.random.default_rng(0)
+    large = [4 * generator.normal(size=(3_000, 2)) + at for at in ([0, 0], [0, 30], [30, 0])]
+    grid = np.stack(np.meshgrid(np.arange(6), np.arange(5)), axis=-1).reshape(-1, 2)[:20]
+    small = [generator.normal(size=(30, 2)) + at for at in 100 + 15 * grid]
+    X = np.vstack(large + small)
+    truth = np.repeat(np.arange(23), [3_000] * 3 + [30] * 20)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    fitted = fit_rows(X, DiversifiedSettings(clusters=23))
+    assert adjusted_rand_score(truth, labels_of(fitted, X)) > 0.99
+
+
 @pytest.mark.parametrize("covariance", ["diag", "tied", "full"])
 def test_mixtures_together_have_the_components_of_all(covariance):
     family = make_family("gaussian", covariance, np.full(2, 1e-6))
