@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import divmix
 from divmix.anomaly import density, opinions, p_values, shift, surprisal
 from divmix.anomaly import pool as pools
-from divmix.anomaly.margins import margins_of, tails
+from divmix.anomaly.margins import margins_of
 from divmix.anomaly.pool import Pool, Usual
 from divmix.anomaly.reasons import Reasons
 from divmix.anomaly.shift import Shift
@@ -45,10 +45,8 @@ JOINT = JointTraining(clusters=10, alpha=0.03)
 TYPICAL_ROWS = 2_000  # rows that tell the typical surprisal of a column,
 TYPICAL_CELLS = 400_000  # of as many cells, but 100 rows at least
 MOST_SHIFTED = 20_000  # new rows that tell a shift, at least half as many where there are more
-FAR_RATE, FAR_SHARE = (
-    0.001,
-    0.01,
-)  # more known rows flagged at this rate are told: few normal ones are
+# Known rows flagged at this rate are told where they are more than this share: few normal ones are.
+FAR_RATE, FAR_SHARE = 0.001, 0.01
 MOST_WRONG = 0.5  # share of the flags, for a rate to be named where a lower one flags nothing
 HIGHEST = 10  # rows with the highest scores, which have reasons in any case
 
@@ -139,8 +137,9 @@ def fit_density(
     monitor = Monitor(None, should_stop, progress)
     everything = MemoryRows(rows.held, rows.row_weights, features)
     if mixed:
-        progress.stage("scoring each row by densities that have not seen it")
-        pool, scores = _of_mixed_rows(everything, used, settings, generator, monitor, design)
+        pool, scores = _of_mixed_rows(
+            everything, used, settings, generator, monitor, design, progress
+        )
         notes.append(
             "training rows: anomalies may be among them; a pool of "
             f"{pool.mixtures} mixtures, {pool.components.count} student components in all"
@@ -208,6 +207,7 @@ def _of_mixed_rows(
     generator: np.random.Generator,
     monitor: Monitor,
     design: Design,
+    progress: Progress,
 ) -> tuple[Pool, Array]:
     """A pool of rows with anomalies among those `used`, and scores (n,) of each by densities that have not
     seen it. Raises FitError."""
@@ -216,11 +216,12 @@ def _of_mixed_rows(
         fitted = np.sort(generator.choice(used, pools.FITTED_ROWS, replace=False))
     sample, powers = rows.take(fitted), powers_of(design)
     members = pools.fit_members(sample, generator, monitor, settings.components, powers)
+    progress.stage("scoring each row by densities that have not seen it")
     own = pools.held_out_surprisals(rows, fitted, members, generator, monitor, powers)
     pool = pools.pooled(members, powers)
     known = pool.numbers(sample.held.X)
     margins = margins_of(known) if known.shape[1] else None
-    far = None if margins is None else tails(pool.numbers(rows.held.X), margins).sum(axis=1)
+    far = surprisal.far_out(pool, margins, rows.held.X)
     of = pools.opinions_of(members, detailed=pools.has_detail(sample, settings.components))
     usual = opinions.usual_of(own[used], of, margins, None if far is None else far[used])
     return pool._replace(usual=usual), opinions.pooled(own, usual, far)

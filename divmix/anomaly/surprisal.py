@@ -36,24 +36,39 @@ def score(pool: Pool, X: AnyMatrix, unseen: NDArray[np.bool_]) -> Array:
     for start in range(0, len(X), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         own = -_by_member(pool, _log_joint(pool, as_seen(X[rows], pool.family)))
-        scores[rows] = pooled(own, pool.usual, far_out(pool, X[rows]))
+        scores[rows] = pooled(own, pool.usual, far_out(pool, _margins(pool), X[rows]))
     return scores + UNSEEN_VALUE * unseen.sum(axis=1)
 
 
-def far_out(pool: Pool, X: AnyMatrix) -> Array | None:
-    """What the margins say of rows X (n, d), (n,), nats; None of a pool without."""
-    if pool.usual is None or pool.usual.margins is None:
+def far_out(pool: Pool, margins: Array | None, X: AnyMatrix) -> Array | None:
+    """What margins say of rows X (n, d), (n,), nats; None without such."""
+    if margins is None:
         return None
-    return _margin_tails(pool, X).sum(axis=1)
+    far = np.empty(len(X))
+    for start in range(0, len(X), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        far[rows] = _tails(pool, margins, X[rows]).sum(axis=1)
+    return far
 
 
-def _margin_tails(pool: Pool, X: AnyMatrix) -> Array:
-    """How far out each number of rows X (n, d) is in its column, (n, c), nats; 0 where it is missing, and for a
-    pool without margins."""
-    numbers = pool.numbers(X)
-    if pool.usual is None or pool.usual.margins is None:
-        return np.zeros(numbers.shape)
-    return np.nan_to_num(tails(numbers, pool.usual.margins), copy=False)
+def _tails(pool: Pool, margins: Array, X: AnyMatrix) -> Array:
+    """How far out each number of rows X (n, d) is in its column, (n, c), nats; 0 where it is missing."""
+    return np.nan_to_num(tails(pool.numbers(X), margins), copy=False)
+
+
+def _margins(pool: Pool) -> Array | None:
+    return None if pool.usual is None else pool.usual.margins
+
+
+def _says(pool: Pool, own: Array, X: AnyMatrix) -> tuple[Array, Array]:
+    """How far the scores of rows X (n, d) hang on each member, whose surprisals are own (n, members), and what
+    the margins add to each number, (n, c)."""
+    margins = _margins(pool)
+    if margins is None:
+        return says(own, pool.usual)[0], np.zeros((len(X), len(scattered(pool.family, X.shape[1]))))
+    alone = _tails(pool, margins, X)
+    say, of_margins = says(own, pool.usual, alone.sum(axis=1))
+    return say, of_margins[:, None] * alone
 
 
 def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:
@@ -73,11 +88,10 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
         rows = slice(start, start + size)
         joint = _log_joint(pool, X[rows])
         whole = _by_member(pool, joint)
-        say, of_margins = says(-whole, pool.usual, far_out(pool, X[rows]))
+        say, alone = _says(pool, -whole, X[rows])
         found = conditionals(pool, X[rows])
         others = _by_member(pool, joint[:, :, None] - found.log_density)
-        of_numbers = np.einsum("nkj,nk->nj", others - whole[:, :, None], say)
-        of_numbers += of_margins[:, None] * _margin_tails(pool, X[rows])
+        of_numbers = np.einsum("nkj,nk->nj", others - whole[:, :, None], say) + alone
         place = {int(feature): i for i, feature in enumerate(found.features)}
         for j, block in enumerate(blocks):
             if len(block) == 1 and int(block[0]) in place:
@@ -91,9 +105,8 @@ def by_column(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Arra
 def _beside_gaps(pool: Pool, X: Array, blocks: Sequence[NDArray[np.int64]]) -> Array:
     """`by_column` of rows with missing cells: each column by the densities with it and without."""
     surprisals, whole = np.zeros((len(X), len(blocks))), _by_member(pool, _log_joint(pool, X))
-    say, of_margins = says(-whole, pool.usual, far_out(pool, X))
+    say, alone = _says(pool, -whole, X)
     place = {int(feature): i for i, feature in enumerate(scattered(pool.family, X.shape[1]))}
-    alone = of_margins[:, None] * _margin_tails(pool, X)
     for j, block in enumerate(blocks):
         others = X.copy()
         others[:, block] = np.nan

@@ -65,9 +65,8 @@ def _on_far_values(known: dict[NumericColumn, np.ndarray]) -> list[str]:
     ]
     if not told:
         return []
-    more = f", and {len(told) - TOLD} more likewise" if len(told) > TOLD else ""
     return [
-        f"far from all others: {', '.join(told[:TOLD])}{more}: beside such a value the others of its column "
+        f"far from all others: {', '.join(told[:TOLD])}{_more(told)}: beside such a value the others of its column "
         "are alike; correct it, empty it and use --missing model, or use --log for a long tail"
     ]
 
@@ -77,11 +76,14 @@ def _on_point_masses(known: dict[NumericColumn, np.ndarray]) -> list[str]:
     told = [f"{name} is {mass[0]:g} in {mass[1]:.0%}" for name, mass in found.items() if mass]
     if not told:
         return []
-    more = f", and {len(told) - TOLD} more likewise" if len(told) > TOLD else ""
     return [
-        f"{', '.join(told[:TOLD])} of the rows{more}: such rows may be clusters by that alone; where "
+        f"{', '.join(told[:TOLD])} of the rows{_more(told)}: such rows may be clusters by that alone; where "
         "the value stands for nothing known, empty these cells and use --missing model"
     ]
+
+
+def _more(told: list[str]) -> str:
+    return f", and {len(told) - TOLD} more likewise" if len(told) > TOLD else ""
 
 
 def far_value(column: NumericColumn, values: np.ndarray) -> tuple[float, float, float] | None:
